@@ -1,0 +1,20 @@
+"""The engine of Redrive, in the order in which a table passes through it.
+
+    stop                 what it does
+    intake            1  file bytes -> rows + findings
+    prompts, templates   a prompt folder or stored version; its template -> messages of a row
+    contract             JSON Schema <-> the Pydantic model that holds a value to it
+    plan              2  rows due -> calls (reuse, the re-ask with its corrected prompt)
+    dispatch          3  calls onto the stream, lanes onto RQ
+    lane              4  the worker's loop: take a call, render, ask, judge, hand back
+    llm, limits       5  one OpenAI-compatible request -> reply or typed failure; the shared limits
+    reply, judge      6  raw text -> candidate values with places; value x contract -> verdict
+    outcomes          7  the stream back
+    keeper, lifecycle 8  the owner of every run's state; all states and transitions
+    store                SQLite: migrations, writer, reader
+    review, replay 9, 10 a person's decisions; which rows, with what
+    evals, costs, settings, errors, api, testing
+
+Imports go one way: errors, values, settings, then the pure stops, then Redis and the store, then lane, keeper, api.
+This file imports nothing, since it runs before each of them.
+"""

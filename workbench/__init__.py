@@ -1,0 +1,1 @@
+"""The face of Redrive: screens, the command line and the starter of all processes of one machine."""

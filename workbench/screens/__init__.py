@@ -1,0 +1,1 @@
+"""One file a page; each reads through ``jobs.api``, draws, and submits."""
