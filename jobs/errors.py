@@ -44,6 +44,13 @@ class TableError(InputError):
 class PromptError(InputError):
     """This prompt cannot be used."""
 
+    def __init__(self, message: str, *, file: str = "", line: int | None = None) -> None:
+        place = f"{file}:{line}: " if file and line else f"{file}: " if file else f"line {line}: " if line else ""
+        super().__init__(f"{place}{message}")
+        self.reason = message
+        self.file = file
+        self.line = line
+
 
 class ContractError(InputError):
     """This contract cannot be held."""

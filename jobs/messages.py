@@ -1,0 +1,108 @@
+"""What crosses a process through Redis: small, versioned, and refused if it holds anything unknown.
+
+A lane gets a ``Brief`` once a run and an ``Ask`` for each call; it hands back an ``Outcome``. None of them holds a key: they name
+a connection, and the worker resolves the name from its own settings. Raw bytes travel beside the JSON as they are.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from jobs.values import Failure, Usage, Value, VersionContent, Verdict
+
+#: raised with every change of a message; a worker of another number hands calls back unpaid
+WIRE = 1
+
+
+class LaneArguments(Value):
+    """What a lane's RQ job is told; the worker refuses a job whose arguments are anything else."""
+
+    wire: int = WIRE
+    home: str
+
+
+class Brief(Value):
+    """What a lane must know of a run to make its calls."""
+
+    wire: int = WIRE
+    run: int
+    kind: Literal["run", "replay", "evaluation", "try"]
+    content: VersionContent
+    connection: str
+    #: as frozen when the run was started; a worker whose own differs refuses and says both
+    base_url: str
+    model: str
+    timeout: float
+    in_flight: int
+    rpm: int | None = None
+    tpm: int | None = None
+
+
+class Complaint(Value):
+    """What is added to the prompt after a strike."""
+
+    #: the last invalid answer, cut; None where showing it would not help
+    answer: str | None
+    problems: str
+
+
+class RowAsk(Value):
+    """One row of a call."""
+
+    ordinal: int
+    #: the cells of the columns that the template uses
+    cells: dict[str, str]
+    #: 1 for the first question
+    asked: int = 1
+    complaint: Complaint | None = None
+
+
+class Ask(Value):
+    """One call to make."""
+
+    wire: int = WIRE
+    run: int
+    try_id: str
+    rows: tuple[RowAsk, ...]
+    max_tokens: int
+    #: epoch seconds
+    dispatched_at: float
+
+
+class RowVerdict(Value):
+    """What a lane thinks of its reply about one row."""
+
+    ordinal: int
+    asked: int
+    verdict: Verdict
+
+
+class Outcome(Value):
+    """What became of one call; the raw reply and the request travel beside it as bytes."""
+
+    wire: int = WIRE
+    run: int
+    try_id: str
+    lane: str
+    #: ``returned``: not sent, nothing paid
+    kind: Literal["replied", "failed", "returned"]
+    ordinals: tuple[int, ...]
+    verdicts: tuple[RowVerdict, ...] = ()
+    failure: Failure | None = None
+    sent_at: float = 0.0
+    seconds: float = 0.0
+    queue_seconds: float = 0.0
+    status: int | None = None
+    finish_reason: str | None = None
+    request_id: str | None = None
+    usage: Usage | None = None
+    model: str | None = None
+    #: why a call was returned
+    note: str = ""
+
+
+class Control(Value):
+    """What lanes look at before each request of a run."""
+
+    state: Literal["go", "stop"]
+    in_flight: int

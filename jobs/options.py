@@ -1,0 +1,24 @@
+"""What a person chooses for a run beside its prompt and its rows: the defaults, the bounds, the frozen form."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from jobs.values import Value
+
+
+class RunOptions(Value):
+    """How a run is made; frozen with it."""
+
+    strikes: int = Field(default=3, ge=1, le=10)
+    in_flight: int = Field(default=8, ge=1, le=2000)
+    rows_per_call: Literal[1] = 1
+    rpm: int | None = Field(default=None, ge=1)
+    tpm: int | None = Field(default=None, ge=1)
+    #: US dollars that the run may spend; None: no limit
+    budget: float | None = Field(default=None, gt=0)
+    #: seconds for one request
+    timeout: float = Field(default=60.0, gt=0, le=3600)
+    reuse: bool = True

@@ -1,0 +1,61 @@
+"""Opening the file: who may write, how long to wait for another writer, and that the tables are there."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from jobs import errors
+from jobs.store.migrations import MIGRATIONS
+
+#: seconds to wait for another process's transaction; each is short
+BUSY_SECONDS = 15.0
+
+
+def open_writer(path: Path) -> Database:
+    """A connection that may write, to a file that has all its tables; makes both where they are missing.
+
+    Raises:
+        EngineDown: the file cannot be opened as a database of ours.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    before = os.umask(0o077)
+    try:
+        db = Database(_connect(path, read_only=False))
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        if MIGRATIONS.pending(db):
+            MIGRATIONS.apply(db)
+    except sqlite3.DatabaseError as error:
+        raise errors.EngineDown(f"{path} cannot be opened as Redrive's database: {error}") from error
+    finally:
+        os.umask(before)
+    return db
+
+
+def open_reader(path: Path) -> Database:
+    """A connection that can only read; the file must have been made by a writer.
+
+    Raises:
+        EngineDown: there is no such file.
+    """
+    if not path.exists():
+        raise errors.EngineDown(f"{path} does not exist yet: start the home once with `redrive up` or `redrive run`")
+    return Database(_connect(path, read_only=True))
+
+
+def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    mode = "ro" if read_only else "rwc"
+    connection = sqlite3.connect(
+        f"file:{_quoted(path)}?mode={mode}", uri=True, timeout=BUSY_SECONDS, check_same_thread=False
+    )
+    connection.execute("PRAGMA cache_size = -32000")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")

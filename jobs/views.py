@@ -1,0 +1,414 @@
+"""What readers of the ledger get: frozen rows of what is so now, as screens and the command line show it.
+
+Times are epoch seconds, money US dollars (None: unknown, never 0), latencies seconds.
+Lists are pages: at most what was asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from jobs.options import RunOptions
+from jobs.values import Failure, Message, Problem, Receipt, VersionContent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """An uploaded table."""
+
+    id: str
+    name: str
+    sha256: str
+    format: str
+    encoding: str | None
+    delimiter: str | None
+    columns: tuple[str, ...]
+    row_count: int
+    size_bytes: int
+    #: each {"line", "kind", "message"}
+    findings: tuple[dict[str, Any], ...]
+    #: as ``intake.Facts.summary()`` gives them, as plain JSON
+    facts: dict[str, Any] | None
+    id_column: str | None
+    state: str
+    created_at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """An immutable version of a prompt; ``number`` is None for one that was tried and never saved."""
+
+    id: int
+    prompt: str
+    number: int | None
+    hash: str
+    content: VersionContent
+    defaults: dict[str, Any]
+    description: str
+    note: str
+    source: str
+    labels: tuple[str, ...]
+    created_at: float
+
+    @property
+    def reference(self) -> str:
+        """``name@3``, or ``name (draft)``."""
+        return f"{self.prompt}@{self.number}" if self.number is not None else f"{self.prompt} (draft)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """A named task and where it stands."""
+
+    name: str
+    description: str
+    latest: int | None
+    labels: dict[str, int]
+    #: in the prompts folder, and whether its content there is the latest version's
+    in_folder: bool
+    folder_is_latest: bool
+    #: why the folder cannot be read
+    folder_error: str | None
+    runs: int
+    updated_at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Rows of a run; the parts always add up to ``rows``."""
+
+    rows: int
+    accepted: int = 0
+    dead: int = 0
+    cancelled: int = 0
+    #: due, held, or in a call
+    waiting: int = 0
+    #: of the waiting: in a call
+    in_flight: int = 0
+    #: of the waiting: not due yet (after a throttle or an error)
+    backing_off: int = 0
+    #: of the waiting: have at least one strike
+    struck: int = 0
+    #: of the accepted: reused
+    reused: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run and its sums."""
+
+    id: int
+    kind: str
+    root: int
+    parent: int | None
+    dataset: str
+    dataset_name: str
+    prompt: str
+    version_id: int
+    #: ``name@3``
+    version: str
+    connection: str
+    base_url: str
+    model: str
+    options: RunOptions
+    id_column: str | None
+    price_known: bool
+    state: str
+    paused_by: str | None
+    reason: str | None
+    note: str
+    counts: Counts
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    #: None where the price is unknown
+    cost: float | None
+    reserved: float
+    throttles: int
+    created_at: float
+    ended_at: float | None
+    #: from the keeper's start of the run to the commit of its last row, or to now
+    seconds: float
+    #: rows that got an end, a minute, over the last minute of the run; None before the first
+    rows_a_minute: float | None
+    #: seconds to the end at that rate
+    eta_seconds: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultRow:
+    """A row of a run with its current value."""
+
+    ordinal: int
+    row_id: str
+    state: str
+    cells: dict[str, str]
+    value: dict[str, Any] | None
+    receipt: Receipt | None
+    #: the run that the value came from, and its version
+    run: int | None
+    version: str | None
+    attempt: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Dead letters of one signature."""
+
+    signature: str
+    title: str
+    count: int
+    #: by resolution
+    resolutions: dict[str, int]
+    first_at: float
+    last_at: float
+    versions: tuple[str, ...]
+    runs: tuple[int, ...]
+    #: one letter to look at
+    example_run: int
+    example_ordinal: int
+    example_raw: str
+    #: what its rows' calls have cost so far; None where a price is unknown
+    cost: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Letter:
+    """One dead letter in a list."""
+
+    run: int
+    ordinal: int
+    root: int
+    row_id: str
+    signature: str
+    title: str
+    version: str
+    died_at: float
+    resolution: str
+    resolved_at: float | None
+    #: the replay that is at it or has fixed it
+    replay: int | None
+    #: the heads of its cells and of its last raw reply
+    cells_head: str
+    raw_head: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """What one request did for one row, whole."""
+
+    id: int
+    run: int
+    ordinal: int
+    asked: int
+    verdict: str
+    strike: bool
+    superseded: bool
+    value: dict[str, Any] | None
+    receipt: Receipt | None
+    problems: tuple[Problem, ...]
+    signature: str | None
+    failure: Failure | None
+    #: the messages as they were sent, and the whole request body
+    messages: tuple[Message, ...]
+    request: dict[str, Any] | None
+    #: None where nothing came back
+    raw: str | None
+    finish_reason: str | None
+    status: int | None
+    model: str | None
+    request_id: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cached_tokens: int | None
+    estimated: bool
+    cost: float | None
+    settled: bool
+    sent_at: float | None
+    seconds: float | None
+    lane: str | None
+    try_id: str | None
+    recorded_at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """All that is known of one row of a run."""
+
+    run: Run
+    ordinal: int
+    row_id: str
+    state: str
+    #: as the run saw it, with a person's edit where there was one
+    cells: dict[str, str]
+    #: as it stands in the dataset
+    original_cells: dict[str, str]
+    letter: Letter | None
+    attempts: tuple[Attempt, ...]
+    version: Version
+    #: the current result of the root run, whoever made it
+    result: ResultRow | None
+    decisions: tuple[Decision, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What a person decided; undone ones stay."""
+
+    id: int
+    kind: str
+    run: int
+    replay: int | None
+    ordinals: tuple[int, ...]
+    value: dict[str, Any] | None
+    reason: str
+    made_at: float
+    undone_at: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayOutcome:
+    """What a replay has made of the dead letters that it took."""
+
+    fixed: int
+    same_failure: int
+    new_failure: int
+    waiting: int
+    cancelled: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeforeAfter:
+    """One row of a replay: how it had failed, and what came now."""
+
+    ordinal: int
+    row_id: str
+    #: fixed, same_failure, new_failure, waiting, cancelled
+    outcome: str
+    before_title: str
+    before_raw: str
+    after_title: str | None
+    after_raw: str | None
+    after_value: dict[str, Any] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What a run is likely to take, and what that is founded on."""
+
+    rows: int
+    #: after reuse of equal rows and of earlier answers
+    calls: int
+    reused: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float | None
+    #: max_tokens on every call: what a budget reserves
+    cost_ceiling: float | None
+    seconds: float | None
+    #: attempts of this version that the figures come from; 0: estimated from the rendered prompt
+    n: int
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spending:
+    """Money, tokens and time of one slice of the calls in a window."""
+
+    #: the slice: a run, version, model, connection, or a time bucket's start
+    key: str
+    label: str
+    calls: int
+    accepted: int
+    dead: int
+    strikes: int
+    throttles: int
+    transport_failures: int
+    reused: int
+    #: rows that got an end or a strike; n of the validation error rate
+    judged: int
+    cost: float
+    #: calls whose price is unknown; their cost is not in ``cost``
+    unpriced_calls: int
+    #: cost of calls that brought no accepted value
+    wasted: float
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    #: of replies, seconds; None without one
+    p50: float | None
+    p95: float | None
+    p99: float | None
+    latency_n: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallRow:
+    """One call in the list behind a chart."""
+
+    try_id: str
+    run: int
+    ordinal: int
+    row_id: str
+    version: str
+    model: str
+    connection: str
+    outcome: str
+    verdict: str | None
+    sent_at: float
+    seconds: float | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cached_tokens: int | None
+    cost: float | None
+    status: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveReply:
+    """A reply while it streams in, of a run of kind try."""
+
+    ordinal: int
+    text: str
+    done: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """What needs somebody now."""
+
+    active_runs: tuple[Run, ...]
+    #: paused by the provider or by a budget
+    stuck_runs: tuple[Run, ...]
+    recent_runs: tuple[Run, ...]
+    open_letters: int
+    new_letters_24h: int
+    replaying_letters: int
+    resolved_24h: int
+    spend_24h: float
+    unpriced_calls_24h: int
+    calls_24h: int
+    datasets: int
+    prompts: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """How the parts of the engine are."""
+
+    home: str
+    keeper_alive: bool
+    redis_alive: bool
+    redis_version: str | None
+    #: each {"name", "seconds_left", "running"}
+    lanes: tuple[dict[str, Any], ...]
+    #: each {"name", "state", "pid"}
+    workers: tuple[dict[str, Any], ...]
+    calls_waiting: int
+    outcomes_waiting: int
+    connections: tuple[dict[str, Any], ...]
+    #: library -> version
+    versions: dict[str, str] = field(default_factory=dict)
+    database_bytes: int = 0
