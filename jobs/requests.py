@@ -96,7 +96,5 @@ class Undo(Value):
     decision: int
 
 
-Request = Annotated[
-    Start | Pause | Resume | Cancel | SetBudget | Correct | Discard | Undo, Field(discriminator="kind")
-]
+Request = Annotated[Start | Pause | Resume | Cancel | SetBudget | Correct | Discard | Undo, Field(discriminator="kind")]
 REQUEST: TypeAdapter[Request] = TypeAdapter(Request)

@@ -1,10 +1,10 @@
 """The Jinja2 that templates run in: it can read the row and write text, and its work is metered.
 
-A template comes from a person or a folder that may be hostile, and one bad expression must not take a worker down. Python
-cannot interrupt its own built-in operations, so a clock alone is not enough: every operation that can make something big pays
-for the size of its result *before* making it, every step of a loop pays and looks at the clock, and what cannot be metered
-(macros, includes, captured blocks, ``str.format``, ``%`` on text) does not exist here. The meter of a rendering travels in a
-context variable, so this holds in any thread or task.
+A template comes from a person or a folder that may be hostile, and one bad expression must not take a worker down.
+Python cannot interrupt its own built-in operations, so a clock alone is not enough: every operation that can make
+something big pays for the size of its result *before* making it, every step of a loop pays and looks at the clock, and
+what cannot be metered (macros, includes, captured blocks, ``str.format``, ``%`` on text) does not exist here. The meter
+of a rendering travels in a context variable, so this holds in any thread or task.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import operator
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from jinja2 import StrictUndefined, Undefined, nodes, pass_context
 from jinja2.runtime import Context, LoopContext
@@ -32,15 +32,19 @@ MAX_BITS = 4_096
 
 ROW_METHODS = frozenset({"get", "items", "keys", "values"})
 _SPLITTERS = frozenset({"split", "rsplit", "splitlines"})
-_TEXT_METHODS = _SPLITTERS | frozenset(
-    "capitalize casefold count endswith find index isalnum isalpha isascii isdecimal isdigit islower isnumeric isspace "
-    "istitle isupper join lower lstrip partition removeprefix removesuffix replace rfind rindex rpartition rstrip "
-    "startswith strip swapcase title upper".split()
-)
-_LOOP = frozenset(
-    "index index0 revindex revindex0 first last length depth depth0 previtem nextitem cycle changed".split()
-)
-_TESTS = "defined undefined none string number boolean true false mapping sequence iterable in eq ne lt le gt ge even odd"
+_TEXT_METHODS = _SPLITTERS | {
+    "capitalize", "casefold", "count", "endswith", "find", "index", "isalnum", "isalpha", "isascii", "isdecimal",
+    "isdigit", "islower", "isnumeric", "isspace", "istitle", "isupper", "join", "lower", "lstrip", "partition",
+    "removeprefix", "removesuffix", "replace", "rfind", "rindex", "rpartition", "rstrip", "startswith", "strip",
+    "swapcase", "title", "upper",
+}  # fmt: skip
+_LOOP = frozenset({
+    "index", "index0", "revindex", "revindex0", "first", "last", "length", "previtem", "nextitem", "cycle", "changed",
+})  # fmt: skip
+_TESTS = (
+    "defined", "undefined", "none", "string", "number", "boolean", "true", "false", "mapping", "sequence", "iterable",
+    "in", "eq", "ne", "lt", "le", "gt", "ge", "even", "odd",
+)  # fmt: skip
 
 
 class Exhausted(Exception):
@@ -88,7 +92,7 @@ def scalar(value: object) -> str:
     """The text of a single value; a list or a missing value has none, and says so."""
     if isinstance(value, str):
         return value
-    if isinstance(value, Undefined) or (isinstance(value, (int, float)) and value is not None):
+    if isinstance(value, (int, float, Undefined)):
         return str(value)
     if value is None:
         raise TypeError('there is nothing to print: the value is none; give a default: row.get("name", "")')
@@ -104,7 +108,7 @@ def _each(value: Iterable[Any]) -> Iterator[Any]:
 
 
 def _held(value: object) -> Any:
-    """A list, tuple or mapping written in the template, paid by its full depth, so that doubling one over and over ends."""
+    """A list, tuple or mapping written in the template, paid by its full depth: doubling one again and again ends."""
     meter, todo = METER.get(), [value]
     while todo:
         item = todo.pop()
@@ -198,7 +202,9 @@ def _unique(value: Iterable[Any]) -> list[Any]:
 
 
 def _first(value: Iterable[Any]) -> Any:
-    return next(iter(value))
+    for item in value:
+        return item
+    raise IndexError("there is no first item, since there is none; ask {% if %} before")
 
 
 def _text(change: Callable[..., str]) -> Callable[..., str]:
@@ -315,7 +321,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.globals.clear()
         self.globals["range"] = _range
         self.filters = {**FILTERS, _EACH: _each, _HELD: _held, _SLICE: _slice, _CONCAT: _join}
-        self.tests = {name: TESTS[name] for name in _TESTS.split()}
+        self.tests = {name: TESTS[name] for name in _TESTS}
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Only what is known to be cheap and harmless."""
@@ -330,16 +336,16 @@ class Sandbox(ImmutableSandboxedEnvironment):
         METER.get().spend(_price(operator, left, right))
         return _BINARY[operator](left, right)
 
-    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: B902, N805
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
         """The call of a method that ``is_safe_attribute`` let through, or of ``range``, paid first."""
         receiver, name = getattr(__obj, "__self__", None), getattr(__obj, "__name__", "")
         if isinstance(receiver, str):
             if name == "join":
-                return _join(*args, separator=receiver)
+                return _join(args[0], receiver)
             if name == "replace":
                 return _replace(receiver, *args)
             METER.get().spend(len(receiver) * (4 if name in _SPLITTERS else 1))
-        elif not isinstance(receiver, (dict, LoopContext)) and __obj is not _range:
+        elif not isinstance(receiver, (dict, LoopContext)) and __obj is not _range and not isinstance(__obj, Undefined):
             raise TypeError("only range() and the methods of text and of row can be called")
         return __obj(*args, **kwargs)
 
@@ -375,5 +381,5 @@ def _metered(node: nodes.Node) -> nodes.Node:
     return node
 
 
-def _filtered(node: nodes.Expr, name: str, *args: nodes.Expr) -> nodes.Filter:
-    return nodes.Filter(node, name, list(args), [], None, None, lineno=node.lineno)
+def _filtered(node: nodes.Node, name: str, *args: nodes.Expr) -> nodes.Filter:
+    return nodes.Filter(cast(nodes.Expr, node), name, list(args), [], None, None, lineno=node.lineno)

@@ -1,16 +1,23 @@
 """Where things are and who answers: the only reader of the environment.
 
 A ``Settings`` is made once, at the edge of a process, and handed down. Keys never stay in it: a connection names the variable
-that holds its key, and ``key_of`` reads it at the moment of use.
+that holds its key, and ``key_of`` reads it at the moment of use. The embedded model's connection has a symbolic URL, since its
+port may change with each start while a run's frozen connection and its reuse keys must not.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
+import secrets
+import stat
+import tempfile
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote, urlsplit
 
 from pydantic import Field, ValidationError
 
@@ -20,6 +27,12 @@ from jobs.values import Value
 OPENAI_URL = "https://api.openai.com/v1"
 #: the name of the connection that the environment's key makes, and of the embedded model's
 ENVIRONMENT, EMBEDDED = "openai", "local"
+#: how the embedded model's symbolic URL begins
+EMBEDDED_URL = "embedded://"
+#: bytes that a unix socket's path may have, on every system that we run on
+SOCKET_PATH = 100
+#: variables that hold something to keep out of logs, by their names
+_SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
 
 
 class Price(Value):
@@ -49,7 +62,18 @@ class Connection(Value):
     @property
     def is_embedded(self) -> bool:
         """Whether this is the model that Redrive itself serves."""
-        return self.name == EMBEDDED
+        return self.base_url.startswith(EMBEDDED_URL)
+
+
+class Serving(Value):
+    """What the starter says of the model server in ``model.json``."""
+
+    #: the base URL, good for as long as this server runs
+    address: str
+    model: str
+    pid: int
+    #: the process that keeps it running
+    starter: int
 
 
 class Settings(Value):
@@ -59,6 +83,10 @@ class Settings(Value):
     prompts: Path
     redis_url: str | None = None
     connections: dict[str, Connection] = Field(default_factory=dict)
+    #: what is fetched once for all homes of this user
+    cache: Path = Field(default_factory=lambda: Path.home() / ".cache" / "redrive")
+    #: a model file of the person's own, in place of the one that is fetched
+    gguf: Path | None = None
 
     @property
     def database(self) -> Path:
@@ -69,6 +97,71 @@ class Settings(Value):
     def logs(self) -> Path:
         """The folder of the JSON-lines logs."""
         return self.home / "logs"
+
+    @property
+    def home_id(self) -> str:
+        """A short name of the home that stays with it; made at the first call. It is part of every name in Redis."""
+        file = self.home / "home.id"
+        if not file.exists():
+            self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            new = self.home / f"home.id.{secrets.token_hex(4)}"
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as out:
+                out.write(secrets.token_hex(4))
+            try:
+                os.link(new, file)  # the first of several processes settles the name, and nobody reads half of it
+            except FileExistsError:
+                pass
+            finally:
+                new.unlink()
+        return file.read_text("ascii").strip()
+
+    @property
+    def redis_socket(self) -> Path:
+        """Where the embedded server's socket is: in the home, or in a folder of its own where that path is too long.
+
+        Raises:
+            EngineDown: that folder belongs to somebody else, who could pose as the server.
+        """
+        socket = self.home / "kv.sock"
+        if len(os.fsencode(socket)) <= SOCKET_PATH:
+            return socket
+        name = f"redrive-{os.getuid()}-{hashlib.sha256(os.fsencode(self.home)).hexdigest()[:12]}"
+        folder = Path(tempfile.gettempdir()) / name
+        if len(os.fsencode(folder / "kv.sock")) > SOCKET_PATH:
+            folder = Path("/tmp") / name
+        try:
+            found = folder.lstat()
+        except FileNotFoundError:
+            return folder / "kv.sock"
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+            raise errors.EngineDown(
+                f"{folder} must be a folder that only you can enter: remove it, or use a shorter home"
+            )
+        return folder / "kv.sock"
+
+    @property
+    def redis_address(self) -> str:
+        """The Redis to use: ``REDIS_URL``, or the socket of the embedded one."""
+        return self.redis_url or f"unix://{quote(str(self.redis_socket))}"
+
+    @property
+    def redis_label(self) -> str:
+        """The same without a password, to show."""
+        parts = urlsplit(self.redis_address)
+        if "@" not in parts.netloc:
+            return parts._replace(query="").geturl()
+        return parts._replace(netloc="***@" + parts.netloc.rpartition("@")[2], query="").geturl()
+
+    @property
+    def wants_embedded(self) -> bool:
+        """Whether nothing else is configured, so that the embedded model answers."""
+        return all(connection.is_embedded for connection in self.connections.values())
+
+    @property
+    def key_variables(self) -> tuple[str, ...]:
+        """The variables that hold the connections' keys."""
+        return tuple(c.key_env for c in self.connections.values() if c.key_env)
 
     def connection(self, name: str | None = None) -> Connection:
         """The connection of that name, or the default one.
@@ -87,6 +180,39 @@ class Settings(Value):
             known = ", ".join(self.connections) or "none"
             raise errors.UnusableConnection(f"no connection is named {name!r}; known: {known}")
         return self.connections[name]
+
+    def address_of(self, connection: Connection) -> str:
+        """The URL to send a connection's requests to, now.
+
+        Raises:
+            UnusableConnection: it is the embedded model, which is not up in this home.
+        """
+        if not connection.is_embedded:
+            return connection.base_url
+        serving = self.serving()
+        if serving is None:
+            raise errors.UnusableConnection(
+                f"the embedded model is not up in {self.home}: start it with `redrive up`, or set OPENAI_API_KEY"
+            )
+        return serving.address
+
+    def serving(self) -> Serving | None:
+        """The model server of this home, while its starter lives; a restart of the server itself changes nothing."""
+        try:
+            serving = Serving.model_validate_json((self.home / "model.json").read_bytes())
+            os.kill(serving.starter, 0)
+        except PermissionError:
+            return None  # the number went to somebody else's process
+        except (OSError, ValidationError):
+            return None
+        return serving
+
+    def with_embedded(self) -> Settings:
+        """The same with the connections as they are now that the model server is up, or not."""
+        if not self.wants_embedded:
+            return self
+        serving = self.serving()
+        return self.model_copy(update={"connections": {EMBEDDED: _embedded(serving)} if serving else {}})
 
 
 def key_of(connection: Connection, environ: Mapping[str, str] | None = None) -> str | None:
@@ -117,12 +243,35 @@ def load(
     """
     environ = os.environ if environ is None else environ
     place = Path(home or environ.get("REDRIVE_HOME") or "data/local").expanduser().resolve()
+    gguf = environ.get("REDRIVE_GGUF")
     return Settings(
         home=place,
         prompts=Path(prompts or environ.get("REDRIVE_PROMPTS") or "prompts").expanduser().resolve(),
         redis_url=environ.get("REDIS_URL") or None,
         connections=_connections(place, environ),
-    )
+        cache=Path(environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().resolve() / "redrive",
+        gguf=Path(gguf).expanduser().resolve() if gguf else None,
+    ).with_embedded()
+
+
+def secret_values(variables: Iterable[str] = (), environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """What must never be written down: the values of these variables, of those named like keys, and passwords in URLs.
+
+    Values under six characters are left out: they guard nothing, and their removal would spoil other text.
+    """
+    environ = os.environ if environ is None else environ
+    found = {environ.get(name, "") for name in variables}
+    for name, value in environ.items():
+        if _SECRET_NAME.search(name):
+            found.add(value)
+        password = re.match(r"[a-z+]+://[^/@\s]*:([^/@\s]+)@", value)
+        if password:
+            found.add(password[1])
+    return tuple(sorted((value for value in found if len(value) >= 6), key=lambda value: (-len(value), value)))
+
+
+def _embedded(serving: Serving) -> Connection:
+    return Connection(name=EMBEDDED, base_url=f"{EMBEDDED_URL}{serving.model}", models=(serving.model,), in_flight=2)
 
 
 def _connections(home: Path, environ: Mapping[str, str]) -> dict[str, Connection]:
@@ -171,3 +320,8 @@ def _one(file: Path, name: str, table: dict[str, Any]) -> Connection:
         where = ".".join(str(part) for part in first["loc"])
         raise errors.InputError(f"{file}: [{name}] {where}: {first['msg']}") from error
     return connection.model_copy(update={"base_url": connection.base_url.rstrip("/")})
+
+
+def reload(settings: Settings) -> Settings:
+    """The same home's settings as they are now; a long-lived process sees connections that were added."""
+    return load(settings.home, settings.prompts)

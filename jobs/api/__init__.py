@@ -2,11 +2,63 @@
 
 ``Engine(settings)`` opens the home (making its file where there is none) and is cheap to keep; each of its rooms is small:
 
-    engine.datasets   add, list, get, page, set_id_column, rows
-    engine.prompts    list, versions, get, resolve, save, tried, label, draft, write_back, check, render
-    engine.runs       forecast, start, get, list, results, groups, export, pause, resume, cancel, set_budget
-    engine.letters    groups, list, inspect, neighbours, replay, correct, discard, undo, outcome, before_after, decisions
+    engine.datasets    add, list, get, page, row, set_id_column
+    engine.prompts     list, versions, get, resolve, save, tried, label, draft, write_back, check, render, diff
+    engine.runs        forecast, start, get, list, results, groups, resolutions, export, pause, resume, cancel, set_budget
+    engine.letters     groups, list, ids, inspect, neighbours, replay, correct, discard, undo, outcome, before_after
     engine.evaluations start, report
-    engine.costs      slices, series, calls
-    engine.system     overview, look, live
+    engine.costs       slices, series, calls, latencies
+    engine.system      overview, look, live, connections
 """
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from jobs.api.costs import Costs
+from jobs.api.datasets import Datasets
+from jobs.api.evaluations import Evaluations
+from jobs.api.letters import Letters
+from jobs.api.prompts import Prompts
+from jobs.api.room import PATIENCE, House
+from jobs.api.runs import Runs
+from jobs.api.system import System
+from jobs.settings import Settings
+
+__all__ = ["Engine"]
+
+
+class Engine:
+    """The engine of one home, for any number of threads.
+
+    Args:
+        settings: where the home is and which connections there are.
+        patience: seconds to wait for the keeper's answer to a request.
+
+    Raises:
+        EngineDown: the home's file cannot be opened.
+    """
+
+    def __init__(self, settings: Settings, *, patience: float = PATIENCE) -> None:
+        self.settings = settings
+        self._house = House(settings, patience=patience)
+        self.datasets = Datasets(self._house)
+        self.prompts = Prompts(self._house)
+        self.runs = Runs(self._house)
+        self.letters = Letters(self._house, self.runs, self.prompts, self.datasets)
+        self.evaluations = Evaluations(self._house, self.datasets, self.runs, self.prompts)
+        self.costs = Costs(self._house)
+        self.system = System(self._house, self.runs, self.prompts)
+
+    def close(self) -> None:
+        """Close the home's file; the engine is of no use after it."""
+        self._house.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlite_utils import Database
@@ -13,6 +16,8 @@ from jobs.store.migrations import MIGRATIONS
 
 #: seconds to wait for another process's transaction; each is short
 BUSY_SECONDS = 15.0
+#: the SQLite that this Python runs
+SQLITE_VERSION = sqlite3.sqlite_version
 
 
 def open_writer(path: Path) -> Database:
@@ -25,10 +30,12 @@ def open_writer(path: Path) -> Database:
     before = os.umask(0o077)
     try:
         db = Database(_connect(path, read_only=False))
-        db.execute("PRAGMA journal_mode = WAL")
+        # two processes may open a blank home at once; neither a change of the journal nor the steps wait for each other
+        with _alone(path):
+            db.execute("PRAGMA journal_mode = WAL")
+            if MIGRATIONS.pending(db):
+                MIGRATIONS.apply(db)
         db.execute("PRAGMA synchronous = FULL")
-        if MIGRATIONS.pending(db):
-            MIGRATIONS.apply(db)
     except sqlite3.DatabaseError as error:
         raise errors.EngineDown(f"{path} cannot be opened as Redrive's database: {error}") from error
     finally:
@@ -45,6 +52,14 @@ def open_reader(path: Path) -> Database:
     if not path.exists():
         raise errors.EngineDown(f"{path} does not exist yet: start the home once with `redrive up` or `redrive run`")
     return Database(_connect(path, read_only=True))
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the file's opening lock; it goes with its process, however that ends."""
+    with path.with_name(f"{path.name}-opening").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:

@@ -131,7 +131,6 @@ def m004_runs(db: Database) -> None:
             note TEXT NOT NULL DEFAULT '',
             created_at REAL NOT NULL,
             ended_at REAL,                      -- the commit of its last row
-            active_seconds REAL NOT NULL DEFAULT 0,
             calls INTEGER NOT NULL DEFAULT 0,
             prompt_tokens INTEGER NOT NULL DEFAULT 0,
             completion_tokens INTEGER NOT NULL DEFAULT 0,
@@ -168,6 +167,7 @@ def m004_runs(db: Database) -> None:
         CREATE INDEX run_rows_try ON run_rows (try_id) WHERE try_id IS NOT NULL;
         CREATE INDEX run_rows_held ON run_rows (reuse_key) WHERE state = 'held';
         CREATE INDEX run_rows_ended ON run_rows (run, ended_at) WHERE ended_at IS NOT NULL;
+        CREATE INDEX run_rows_struck ON run_rows (run, state) WHERE strikes > 0;
         """,
     )
 
@@ -204,7 +204,9 @@ def m005_ledger(db: Database) -> None:
             raw BLOB,                           -- the reply byte for byte
             recorded_at REAL NOT NULL
         );
-        CREATE INDEX calls_run ON calls (run, sent_at);
+        CREATE INDEX calls_run ON calls (
+            run, sent_at, outcome, seconds, cost, prompt_tokens, completion_tokens, cached_tokens -- sums touch no blob
+        );
         CREATE INDEX calls_sent ON calls (sent_at);
         CREATE TABLE attempts (
             id INTEGER PRIMARY KEY,
@@ -223,6 +225,9 @@ def m005_ledger(db: Database) -> None:
             UNIQUE (call, ordinal)
         );
         CREATE INDEX attempts_row ON attempts (run, ordinal);
+        CREATE INDEX attempts_call ON attempts (call, verdict, superseded, strike);
+        CREATE INDEX attempts_reused ON attempts (recorded_at, run) WHERE call IS NULL;
+        CREATE INDEX attempts_unasked ON attempts (run, verdict) WHERE call IS NULL;
         CREATE TABLE reuse (
             key BLOB PRIMARY KEY,
             attempt INTEGER NOT NULL
@@ -265,6 +270,8 @@ def m006_review(db: Database) -> None:
         CREATE INDEX dead_letters_group ON dead_letters (latest, resolution, signature);
         CREATE INDEX dead_letters_run ON dead_letters (run, resolution, signature);
         CREATE INDEX dead_letters_root ON dead_letters (root, ordinal);
+        CREATE INDEX dead_letters_died ON dead_letters (died_at);
+        CREATE INDEX dead_letters_resolved ON dead_letters (resolved_at) WHERE resolved_at IS NOT NULL;
         CREATE TABLE results (
             root INTEGER NOT NULL,
             ordinal INTEGER NOT NULL,

@@ -1,0 +1,76 @@
+"""The engine's own processes: ``python -m jobs keeper|worker --home DIR``. Started by ``redrive up``, or by a supervisor."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+
+from jobs import dispatch, errors, lane, logs, processes, settings
+from jobs.keeper import Keeper, sole_owner
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Be one of the engine's processes until told to stop."""
+    given = _parser().parse_args(arguments)
+    here = settings.load(given.home, given.prompts)
+    logs.configure(here.logs, given.part if given.part == "keeper" else f"worker-{os.getpid()}")
+    try:
+        if given.part == "keeper":
+            _keeper(here, given.parent_fd)
+        else:
+            _worker(here, given.parent_fd)
+    except errors.RedriveError as error:
+        sys.stderr.write(f"redrive {given.part}: {error.message}\n")
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m jobs", description=__doc__)
+    parser.add_argument("part", choices=["keeper", "worker"])
+    parser.add_argument("--home", help="the home folder")
+    parser.add_argument("--prompts", help="the prompts folder")
+    parser.add_argument("--parent-fd", type=int, help="a pipe whose end says that the starter is gone")
+    return parser
+
+
+def _keeper(here: settings.Settings, parent_fd: int | None) -> None:
+    stop = threading.Event()
+
+    def ask_to_stop(signum: int = 0, frame: FrameType | None = None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, ask_to_stop)
+    if parent_fd is not None:
+        processes.end_with_parent(parent_fd, ask_to_stop)
+    with sole_owner(here.home):
+        keeper = Keeper(here)
+        try:
+            keeper.run(stop.is_set)
+        finally:
+            keeper.close()
+
+
+def worker(*, home: str | None, redis_url: str | None) -> int:
+    """Be a worker that a person started; its home need not hold a store."""
+    here = settings.load(home)
+    if redis_url is not None:
+        here = here.model_copy(update={"redis_url": redis_url})
+    logs.configure(here.logs, f"worker-{os.getpid()}")
+    _worker(here, None)
+    return 0
+
+
+def _worker(here: settings.Settings, parent_fd: int | None) -> None:
+    if parent_fd is not None:
+        processes.end_with_parent(parent_fd, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    dispatch.work(here.redis_address, here.home_id, lane.enter(here))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

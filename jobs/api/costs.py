@@ -1,0 +1,96 @@
+"""engine.costs: money, tokens and latency of the calls in a window, as sums, over time, and call by call.
+
+A call belongs to a window by the time at which it was sent; ``since`` is inside, ``until`` is not. Percentiles are nearest-rank
+over raw seconds. A call of unknown price is counted and never added as 0.
+"""
+
+from __future__ import annotations
+
+from jobs import errors, views
+from jobs.api.room import Room
+from jobs.store import reading_costs
+from jobs.store.reading_costs import By, Chosen, Which
+
+#: time buckets at most; a chart has no room for more
+MOST_BUCKETS = 500
+
+
+class Costs(Room):
+    """What calls have cost and how long they took."""
+
+    def slices(
+        self,
+        *,
+        since: float,
+        until: float,
+        by: By,
+        run: int | None = None,
+        prompt: str | None = None,
+        model: str | None = None,
+        connection: str | None = None,
+    ) -> list[views.Spending]:
+        """The window's calls by slice, the dearest first."""
+        _check_window(since, until)
+        chosen = Chosen(run=run, prompt=prompt, model=model, connection=connection)
+        with self.snapshot() as db:
+            return reading_costs.slices(db, chosen, since=since, until=until, by=by)
+
+    def series(
+        self,
+        *,
+        since: float,
+        until: float,
+        buckets: int,
+        by: By = "total",
+        run: int | None = None,
+        prompt: str | None = None,
+        model: str | None = None,
+        connection: str | None = None,
+    ) -> list[views.Spending]:
+        """Every slice in every bucket of equal length; a key is the bucket's start, epoch seconds as text."""
+        _check_window(since, until)
+        if not 1 <= buckets <= MOST_BUCKETS:
+            raise errors.InputError(f"a window has 1 to {MOST_BUCKETS} buckets, not {buckets}")
+        chosen = Chosen(run=run, prompt=prompt, model=model, connection=connection)
+        with self.snapshot() as db:
+            return reading_costs.series(db, chosen, since=since, until=until, buckets=buckets, by=by)
+
+    def calls(
+        self,
+        *,
+        since: float,
+        until: float,
+        offset: int = 0,
+        limit: int = 50,
+        outcome: Which = "all",
+        run: int | None = None,
+        prompt: str | None = None,
+        model: str | None = None,
+        connection: str | None = None,
+    ) -> tuple[list[views.CallRow], int]:
+        """A page of the window's calls, the newest first (``slow``: the slowest first), and how many there are."""
+        _check_window(since, until)
+        chosen = Chosen(run=run, prompt=prompt, model=model, connection=connection)
+        with self.snapshot() as db:
+            return reading_costs.calls(db, chosen, since=since, until=until, which=outcome, limit=limit, offset=offset)
+
+    def latencies(
+        self,
+        *,
+        since: float,
+        until: float,
+        run: int | None = None,
+        prompt: str | None = None,
+        model: str | None = None,
+        connection: str | None = None,
+    ) -> list[float]:
+        """Seconds of replied calls, for a histogram; beyond 50,000 an even part of them."""
+        _check_window(since, until)
+        chosen = Chosen(run=run, prompt=prompt, model=model, connection=connection)
+        with self.snapshot() as db:
+            return reading_costs.latencies(db, chosen, since=since, until=until)
+
+
+def _check_window(since: float, until: float) -> None:
+    if not since < until:
+        raise errors.InputError(f"a window ends after it begins, not from {since} to {until}")

@@ -1,0 +1,115 @@
+"""engine.evaluations: a version's answers to a golden set, as a run whose report says how far they agree, field by field.
+
+The golden file becomes a dataset like any other, so a report can be read again however the file has changed since. Nothing is
+reused: an evaluation asks what the model answers now.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jobs import errors, evals, views
+from jobs.api.datasets import Datasets
+from jobs.api.prompts import Prompts
+from jobs.api.room import House, Room
+from jobs.api.runs import Runs
+from jobs.golden import load_golden, stored_golden
+from jobs.options import RunOptions
+from jobs.settings import Connection
+from jobs.store import reading_row
+
+
+class Evaluations(Room):
+    """Runs of golden sets."""
+
+    def __init__(self, house: House, datasets: Datasets, runs: Runs, prompts: Prompts) -> None:
+        super().__init__(house)
+        self._datasets = datasets
+        self._runs = runs
+        self._prompts = prompts
+
+    def start(
+        self,
+        version: views.Version,
+        golden: Path,
+        *,
+        connection: Connection,
+        model: str | None = None,
+        options: RunOptions | None = None,
+        key: str,
+    ) -> int:
+        """Run a golden set; the run's id.
+
+        Raises:
+            TableError: the golden file cannot be read, or expects what the contract can never accept, with the line.
+            InputError: as for any run.
+        """
+        if not load_golden(golden, version.content.contract):
+            raise errors.TableError(
+                "has no rows: there is nothing to evaluate", file=f"{golden.parent.name}/{golden.name}"
+            )
+        dataset = self._datasets.add(golden, name=f"{version.prompt}/{golden.name}")
+        chosen = options or RunOptions.model_validate(version.defaults)
+        return self._runs.start(
+            version=version,
+            dataset=dataset,
+            connection=connection,
+            model=model,
+            options=chosen.model_copy(update={"reuse": False}),
+            kind="evaluation",
+            key=key,
+        )
+
+    def report(self, run_id: int) -> dict[str, Any]:
+        """How far the run's answers agree with what was expected, so far.
+
+        ``agreement`` is over all expectations of rows that have an end (n): a row without a value disagrees.
+        ``answered_agreement`` is over rows that have a value (``answered_n``). Both are None without an expectation.
+        Misses are at most ``evals.MOST_MISSES``; ``missed`` counts all.
+
+        Raises:
+            InputError: the run is no evaluation.
+        """
+        with self.snapshot() as db:
+            run = self._runs.get(run_id)
+            if run.kind != "evaluation":
+                raise errors.InputError(f"run {run_id} is no evaluation, but a run of kind {run.kind}")
+            version = self._prompts.get(run.version_id)
+            columns, rows = reading_row.table(db, run.dataset)
+            golden = stored_golden(columns, rows, version.content.contract, name=run.dataset_name)
+            answers = {
+                ordinal: evals.Answer(state=state, value=value)
+                for ordinal, state, value in reading_row.answers(db, run_id)
+            }
+        found = evals.agreement(golden, answers)
+        return {
+            "run": run_id,
+            "prompt": run.version,
+            "rows": run.counts.rows,
+            "answered": found.answered,
+            "waiting": run.counts.waiting,
+            "fields": [{"path": tally.path, **_figures(tally)} for tally in found.fields],
+            **_figures(found.overall),
+            "missed": len(found.misses),
+            "misses": [
+                {
+                    "ordinal": miss.ordinal,
+                    "path": miss.path,
+                    "expected": miss.expected,
+                    "got": miss.got,
+                    "answered": miss.answered,
+                }
+                for miss in found.misses[: evals.MOST_MISSES]
+            ],
+        }
+
+
+def _figures(tally: evals.Tally) -> dict[str, Any]:
+    return {
+        "n": tally.n,
+        "agree": tally.agree,
+        "agreement": tally.agreement,
+        "answered_n": tally.answered_n,
+        "answered_agreement": tally.answered_agreement,
+    }

@@ -1,0 +1,300 @@
+"""engine.letters: dead letters by cause, one row with all that is known of it, and what a person does about them.
+
+What is decided here is only asked for: the keeper applies it, once for each key, and refuses what is no longer so. A set of
+letters is frozen into ids before anything is asked, so what dies between the look and the click is not taken along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jobs import errors, review, views
+from jobs.api.datasets import Datasets
+from jobs.api.prompts import Prompts
+from jobs.api.room import House, Room
+from jobs.api.runs import Runs
+from jobs.options import RunOptions
+from jobs.requests import Correct, Discard, Undo
+from jobs.settings import Connection
+from jobs.store import reading_letters, reading_replays, reading_row
+from jobs.store.reading_letters import Filter
+
+#: (run, ordinal)
+LetterId = tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Replay:
+    """One replay as it will be asked for."""
+
+    parent: views.Run
+    dataset: views.Dataset
+    version: views.Version
+    connection: Connection
+    model: str | None
+    ordinals: tuple[int, ...]
+    edits: dict[int, dict[str, str]]
+
+
+class Letters(Room):
+    """Dead letters and the decisions about them.
+
+    Lists are of letters that speak for their row now, unless a run is named: then they are that run's own. ``resolution``
+    None is any.
+    """
+
+    def __init__(self, house: House, runs: Runs, prompts: Prompts, datasets: Datasets) -> None:
+        super().__init__(house)
+        self._runs = runs
+        self._prompts = prompts
+        self._datasets = datasets
+
+    def groups(
+        self,
+        *,
+        run: int | None = None,
+        prompt: str | None = None,
+        resolution: str | None = "open",
+        limit: int = 50,
+        offset: int = 0,
+    ) -> tuple[list[views.Group], int]:
+        """Letters by signature, the most frequent first, and how many signatures there are."""
+        with self.snapshot() as db:
+            chosen = Filter(run=run, prompt=prompt, resolution=resolution)
+            return reading_letters.groups(db, chosen, limit=limit, offset=offset)
+
+    def list(
+        self,
+        *,
+        signature: str | None = None,
+        run: int | None = None,
+        prompt: str | None = None,
+        resolution: str | None = "open",
+        offset: int = 0,
+        limit: int = 50,
+    ) -> tuple[list[views.Letter], int]:
+        """A page of letters, those of the newest run first and in the file's order, and how many there are."""
+        with self.snapshot() as db:
+            chosen = Filter(run=run, prompt=prompt, signature=signature, resolution=resolution)
+            return reading_letters.letters(db, chosen, limit=limit, offset=offset)
+
+    def ids(
+        self,
+        *,
+        signature: str | None = None,
+        run: int | None = None,
+        prompt: str | None = None,
+        resolution: str | None = "open",
+    ) -> Sequence[LetterId]:
+        """Every letter behind a filter as (run, ordinal), in that order: the set that a replay freezes."""
+        chosen = Filter(run=run, prompt=prompt, signature=signature, resolution=resolution)
+        return reading_letters.ids(self.read(), chosen)
+
+    def inspect(self, run_id: int, ordinal: int) -> views.Inspection:
+        """All that is known of one row of a run, dead or not.
+
+        Raises:
+            NotFound: the run has no such row, or not yet.
+        """
+        with self.snapshot() as db:
+            run = self._runs.get(run_id)
+            place = reading_row.place(db, run_id, ordinal)
+            if place is None:
+                raise errors.NotFound(f"run {run_id} has no row {ordinal}; its rows are numbered from 1 as in the file")
+            return views.Inspection(
+                run=run,
+                ordinal=ordinal,
+                row_id=place.row_id,
+                state=place.state,
+                cells=place.cells,
+                original_cells=place.original_cells,
+                letter=reading_letters.letter(db, run_id, ordinal),
+                attempts=reading_row.attempts(db, run_id, ordinal),
+                version=self._prompts.get(place.version),
+                result=reading_row.result(db, place),
+                decisions=tuple(reading_letters.decisions_about(db, root=place.root, ordinal=ordinal)),
+            )
+
+    def neighbours(
+        self,
+        run_id: int,
+        ordinal: int,
+        *,
+        signature: str | None = None,
+        resolution: str | None = "open",
+        within_run: bool = False,
+    ) -> tuple[LetterId | None, LetterId | None]:
+        """The letters before and after this row in the list; the row itself need not be in it any more."""
+        with self.snapshot() as db:
+            chosen = Filter(run=run_id if within_run else None, signature=signature, resolution=resolution)
+            return reading_letters.neighbours(db, chosen, run=run_id, ordinal=ordinal)
+
+    def replay(
+        self,
+        letters: Sequence[LetterId],
+        *,
+        version: views.Version | None = None,
+        model: str | None = None,
+        connection: Connection | None = None,
+        options: RunOptions | None = None,
+        edits: Mapping[LetterId, Mapping[str, str]] | None = None,
+        note: str = "",
+        key: str,
+    ) -> Sequence[int]:
+        """Ask these letters again, in one replay for each run that they are of; the replays' ids.
+
+        What is not given is the parent run's. Every replay is checked before the first one starts; the same key again starts
+        none twice.
+
+        Args:
+            letters: (run, ordinal), frozen.
+            version: a better prompt.
+            model: None: the given version's own, else the parent's.
+            connection: where to ask.
+            options: how.
+            edits: cells of letters as a person edited them; the rows in the dataset stay as they are.
+            note: why.
+            key: idempotency key of the whole act.
+
+        Raises:
+            InputError: no letters, or edits that fit none of them.
+            Refused: none of a run's letters is open any more.
+        """
+        replays = self._replays(letters, version, model, connection, edits or {})
+        return [
+            self._runs.start(
+                version=one.version,
+                dataset=one.dataset,
+                connection=one.connection,
+                model=one.model,
+                options=options or one.parent.options,
+                ordinals=one.ordinals,
+                id_column=one.parent.id_column,
+                kind="replay",
+                parent=one.parent.id,
+                edits=one.edits,
+                note=note,
+                key=f"{key}:{one.parent.id}",
+            )
+            for one in replays
+        ]
+
+    def _replays(
+        self,
+        letters: Sequence[LetterId],
+        version: views.Version | None,
+        model: str | None,
+        connection: Connection | None,
+        edits: Mapping[LetterId, Mapping[str, str]],
+    ) -> Sequence[_Replay]:
+        if not letters:
+            raise errors.InputError("no dead letters were chosen")
+        if strange := sorted(set(edits) - set(letters)):
+            raise errors.InputError(
+                f"row {strange[0][1]} of run {strange[0][0]} is edited but not among those to replay"
+            )
+        by_run: dict[int, dict[int, None]] = {}
+        for run, ordinal in sorted(letters):
+            by_run.setdefault(run, {})[ordinal] = None
+        found = []
+        for run, ordinals in by_run.items():
+            parent = self._runs.get(run)
+            dataset = self._datasets.get(parent.dataset)
+            mine = {
+                ordinal: self._edited(dataset, run, ordinal, cells)
+                for (of, ordinal), cells in edits.items()
+                if of == run
+            }
+            found.append(
+                _Replay(
+                    parent=parent,
+                    dataset=dataset,
+                    version=version or self._prompts.get(parent.version_id),
+                    connection=connection or self._connection(parent.connection),
+                    model=model or _model(parent, version, connection),
+                    ordinals=tuple(ordinals),
+                    edits=mine,
+                )
+            )
+        return found
+
+    def _edited(self, dataset: views.Dataset, run: int, ordinal: int, cells: Mapping[str, str]) -> dict[str, str]:
+        """The whole row: as its run saw it, with these cells instead."""
+        if unknown := sorted(set(cells) - set(dataset.columns)):
+            raise errors.InputError(
+                f"row {ordinal} of run {run}: the dataset has no column {unknown[0]!r}; it has: {', '.join(dataset.columns)}"
+            )
+        place = reading_row.place(self.read(), run, ordinal)
+        if place is None:
+            raise errors.NotFound(f"run {run} has no row {ordinal}")
+        return place.cells | dict(cells)
+
+    def _connection(self, name: str) -> Connection:
+        return self.settings.with_embedded().connection(name)
+
+    def correct(self, run_id: int, ordinal: int, value: Mapping[str, Any], *, reason: str = "", key: str) -> int:
+        """Give a dead letter its value by hand; the decision's id.
+
+        Raises:
+            InputError: the value breaks the contract of the run's version, with each problem's path, rule, expected and got.
+            Refused: the letter has been resolved otherwise.
+        """
+        version = self._prompts.get(self._runs.get(run_id).version_id)
+        held = review.held(value, version.content.contract)
+        result = self.submit(Correct(run=run_id, ordinal=ordinal, value=held, reason=reason), key)
+        return int(result["decision"])
+
+    def discard(self, letters: Sequence[LetterId], reason: str, *, key: str) -> Sequence[int]:
+        """Say that these letters are not needed; one decision for each run that they are of.
+
+        Raises:
+            InputError: no letters, or no reason.
+            Refused: none of a run's letters is open any more.
+        """
+        if not letters:
+            raise errors.InputError("no dead letters were chosen")
+        if not reason.strip():
+            raise errors.InputError("say why these rows are not needed: the reason is kept with them")
+        by_run: dict[int, dict[int, None]] = {}
+        for run, ordinal in sorted(letters):
+            by_run.setdefault(run, {})[ordinal] = None
+        return [
+            int(self.submit(Discard(run=run, ordinals=tuple(ordinals), reason=reason), f"{key}:{run}")["decision"])
+            for run, ordinals in by_run.items()
+        ]
+
+    def undo(self, decision_id: int, *, key: str) -> int:
+        """Take a correction, a discard or a replay's results back; how many rows that was."""
+        return int(self.submit(Undo(decision=decision_id), key)["undone"])
+
+    def outcome(self, replay_run_id: int) -> views.ReplayOutcome:
+        """What a replay has made of the letters that it took; adds up to its rows."""
+        with self.snapshot() as db:
+            self._must_be_replay(replay_run_id)
+            return reading_replays.outcome(db, replay_run_id)
+
+    def before_after(
+        self, replay_run_id: int, *, outcome: str | None = None, offset: int = 0, limit: int = 50
+    ) -> tuple[Sequence[views.BeforeAfter], int]:
+        """A page of a replay's rows, how each had failed beside what came now, and how many there are."""
+        with self.snapshot() as db:
+            self._must_be_replay(replay_run_id)
+            return reading_replays.before_after(db, replay_run_id, outcome=outcome, limit=limit, offset=offset)
+
+    def _must_be_replay(self, run_id: int) -> None:
+        run = self._runs.get(run_id)
+        if run.kind != "replay":
+            raise errors.InputError(f"run {run_id} is no replay")
+
+    def decisions(self, *, run: int | None = None, limit: int = 50) -> Sequence[views.Decision]:
+        """What was decided, the newest first; of all runs, or about one run's letters."""
+        return reading_letters.decisions(self.read(), run=run, limit=limit)
+
+
+def _model(parent: views.Run, version: views.Version | None, connection: Connection | None) -> str | None:
+    """The new version's own model, else the parent's if that is asked again; None lets the connection choose."""
+    if version is not None and version.content.model is not None:
+        return version.content.model
+    return parent.model if connection is None or connection.name == parent.connection else None

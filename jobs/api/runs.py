@@ -1,0 +1,280 @@
+"""Runs: what one would take, starting it, watching it, steering it, and what came of it.
+
+Nothing here changes a run: the keeper does, when it is asked. All that could change between the click and the keeper's act is
+frozen here: the columns that the template uses, the model, the price, the connection's base URL.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from jobs import errors, templates, views
+from jobs.api import exports
+from jobs.api.datasets import check_id_column
+from jobs.api.forecast import Wish, forecast
+from jobs.api.prompts import unknown_columns
+from jobs.api.room import Room
+from jobs.options import RunOptions
+from jobs.prices import price_of
+from jobs.requests import Cancel, Pause, Resume, SetBudget, Start
+from jobs.settings import Connection
+from jobs.store import reading_results, reading_runs
+from jobs.store.reading_results import QUIET_KINDS, Scope
+
+Kind = Literal["run", "replay", "evaluation", "try"]
+
+
+class Runs(Room):
+    """The runs of a home."""
+
+    def forecast(
+        self,
+        *,
+        version: views.Version,
+        dataset: views.Dataset,
+        connection: Connection,
+        model: str,
+        options: RunOptions,
+        limit: int | None = None,
+        ordinals: Sequence[int] | None = None,
+    ) -> views.Forecast:
+        """What such a run is likely to take, what that is founded on, and what there is to say before it is launched."""
+        wish = Wish(
+            version=version,
+            dataset=dataset,
+            connection=connection,
+            model=model,
+            options=options,
+            limit=limit,
+            ordinals=None if ordinals is None else tuple(ordinals),
+        )
+        return forecast(self._house, wish)
+
+    def start(
+        self,
+        *,
+        version: views.Version,
+        dataset: views.Dataset,
+        connection: Connection,
+        model: str | None = None,
+        options: RunOptions | None = None,
+        limit: int | None = None,
+        ordinals: Sequence[int] | None = None,
+        id_column: str | None = None,
+        kind: Kind = "run",
+        parent: int | None = None,
+        edits: dict[int, dict[str, str]] | None = None,
+        note: str = "",
+        key: str,
+    ) -> int:
+        """The id of the run that the keeper has made; the same ``key`` twice is the same run.
+
+        Raises:
+            InputError: it cannot be run as it is; says what to change.
+            Refused: the keeper cannot start it in the present state.
+            EngineDown: the keeper does not answer.
+        """
+        columns = self._usable(version, dataset, limit=limit, ordinals=ordinals, edits=edits)
+        if id_column is not None and id_column != dataset.id_column:
+            check_id_column(self.read(), dataset, id_column)
+        options = options or _usual(version)
+        if kind in QUIET_KINDS:
+            options = options.model_copy(update={"reuse": False})
+        model = self.model_of(version, connection, model)
+        price = price_of(model, connection)
+        if options.budget is not None and price is None:
+            raise errors.InputError(
+                f"a budget needs a price, and that of {model} at connection {connection.name!r} is unknown: set it in "
+                f'{self.settings.home / "connections.toml"} under [{connection.name}.prices."{model}"], or leave the budget out'
+            )
+        request = Start(
+            run_kind=kind,
+            dataset=dataset.id,
+            version=version.id,
+            connection=connection.name,
+            base_url=connection.base_url,
+            model=model,
+            price=price,
+            options=options,
+            columns=columns,
+            id_column=id_column if id_column is not None else dataset.id_column,
+            limit=limit,
+            ordinals=None if ordinals is None else tuple(ordinals),
+            parent=parent,
+            edits=edits or {},
+            note=note,
+        )
+        return int(self.submit(request, key)["run"])
+
+    def model_of(self, version: views.Version, connection: Connection, model: str | None = None) -> str:
+        """The model that would answer: the one asked for, else the version's, else the connection's first.
+
+        Raises:
+            InputError: none of them names one.
+        """
+        chosen = model or version.content.model or next(iter(connection.models), None)
+        if not chosen:
+            raise errors.InputError(
+                f"no model: name one, write it into the prompt {version.prompt}, or give connection {connection.name!r} a list "
+                "of models in connections.toml"
+            )
+        return chosen
+
+    def _usable(
+        self,
+        version: views.Version,
+        dataset: views.Dataset,
+        *,
+        limit: int | None,
+        ordinals: Sequence[int] | None,
+        edits: dict[int, dict[str, str]] | None,
+    ) -> tuple[str, ...]:
+        """The columns that the template uses, if it can be asked about these rows."""
+        if dataset.state != "ready":
+            raise errors.InputError(
+                f"{dataset.name} is still being loaded; wait until it is ready, or give the file again"
+            )
+        template = templates.parse(version.content.template)
+        if unknown := unknown_columns(template, dataset.columns):
+            raise errors.InputError(f"{version.reference} does not fit {dataset.name}: {'; '.join(unknown)}")
+        if limit is not None and limit < 1:
+            raise errors.InputError(f"a run needs at least one row; the limit is {limit}")
+        if ordinals is not None and not ordinals:
+            raise errors.InputError("a run needs at least one row; none is chosen")
+        if outside := [ordinal for ordinal in ordinals or () if not 1 <= ordinal <= dataset.row_count]:
+            raise errors.InputError(f"{dataset.name} has {dataset.row_count:,} rows and no row {outside[0]:,}")
+        for ordinal, cells in (edits or {}).items():
+            if set(cells) != set(dataset.columns):
+                wrong = ", ".join(sorted(set(cells) ^ set(dataset.columns)))
+                raise errors.InputError(
+                    f"the edit of row {ordinal:,} must have the columns of {dataset.name}; see: {wrong}"
+                )
+        return template.columns(dataset.columns)
+
+    def get(self, run_id: int) -> views.Run:
+        """The run of that number, as it is now; raises NotFound."""
+        with self.snapshot() as db:
+            found = reading_runs.run(db, run_id, now=time.time(), ended=self._house.ended)
+        if found is None:
+            raise errors.NotFound(f"there is no run {run_id}")
+        return found
+
+    def results(
+        self,
+        run_id: int,
+        *,
+        offset: int,
+        limit: int,
+        state: str | None = None,
+        as_run: bool = False,
+        search: str = "",
+    ) -> tuple[list[views.ResultRow], int]:
+        """A page of rows with their values, and how many pass; raises NotFound.
+
+        Those of the root run with what is current, or the run's own with ``as_run``. ``state``: accepted, dead, cancelled,
+        waiting, or one of the states that waiting is made of. ``search``: rows that hold the text in one of their cells.
+        """
+        with self.snapshot() as db:
+            scope = self._scope(run_id, as_run=as_run)
+            among = self._house.matching(scope.dataset, search) if search.strip() else None
+            return reading_results.page(db, scope, offset=offset, limit=limit, state=state, among=among)
+
+    def _scope(self, run_id: int, *, as_run: bool) -> Scope:
+        scope = reading_results.scope(self.read(), run_id, as_run=as_run)
+        if scope is None:
+            raise errors.NotFound(f"there is no run {run_id}")
+        return scope
+
+    def groups(self, run_id: int, *, limit: int = 5) -> list[views.Group]:
+        """The most frequent causes of death among the run's rows so far."""
+        with self.snapshot() as db:
+            return reading_runs.top_groups(db, run_id, limit=limit)
+
+    def resolutions(self, run_id: int) -> dict[str, int]:
+        """How many dead letters of the run have each resolution now."""
+        return reading_runs.resolutions(self.read(), run_id)
+
+    def export(
+        self,
+        run_id: int,
+        fmt: exports.Format,
+        out: Path,
+        *,
+        as_run: bool = False,
+        accepted_only: bool = False,
+    ) -> int:
+        """Write the rows to a file, as they are at this moment; how many rows.
+
+        Raises:
+            NotFound: there is no such run.
+            InputError: the file cannot be written.
+        """
+        with self.snapshot() as db:
+            scope = self._scope(run_id, as_run=as_run)
+            return exports.export(db, scope, fmt=fmt, out=out, accepted_only=accepted_only)
+
+    def pause(self, run_id: int, *, key: str | None = None) -> views.Run:
+        """No new calls until resumed; a paused run stays as it is. Raises Refused."""
+        return self._steer(Pause(run=run_id), key)
+
+    def resume(self, run_id: int, *, key: str | None = None) -> views.Run:
+        """Go on; a running run stays as it is. Raises Refused, also where the connection has another base URL now."""
+        name = self.get(run_id).connection
+        connection = self.settings.with_embedded().connections.get(name)
+        return self._steer(Resume(run=run_id, base_url=connection.base_url if connection else None), key)
+
+    def cancel(self, run_id: int, *, key: str | None = None) -> views.Run:
+        """No new calls ever; what is in flight is kept. Raises Refused."""
+        return self._steer(Cancel(run=run_id), key)
+
+    def set_budget(self, run_id: int, budget: float | None, *, key: str | None = None) -> views.Run:
+        """Another budget in US dollars, or none. Raises Refused, or InputError for one that is not above 0."""
+        if budget is not None and not budget > 0:
+            raise errors.InputError(f"a budget is above $0, or there is none; this one is ${budget:g}")
+        return self._steer(SetBudget(run=run_id, budget=budget), key)
+
+    def _steer(self, request: Pause | Resume | Cancel | SetBudget, key: str | None) -> views.Run:
+        self.get(request.run)
+        self.submit(request, key or f"{request.kind}-{request.run}-{uuid.uuid4().hex}")
+        return self.get(request.run)
+
+    def list(
+        self,
+        *,
+        offset: int = 0,
+        limit: int = 50,
+        kinds: Sequence[str] | None = None,
+        prompt: str | None = None,
+        state: str | None = None,
+    ) -> tuple[list[views.Run], int]:
+        """A page of the runs that pass, the newest first, and how many there are."""
+        with self.snapshot() as db:
+            return reading_runs.runs(
+                db,
+                now=time.time(),
+                ended=self._house.ended,
+                offset=offset,
+                limit=limit,
+                kinds=kinds,
+                prompt=prompt,
+                state=state,
+            )
+
+
+def _usual(version: views.Version) -> RunOptions:
+    """The run defaults that the prompt sets."""
+    defaults: dict[str, Any] = version.defaults
+    try:
+        return RunOptions.model_validate(defaults)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise errors.InputError(
+            f"the run default {where!r} of {version.reference} cannot be used: {first['msg']}"
+        ) from error

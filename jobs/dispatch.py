@@ -1,0 +1,325 @@
+"""Stop 3: calls onto the stream, lanes onto RQ. The one file that knows rq.
+
+All runs of a home share one stream of calls, which is a short window and never the table. RQ starts lanes and nothing else:
+one spare lane job always waits on the queue, so that a worker that appears takes it up at once. Whoever reaches Redis must not
+be able to run code: jobs are JSON, and a worker runs only the lane.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, cast
+
+from pydantic import ValidationError
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import RedisError, ResponseError
+from rq import Queue, Worker
+from rq.job import Job
+
+from jobs import errors
+from jobs.keys import GROUP, Keys
+from jobs.limits import KeeperLimits
+from jobs.messages import Ask, Brief, LaneArguments
+
+#: the one function that a worker runs
+LANE_FUNCTION = "jobs.dispatch.run_lane"
+#: seconds that a brief outlives its last use
+BRIEF_SECONDS = 7 * 24 * 3600
+
+logger = logging.getLogger(__name__)
+
+
+def connect(address: str, *, timeout: float | None = None) -> Redis:
+    """A client of the server at a ``redis://``, ``rediss://`` or ``unix://`` address."""
+    return Redis.from_url(address, socket_timeout=timeout, socket_connect_timeout=5, health_check_interval=15)
+
+
+def connect_async(address: str) -> AsyncRedis:
+    """The same for a lane's event loop."""
+    return AsyncRedis.from_url(address, socket_timeout=30, socket_connect_timeout=5)
+
+
+class Tray:
+    """The keeper's side of the calls stream."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis, self._keys = redis, keys
+
+    def open(self) -> None:
+        """Make the stream and its group where they are missing."""
+        try:
+            self._redis.xgroup_create(self._keys.calls, GROUP, id="0", mkstream=True)
+        except ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+
+    def brief(self, brief: Brief) -> None:
+        """Say what lanes must know of a run; before its first call."""
+        self._redis.set(self._keys.brief(brief.run), brief.model_dump_json(), ex=BRIEF_SECONDS)
+
+    def put(self, asks: Iterable[Ask]) -> None:
+        """Put calls on the stream."""
+        pipe = self._redis.pipeline(transaction=False)
+        for ask in asks:
+            pipe.xadd(self._keys.calls, {"ask": ask.model_dump_json()})
+        pipe.execute()
+
+    def try_ids(self) -> set[str]:
+        """The tries whose call is on the stream, taken or not."""
+        found: set[str] = set()
+        start = "-"
+        while True:
+            entries = cast(
+                "list[tuple[bytes, dict[bytes, bytes]]]", self._redis.xrange(self._keys.calls, min=start, count=500)
+            )
+            if not entries:
+                return found
+            found.update(try_id for _, fields in entries if (try_id := _try_id(fields)))
+            start = f"({entries[-1][0].decode()}"
+
+    def orphans(self) -> dict[str, str]:
+        """Calls taken by lanes whose lease has run out: stream entry -> try id."""
+        alive = KeeperLimits(self._redis, self._keys).live_lanes()
+        found: dict[str, str] = {}
+        for consumer in self._redis.xinfo_consumers(self._keys.calls, GROUP):
+            name = consumer["name"].decode()
+            if name in alive:
+                continue
+            if consumer["pending"] == 0:
+                self._redis.xgroup_delconsumer(self._keys.calls, GROUP, name)
+                continue
+            found |= self._pending(name)
+        return found
+
+    def _pending(self, consumer: str) -> dict[str, str]:
+        found: dict[str, str] = {}
+        pending = cast(
+            "list[dict[str, Any]]",
+            self._redis.xpending_range(self._keys.calls, GROUP, min="-", max="+", count=10_000, consumername=consumer),
+        )
+        for one in pending:
+            entry = one["message_id"].decode()
+            entries = cast(
+                "list[tuple[bytes, dict[bytes, bytes]]]", self._redis.xrange(self._keys.calls, min=entry, max=entry)
+            )
+            found[entry] = (_try_id(entries[0][1]) or "") if entries else ""
+        return found
+
+    def drop(self, entries: Iterable[str]) -> None:
+        """Take calls off the stream, whoever had them."""
+        ids = list(entries)
+        if ids:
+            pipe = self._redis.pipeline(transaction=True)
+            pipe.xack(self._keys.calls, GROUP, *ids)
+            pipe.xdel(self._keys.calls, *ids)
+            pipe.execute()
+
+    def waiting(self) -> int:
+        """Calls on the stream, taken or not."""
+        return int(self._redis.xlen(self._keys.calls))
+
+    def ensure_spare_lane(self) -> bool:
+        """See to it that a lane job waits for whichever worker comes next; whether one was added."""
+        queue = Queue(self._keys.queue, connection=self._redis, serializer="json")
+        if queue.count:
+            return False
+        queue.enqueue(
+            LANE_FUNCTION,
+            LaneArguments(home=self._keys.home).model_dump(),
+            job_timeout=-1,
+            result_ttl=0,
+            failure_ttl=3600,
+            description="lane",
+        )
+        return True
+
+
+def _try_id(fields: dict[bytes, bytes]) -> str | None:
+    try:
+        return Ask.model_validate_json(fields.get(b"ask", b"")).try_id
+    except ValidationError:
+        return None
+
+
+# -- the lane's side ---------------------------------------------------------------------------------------------------
+
+
+async def take(redis: AsyncRedis, keys: Keys, lane: str, *, most: int, wait_ms: int) -> list[tuple[str, Ask | None]]:
+    """New calls for a lane, with their stream entries; None stands for one that this worker cannot read."""
+    found: Any = await redis.xreadgroup(GROUP, lane, {keys.calls: ">"}, count=most, block=wait_ms)
+    if not found:
+        return []
+    streams = found.items() if isinstance(found, dict) else found
+    taken: list[tuple[str, Ask | None]] = []
+    for _, entries in streams:
+        rows = entries[0] if entries and isinstance(entries[0], list) else entries
+        for entry, fields in rows:
+            try:
+                taken.append((entry.decode(), Ask.model_validate_json(fields.get(b"ask", b""))))
+            except ValidationError:
+                taken.append((entry.decode(), None))
+    return taken
+
+
+async def leave(redis: AsyncRedis, keys: Keys, entry: str) -> None:
+    """Take a call off the stream without an answer; the keeper will miss it and put it up again."""
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.xack(keys.calls, GROUP, entry)
+        pipe.xdel(keys.calls, entry)
+        await pipe.execute()
+
+
+async def briefing(redis: AsyncRedis, keys: Keys, run: int) -> Brief | None:
+    """What to know of a run; None where it is gone or from another version of Redrive."""
+    text = await redis.get(keys.brief(run))
+    try:
+        return Brief.model_validate_json(text) if text else None
+    except ValidationError:
+        return None
+
+
+# -- rq ----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Entrance:
+    """What ``run_lane`` enters in this process; set before the worker forks."""
+
+    lane: Callable[[LaneArguments], None] | None = None
+    home: str = ""
+
+
+_ENTRANCE = _Entrance()
+
+
+def run_lane(arguments: dict[str, Any]) -> None:
+    """The RQ job: be a lane until told to stop."""
+    if _ENTRANCE.lane is None:
+        raise errors.Refused("a lane runs only inside a worker started by `redrive worker`")
+    _ENTRANCE.lane(LaneArguments.model_validate(arguments))
+
+
+def why_refused(job: Job, home: str) -> str | None:
+    """Why this job must not run here; None for a lane of this home as the keeper enqueues it."""
+    try:
+        function, instance, args, kwargs = job.serializer.loads(job.data)
+        if function != LANE_FUNCTION or instance is not None or kwargs or len(args) != 1:
+            return f"it names {str(function)[:80]!r}, and a worker runs only {LANE_FUNCTION}"
+        if LaneArguments.model_validate(args[0]).home != home:
+            return "it is a lane of another home"
+    except (ValidationError, ValueError, TypeError, AttributeError) as error:
+        return f"its data cannot be read: {type(error).__name__}"
+    extras = {
+        "a callback": (job._success_callback_name, job._failure_callback_name, job._stopped_callback_name),
+        "a webhook": (getattr(job, "webhooks", None),),
+        "a dependency": (job._dependency_ids,),
+        "a retry": (job.retries_left,),
+        "a repeat": (getattr(job, "repeats_left", None),),
+        "a group": (getattr(job, "group_id", None),),
+    }
+    for name, values in extras.items():
+        if any(values):
+            return f"it carries {name}"
+    return None if job.timeout == -1 else "it has a time limit"
+
+
+class LaneWorker(Worker):
+    """An RQ worker that runs lanes and refuses anything else unrun.
+
+    It takes no commands over pub/sub and leaves RQ's registries alone: both would let whoever reaches Redis act here,
+    down to running a callback of their own. A first SIGTERM is passed on to the lane as its stop flag.
+    """
+
+    def __init__(self, *args: Any, home: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._home = home
+
+    def subscribe(self) -> None:
+        """Listen to no commands."""
+
+    def unsubscribe(self) -> None:
+        """Nothing was subscribed to."""
+
+    @property
+    def should_run_maintenance_tasks(self) -> bool:
+        """Never: RQ's clean-up runs callbacks that a job names."""
+        return False
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Run a lane, or refuse the job and delete it."""
+        reason = why_refused(job, self._home)
+        if reason is not None:
+            logger.error(
+                "refused job %s: %s", job.id, reason, extra={"action": "job_refused", "reason": reason, "job": job.id}
+            )
+            job.delete()
+            return
+        super().execute_job(job, queue)
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Ask the lane to finish what is in flight, then leave."""
+        if self.horse_pid:
+            with suppress(ProcessLookupError):
+                os.kill(self.horse_pid, signal.SIGTERM)
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+
+
+def work(address: str, home: str, lane: Callable[[LaneArguments], None], *, name: str | None = None) -> None:
+    """Be a worker: take the spare lane of a home and run it until told to stop."""
+    _ENTRANCE.lane, _ENTRANCE.home = lane, home
+    connection = connect(address)
+    queue = Queue(Keys(home).queue, connection=connection, serializer="json")
+    worker = LaneWorker([queue], connection=connection, serializer="json", name=name, home=home, worker_ttl=60)
+    worker.work(logging_level="WARNING")
+
+
+# -- a look for people -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """How the queue side is."""
+
+    redis_version: str | None
+    calls_waiting: int
+    outcomes_waiting: int
+    #: each {"name", "seconds_left", "running"}
+    lanes: tuple[dict[str, Any], ...] = field(default=())
+    #: each {"name", "state", "pid"}
+    workers: tuple[dict[str, Any], ...] = field(default=())
+
+
+def look(redis: Redis, home: str) -> Look:
+    """What an operator wants to know of Redis, the lanes and the workers of a home.
+
+    Raises:
+        EngineDown: Redis does not answer.
+    """
+    keys = Keys(home)
+    try:
+        info = redis.info("server")
+        pending: dict[str, int] = {}
+        with suppress(ResponseError):
+            for consumer in redis.xinfo_consumers(keys.calls, GROUP):
+                pending[consumer["name"].decode()] = consumer["pending"]
+        leases = KeeperLimits(redis, keys).live_lanes()
+        workers = Worker.all(queue=Queue(keys.queue, connection=redis, serializer="json"))
+        return Look(
+            redis_version=info.get("valkey_version") or info.get("redis_version"),
+            calls_waiting=int(redis.xlen(keys.calls)),
+            outcomes_waiting=int(redis.xlen(keys.outcomes)),
+            lanes=tuple(
+                {"name": lane, "seconds_left": round(left, 1), "running": pending.get(lane, 0)}
+                for lane, left in sorted(leases.items())
+            ),
+            workers=tuple({"name": w.name, "state": str(w.get_state()), "pid": w.pid} for w in workers),
+        )
+    except RedisError as error:
+        raise errors.EngineDown(f"Redis does not answer: {error}") from error

@@ -1,0 +1,262 @@
+"""``golden.csv``: rows whose right answers are known, and the comparison of an answer with them.
+
+A golden row is the row's own columns plus columns ``expected.<dotted path>``. Each expectation is read by the type that
+the contract has at that path, and one that the contract could never accept is an error of the file, with its line: a
+golden set that nobody can reach would only teach people to ignore it.
+
+In a cell: empty = not checked; ``null`` = null; ``""`` = the empty text and ``"null"`` = the text null; a list or an
+object is JSON; everything else is the value itself.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jobs import errors
+
+PREFIX = "expected."
+_QUOTED = {'""': "", '"null"': "null"}
+_WORDS = {"true": True, "TRUE": True, "True": True, "false": False, "FALSE": False, "False": False}
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenRow:
+    """A row and what is expected of its answer; a path that is not in ``expected`` is not checked."""
+
+    #: 1 for the first row of the file
+    ordinal: int
+    cells: dict[str, str]
+    #: dotted path -> value
+    expected: dict[str, Any]
+
+
+def load_golden(path: Path, schema: Mapping[str, Any]) -> list[GoldenRow]:
+    """The golden rows of that file, held to the contract's schema.
+
+    Raises:
+        TableError: with file and line.
+    """
+    name = f"{path.parent.name}/{path.name}"
+    return _rows(_lines(path, name), schema, name)
+
+
+def stored_golden(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], schema: Mapping[str, Any], *, name: str
+) -> list[GoldenRow]:
+    """The same from a golden file that has become a dataset.
+
+    Raises:
+        TableError: with the dataset's name and the line, as if each row took one.
+    """
+    return _rows(enumerate([columns, *rows], start=1), schema, name)
+
+
+def _rows(lines: Iterator[tuple[int, Sequence[str]]], schema: Mapping[str, Any], name: str) -> list[GoldenRow]:
+    start, header = next(lines, (1, []))
+    if not header:
+        raise errors.TableError("the file is empty; its first line names the columns", file=name, line=1)
+    for column in header:
+        if header.count(column) > 1 or not column.strip():
+            raise errors.TableError(f"the column {column!r} has no name of its own; rename it", file=name, line=start)
+    fields = {column: _field(column, schema, name) for column in header if column.startswith(PREFIX)}
+    if not fields:
+        raise errors.TableError(f"nothing is expected; add a column like {PREFIX}{_example(schema)}", file=name, line=1)
+    found = []
+    for ordinal, (line, cells) in enumerate(lines, start=1):
+        if len(cells) != len(header):
+            message = f"{len(cells)} fields where the header has {len(header)}; quote cells that hold commas"
+            raise errors.TableError(message, file=name, line=line)
+        row = dict(zip(header, cells, strict=True))
+        expected = {}
+        for column, field in fields.items():
+            text = row.pop(column)
+            if not text.strip():
+                continue
+            try:
+                expected[column.removeprefix(PREFIX)] = _read(text, field, schema)
+            except ValueError as error:
+                raise errors.TableError(f"{column}: {error}", file=name, line=line) from error
+        found.append(GoldenRow(ordinal, row, expected))
+    return found
+
+
+def compare(expected: Mapping[str, Any], value: Mapping[str, Any] | None) -> dict[str, bool]:
+    """Whether the answer has the expected value at each path; all False if there is no answer.
+
+    Text is compared exactly but for white space around it, numbers by value (1 is 1.0, and true is not 1), lists in
+    order, objects by their keys.
+    """
+    return {path: _same(wanted, _at(path, value)) for path, wanted in expected.items()}
+
+
+def value_at(path: str, value: Mapping[str, Any] | None) -> object:
+    """What stands at a dotted path of an answer; None where nothing does."""
+    found = _at(path, value)
+    return None if isinstance(found, _Missing) else found
+
+
+class _Missing:
+    """What stands at a path that is not there: equal to nothing."""
+
+
+def _at(path: str, value: object) -> object:
+    for part in path.split("."):
+        if isinstance(value, Mapping) and part in value:
+            value = value[part]
+        elif isinstance(value, (list, tuple)) and part.isdecimal() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            return _Missing()
+    return value
+
+
+def _same(a: object, b: object) -> bool:
+    if isinstance(a, str) and isinstance(b, str):
+        return a.strip() == b.strip()
+    if isinstance(a, bool) or isinstance(b, bool):
+        return a is b
+    if isinstance(a, (int, float)) and isinstance(b, (int, float)):
+        return a == b or math.isclose(a, b, rel_tol=1e-9)
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
+    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
+        return len(a) == len(b) and all(map(_same, a, b))
+    return a is None and b is None
+
+
+def _lines(path: Path, name: str) -> Iterator[tuple[int, list[str]]]:
+    """Records and the line on which each begins; blank lines are passed over."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            start = 1
+            try:
+                for cells in reader:
+                    if cells:
+                        yield start, cells
+                    start = reader.line_num + 1
+            except csv.Error as error:
+                raise errors.TableError(f"this is not CSV: {error}", file=name, line=start) from error
+    except UnicodeDecodeError as error:
+        raise errors.TableError("is not UTF-8; save the file as UTF-8", file=name) from error
+    except OSError as error:
+        raise errors.TableError(f"cannot be read: {error.strerror}", file=name) from error
+
+
+def _example(schema: Mapping[str, Any]) -> str:
+    return next(iter(_properties(schema, schema)), "field")
+
+
+def _field(column: str, schema: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The contract's schema of that column's path."""
+    field: Mapping[str, Any] = schema
+    for part in column.removeprefix(PREFIX).split("."):
+        known = _properties(field, schema)
+        items = next((option["items"] for option in _options(field, schema) if "items" in option), None)
+        if part in known:
+            field = known[part]
+        elif part.isdecimal() and isinstance(items, Mapping):
+            field = items
+        else:
+            close = difflib.get_close_matches(part, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(known) or 'nothing'}"
+            message = f"{column}: the contract has no {part!r} there; {hint}"
+            raise errors.TableError(message, file=name, line=1)
+    return field
+
+
+def _properties(field: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for option in _options(field, schema):
+        found |= option.get("properties", {})
+    return found
+
+
+def _options(field: Mapping[str, Any], schema: Mapping[str, Any], depth: int = 0) -> Iterator[Mapping[str, Any]]:
+    """The schemas that a value here may follow, references and alternatives followed."""
+    if depth > 16:
+        return
+    reference = field.get("$ref")
+    if isinstance(reference, str) and reference.startswith("#/"):
+        target: Any = schema
+        for part in reference[2:].split("/"):
+            target = target.get(part.replace("~1", "/").replace("~0", "~"), {}) if isinstance(target, Mapping) else {}
+        yield from _options(target, schema, depth + 1)
+    alternatives = [*field.get("anyOf", ()), *field.get("oneOf", ()), *field.get("allOf", ())]
+    for alternative in alternatives:
+        yield from _options(alternative, schema, depth + 1)
+    if not alternatives and not reference:
+        yield field
+
+
+def _types(field: Mapping[str, Any]) -> set[str]:
+    given = field.get("type")
+    if isinstance(given, str):
+        return {given}
+    if isinstance(given, list):
+        return set(given)
+    values = field.get("enum") or ([field["const"]] if "const" in field else None)
+    if values is None:
+        return {"string", "number", "boolean", "null", "array", "object"}
+    names = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null", list: "array"}
+    return {names.get(type(value), "object") for value in values}
+
+
+def _read(text: str, field: Mapping[str, Any], schema: Mapping[str, Any]) -> Any:
+    """The value that the cell stands for; raises ValueError if the contract could never accept it there."""
+    options = list(_options(field, schema))
+    types = set[str]().union(*map(_types, options))
+    value = _value(text, types)
+    allowed = [option.get("enum", [option["const"]] if "const" in option else None) for option in options]
+    if all(values is not None for values in allowed):
+        known = [item for values in allowed for item in values or ()]
+        if value is not None and not any(_same(value, item) for item in known):
+            raise ValueError(f"{text!r} is none of {', '.join(map(json.dumps, known))}")
+    return value
+
+
+def _value(text: str, types: set[str]) -> Any:
+    bare = text.strip()
+    if bare == "null":
+        if "null" not in types:
+            raise ValueError('the contract allows no null here; write "null", in quotes, for the text')
+        return None
+    number = _number(bare) if types & {"integer", "number"} else None
+    # where the contract takes text as well, 007 is a text
+    if number is not None and ("string" not in types or str(number) == bare):
+        if "number" in types or number == int(number):
+            return int(number) if "number" not in types else number
+        raise ValueError(f"{bare!r} is not a whole number")
+    if "boolean" in types and bare in _WORDS:
+        return _WORDS[bare]
+    if types & {"array", "object"} and bare[:1] in ("[", "{"):
+        try:
+            value = json.loads(bare)
+        except ValueError as error:
+            if "string" not in types:
+                raise ValueError(f"this is not JSON: {error}") from error
+        else:
+            if ("array" if isinstance(value, list) else "object") in types:
+                return value
+    if "string" in types:
+        return _QUOTED.get(bare, text)
+    raise ValueError(f"{text!r} is not of type {' or '.join(sorted(types - {'null'}))}")
+
+
+def _number(text: str) -> int | float | None:
+    try:
+        return int(text) if text.isascii() and "_" not in text else None
+    except ValueError:
+        pass
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,59 @@
+"""The names of everything that Redrive keeps in Redis; each carries the home's id, so homes can share a server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: the consumer group of the calls stream
+GROUP = "lanes"
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The names for one home."""
+
+    home: str
+
+    def _of(self, *parts: object) -> str:
+        return ":".join(("redrive", self.home, *map(str, parts)))
+
+    @property
+    def queue(self) -> str:
+        """The RQ queue that lanes wait on."""
+        return f"redrive-{self.home}"
+
+    @property
+    def calls(self) -> str:
+        """The stream of calls to make."""
+        return self._of("calls")
+
+    @property
+    def outcomes(self) -> str:
+        """The stream of what became of them."""
+        return self._of("outcomes")
+
+    @property
+    def leases(self) -> str:
+        """Sorted set: lane -> when its lease ends, on the server's clock."""
+        return self._of("leases")
+
+    @property
+    def control(self) -> str:
+        """Hash: run -> JSON of Control."""
+        return self._of("control")
+
+    def brief(self, run: int) -> str:
+        """What lanes must know of a run."""
+        return self._of("brief", run)
+
+    def places(self, run: int) -> str:
+        """Hash: lane -> places in flight that it holds of the run."""
+        return self._of("places", run)
+
+    def bucket(self, connection: str, model: str) -> str:
+        """Hash: what is left of the rate of a connection's model."""
+        return self._of("bucket", connection, model)
+
+    def live(self, run: int) -> str:
+        """Hash: ordinal -> the reply so far, of a run of kind try."""
+        return self._of("live", run)

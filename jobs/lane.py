@@ -1,0 +1,476 @@
+"""Stop 4: the worker's loop: take a call, render, ask, judge, hand back.
+
+A lane decides nothing: it knows no database, counts no strikes and waits for no retry. It can die at any point, since a call
+it took is still pending on the stream until its outcome is there. It works for all runs of its home at once, holds a lease,
+and takes only about as many calls as it may have in flight, so that lanes share the work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import time
+import traceback
+import uuid
+import zlib
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from jobs import dispatch, errors, llm, outcomes
+from jobs.contract import Contract, StrictSchema
+from jobs.judge import judge
+from jobs.keys import Keys
+from jobs.limits import BEAT_SECONDS, LEASE_SECONDS, LaneLimits
+from jobs.messages import WIRE, Ask, Brief, Control, LaneArguments, Outcome, RowAsk, RowVerdict
+from jobs.outcomes import Handed
+from jobs.settings import Settings, key_of, reload
+from jobs.templates import Template, parse
+from jobs.values import Failure, FailureKind, Message, Reply
+
+logger = logging.getLogger(__name__)
+
+#: seconds between two looks at what can be started, and between two groups handed back
+TICK_SECONDS = 0.01
+#: outcomes handed back in one group
+GROUP_MOST = 200
+#: seconds that calls in flight get to finish after a stop flag
+GRACE_SECONDS = 9.0
+#: seconds after which a finished run's things are put away
+IDLE_SECONDS = 60.0
+#: characters of a try's reply between two looks that screens get at it
+LIVE_STEP = 16
+
+
+@dataclass
+class _Work:
+    """What a lane keeps of a run."""
+
+    brief: Brief
+    template: Template
+    contract: Contract
+    #: the contract as a request can hold the model to it
+    strict: StrictSchema
+    endpoint: llm.Endpoint
+    backlog: deque[tuple[str, Ask]] = field(default_factory=deque)
+    running: int = 0
+    held: int = 0
+    used_at: float = 0.0
+    #: no start before this, on the loop's clock: the bucket is empty
+    not_before: float = 0.0
+    #: learned from replies, for reserving
+    tokens: float = 0.0
+
+
+class Lane:
+    """One worker's lane; ``run`` returns when it has been told to stop and has handed everything back."""
+
+    def __init__(self, settings: Settings, arguments: LaneArguments, *, name: str | None = None) -> None:
+        self._settings = settings
+        self._keys = Keys(arguments.home)
+        self.name = name or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        self._redis = dispatch.connect_async(settings.redis_address)
+        self._limits = LaneLimits(self._redis, self._keys, self.name)
+        self._work: dict[int, _Work] = {}
+        self._control: dict[int, Control] = {}
+        self._lanes = 1
+        self._lease_until = 0.0
+        self._outbox: deque[Handed] = deque()
+        self._calls: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
+        self._wake = asyncio.Event()
+
+    def stop(self) -> None:
+        """Take no new calls; finish those in flight."""
+        self._stopping.set()
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Be a lane until stopped."""
+        logger.info("lane begins", extra={"action": "lane_begins", "lane": self.name})
+        beat = asyncio.create_task(self._beat_forever())
+        post = asyncio.create_task(self._post_forever())
+        start = asyncio.create_task(self._start_forever())
+        take = asyncio.create_task(self._take_forever())
+        await self._stopping.wait()
+        for task in (take, start):
+            task.cancel()
+        await asyncio.gather(take, start, return_exceptions=True)
+        self._return_backlog()
+        if self._calls:
+            _, late = await asyncio.wait(self._calls, timeout=GRACE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        post.cancel()
+        beat.cancel()
+        await asyncio.gather(post, beat, return_exceptions=True)
+        with suppress(RedisError):
+            await self._post()
+            await self._limits.leave()
+        for work in self._work.values():
+            await work.endpoint.close()
+        await self._redis.aclose()
+        logger.info("lane ends", extra={"action": "lane_ends", "lane": self.name})
+
+    # -- the lease -----------------------------------------------------------------------------------------------------
+
+    async def _beat_forever(self) -> None:
+        while True:
+            try:
+                began = time.monotonic()
+                lanes, self._control = await self._limits.beat()
+                self._lanes = max(1, len(lanes))
+                self._lease_until = began + LEASE_SECONDS
+            except RedisError as error:
+                logger.warning("lease not renewed: %s", error, extra={"action": "lease_not_renewed", "lane": self.name})
+            await self._put_away()
+            await asyncio.sleep(BEAT_SECONDS)
+
+    def _has_lease(self) -> bool:
+        return time.monotonic() < self._lease_until - 1.0
+
+    async def _put_away(self) -> None:
+        """Close what belongs to runs that have gone."""
+        now = time.monotonic()
+        for run, work in list(self._work.items()):
+            if run not in self._control and not work.running and not work.backlog and now - work.used_at > IDLE_SECONDS:
+                del self._work[run]
+                await work.endpoint.close()
+
+    # -- taking --------------------------------------------------------------------------------------------------------
+
+    def _share(self, in_flight: int) -> int:
+        return -(-in_flight // self._lanes)
+
+    async def _take_forever(self) -> None:
+        while True:
+            try:
+                wanted = self._wanted() if self._has_lease() else 0
+                if wanted <= 0:
+                    self._wake.clear()
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._wake.wait(), 0.05)
+                    continue
+                for entry, ask in await dispatch.take(self._redis, self._keys, self.name, most=wanted, wait_ms=500):
+                    await self._accept(entry, ask)
+            except RedisError as error:
+                logger.warning("calls not taken: %s", error, extra={"action": "take_failed", "lane": self.name})
+                await asyncio.sleep(0.5)
+
+    def _wanted(self) -> int:
+        """Calls to take now: enough to fill the lane's share of every run, and a few ahead."""
+        share = sum(self._share(control.in_flight) for control in self._control.values() if control.state == "go")
+        busy = sum(work.running + len(work.backlog) for work in self._work.values())
+        return share + max(1, share // 8) - busy if share else max(0, 4 - busy)
+
+    async def _accept(self, entry: str, ask: Ask | None) -> None:
+        if ask is None or ask.wire != WIRE:
+            # The keeper finds it missing after some seconds and puts it up again, for a worker of its own version.
+            logger.error("a call of another version was left", extra={"action": "call_unreadable", "lane": self.name})
+            await dispatch.leave(self._redis, self._keys, entry)
+            return
+        work = self._work.get(ask.run) or await self._open(ask, entry)
+        if work is not None:
+            work.backlog.append((entry, ask))
+            work.used_at = time.monotonic()
+
+    async def _open(self, ask: Ask, entry: str) -> _Work | None:
+        """Get ready for a run that this lane has not seen."""
+        brief = await dispatch.briefing(self._redis, self._keys, ask.run)
+        if brief is None:
+            self._return(entry, ask, "this worker knows nothing of the run yet")
+            return None
+        try:
+            connection = reload(self._settings).connection(brief.connection)
+            if connection.base_url != brief.base_url:
+                raise errors.UnusableConnection(
+                    f"connection {brief.connection!r} is {connection.base_url} for this worker, "
+                    f"but the run was started for {brief.base_url}"
+                )
+            key = key_of(connection)
+            address = self._settings.address_of(connection)
+            endpoint = llm.Endpoint(
+                connection.model_copy(update={"base_url": address}),
+                key,
+                timeout=brief.timeout,
+                max_connections=brief.in_flight + 8,
+            )
+            contract = Contract.from_schema(brief.content.contract)
+            work = _Work(
+                brief=brief,
+                template=parse(brief.content.template),
+                contract=contract,
+                strict=contract.strict_schema(),
+                endpoint=endpoint,
+            )
+        except errors.RedriveError as error:
+            self._fail(entry, ask, Failure(kind=FailureKind.BLOCKED, message=error.message, code="worker"))
+            return None
+        self._work[ask.run] = work
+        return work
+
+    # -- starting ------------------------------------------------------------------------------------------------------
+
+    async def _start_forever(self) -> None:
+        while True:
+            try:
+                for run, work in list(self._work.items()):
+                    await self._start(run, work)
+            except RedisError as error:
+                logger.warning("calls not started: %s", error, extra={"action": "start_failed", "lane": self.name})
+                await asyncio.sleep(0.2)
+            await asyncio.sleep(TICK_SECONDS)
+
+    async def _start(self, run: int, work: _Work) -> None:
+        control = self._control.get(run)
+        if work.backlog and (control is None or control.state == "stop"):
+            if control is not None:
+                while work.backlog:
+                    self._return(*work.backlog.popleft(), "the run does not go on for now")
+            return
+        limit = control.in_flight if control else work.brief.in_flight
+        wanted = min(self._share(limit), work.running + len(work.backlog))
+        if wanted != work.held:
+            work.held = await self._limits.places(run, limit=limit, wanted=wanted, running=work.running)
+        ready = min(len(work.backlog), work.held - work.running)
+        if ready > 0 and self._has_lease():
+            for _ in range(await self._rate(work, ready)):
+                self._begin(work, *work.backlog.popleft())
+
+    async def _rate(self, work: _Work, ready: int) -> int:
+        """How many of the calls that are ready the shared rate lets go now."""
+        now = time.monotonic()
+        if now < work.not_before:
+            return 0
+        brief = work.brief
+        granted, wait = await self._limits.reserve(
+            brief.connection,
+            brief.model,
+            wanted=ready,
+            tokens=self._reserved_tokens(work),
+            rpm=brief.rpm,
+            tpm=brief.tpm,
+        )
+        if granted < ready:
+            work.not_before = now + min(max(wait, TICK_SECONDS), 1.0)
+        return granted
+
+    def _reserved_tokens(self, work: _Work) -> int:
+        return int(work.tokens) or len(work.brief.content.template) // 3 + work.brief.content.max_tokens // 2
+
+    def _begin(self, work: _Work, entry: str, ask: Ask) -> None:
+        work.running += 1
+        task = asyncio.create_task(self._call(work, entry, ask))
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+
+    # -- one call ------------------------------------------------------------------------------------------------------
+
+    async def _call(self, work: _Work, entry: str, ask: Ask) -> None:
+        try:
+            await self._ask_and_judge(work, entry, ask)
+        except asyncio.CancelledError:
+            raise
+        except errors.RedriveError as error:
+            self._fail(entry, ask, Failure(kind=FailureKind.INTERNAL, message=error.message, code=type(error).__name__))
+        except Exception as error:
+            trace = "".join(traceback.format_exception(error))
+            logger.exception(
+                "a call failed inside", extra={"action": "call_internal", "run": ask.run, "try_id": ask.try_id}
+            )
+            self._fail(entry, ask, Failure(kind=FailureKind.INTERNAL, message=trace[-2000:], code=type(error).__name__))
+        finally:
+            work.running -= 1
+            work.used_at = time.monotonic()
+            self._wake.set()
+
+    async def _ask_and_judge(self, work: _Work, entry: str, ask: Ask) -> None:
+        brief, row = work.brief, ask.rows[0]
+        streamed = brief.kind == "try"
+        held_to = brief.content.response_format == "json_schema"
+        body = llm.body(
+            self._messages(work, row),
+            model=brief.model,
+            connection=work.endpoint.connection,
+            max_tokens=ask.max_tokens,
+            response_format=brief.content.response_format,
+            schema=work.strict.schema if held_to else None,
+            strict=work.strict.usable,
+            settings=brief.content.settings,
+            stream=streamed,
+        )
+        answer = await (self._streamed(work, body, row) if streamed else work.endpoint.ask(body))
+        reply, failure = answer.reply, answer.failure
+        if failure is not None and failure.kind is FailureKind.THROTTLED:
+            await self._cool_down(brief, answer.rates)
+        if reply is not None:
+            await self._learn(work, reply)
+        outcome = Outcome(
+            run=ask.run,
+            try_id=ask.try_id,
+            lane=self.name,
+            kind="replied" if reply is not None else "failed",
+            ordinals=tuple(one.ordinal for one in ask.rows),
+            verdicts=(self._verdict(work, row, reply),) if reply is not None else (),
+            failure=failure,
+            sent_at=answer.started_at,
+            seconds=answer.seconds,
+            queue_seconds=max(0.0, answer.started_at - ask.dispatched_at),
+            status=reply.status if reply is not None else failure.status if failure else None,
+            finish_reason=reply.finish_reason if reply is not None else None,
+            request_id=reply.request_id if reply is not None else None,
+            usage=reply.usage if reply is not None else None,
+            model=reply.model if reply is not None else None,
+        )
+        raw = reply.raw if reply is not None else answer.partial or None
+        self._outbox.append(Handed(entry=entry, outcome=outcome, raw=raw, request=zlib.compress(answer.sent, 1)))
+
+    def _messages(self, work: _Work, row: RowAsk) -> list[Message]:
+        messages = list(work.template.render(row.cells))
+        if row.complaint is not None:
+            if row.complaint.answer is not None:
+                messages.append(Message(role="assistant", content=row.complaint.answer))
+            messages.append(Message(role="user", content=row.complaint.problems))
+        return messages
+
+    def _verdict(self, work: _Work, row: RowAsk, reply: Reply) -> RowVerdict:
+        verdict = judge(
+            reply.text,
+            work.contract,
+            finish_reason=reply.finish_reason,
+            refusal=reply.refusal,
+            asked=row.asked,
+            echo=tuple(row.cells.values()),
+            nulls_for_absent=work.brief.content.response_format == "json_schema" and work.strict.usable,
+        )
+        return RowVerdict(ordinal=row.ordinal, asked=row.asked, verdict=verdict)
+
+    async def _streamed(self, work: _Work, body: dict[str, object], row: RowAsk) -> llm.Answer:
+        """Ask with a stream, and let screens see the text as it comes."""
+        shown = _Live(self._redis, self._keys, work.brief.run, row.ordinal)
+        viewer = asyncio.create_task(shown.follow())
+        try:
+            return await work.endpoint.stream(body, on_delta=shown.add)
+        finally:
+            shown.end()
+            await viewer
+
+    async def _cool_down(self, brief: Brief, rates: llm.Rates) -> None:
+        """Stop everybody for a moment only where the provider says that nothing remains."""
+        for window in (rates.requests, rates.tokens, rates.input_tokens, rates.output_tokens):
+            if window.remaining == 0 and window.reset:
+                with suppress(RedisError):
+                    await self._limits.cool_down(brief.connection, brief.model, min(window.reset, 60.0))
+
+    async def _learn(self, work: _Work, reply: Reply) -> None:
+        used = reply.usage.prompt + reply.usage.completion
+        if work.brief.tpm:
+            with suppress(RedisError):
+                await self._limits.settle(
+                    work.brief.connection, work.brief.model, reserved=self._reserved_tokens(work), used=used
+                )
+        work.tokens = used if not work.tokens else work.tokens * 0.95 + used * 0.05
+
+    # -- handing back --------------------------------------------------------------------------------------------------
+
+    def _return_backlog(self) -> None:
+        for work in self._work.values():
+            while work.backlog:
+                self._return(*work.backlog.popleft(), "this worker is stopping")
+
+    def _return(self, entry: str, ask: Ask, note: str) -> None:
+        ordinals = tuple(row.ordinal for row in ask.rows)
+        outcome = Outcome(run=ask.run, try_id=ask.try_id, lane=self.name, kind="returned", ordinals=ordinals, note=note)
+        self._outbox.append(Handed(entry=entry, outcome=outcome))
+
+    def _fail(self, entry: str, ask: Ask, failure: Failure) -> None:
+        ordinals = tuple(row.ordinal for row in ask.rows)
+        outcome = Outcome(
+            run=ask.run,
+            try_id=ask.try_id,
+            lane=self.name,
+            kind="failed",
+            ordinals=ordinals,
+            failure=failure,
+            sent_at=time.time(),
+        )
+        self._outbox.append(Handed(entry=entry, outcome=outcome))
+
+    async def _post_forever(self) -> None:
+        while True:
+            try:
+                await self._post()
+            except RedisError as error:
+                logger.warning("outcomes kept back: %s", error, extra={"action": "post_failed", "lane": self.name})
+                await asyncio.sleep(0.3)
+            await asyncio.sleep(TICK_SECONDS)
+
+    async def _post(self) -> None:
+        """Hand back what is ready. What cannot be handed back stays in the outbox; a repeat is settled by the ledger."""
+        while self._outbox:
+            group = [self._outbox[place] for place in range(min(GROUP_MOST, len(self._outbox)))]
+            await outcomes.hand_back(self._redis, self._keys, group)
+            for _ in group:
+                self._outbox.popleft()
+
+
+class _Live:
+    """Shows a reply that streams in, no oftener than Redis can take it in."""
+
+    def __init__(self, redis: Redis, keys: Keys, run: int, ordinal: int) -> None:
+        self._redis, self._keys, self._run, self._ordinal = redis, keys, run, ordinal
+        self._text, self._ended = "", asyncio.Event()
+
+    def add(self, delta: str) -> None:
+        self._text += delta
+
+    def end(self) -> None:
+        self._ended.set()
+
+    async def follow(self) -> None:
+        shown = -1
+        with suppress(RedisError):
+            while not self._ended.is_set():
+                if len(self._text) - shown >= LIVE_STEP or shown < 0:
+                    shown = len(self._text)
+                    await self._show(done=False)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._ended.wait(), 0.1)
+            await self._show(done=True)
+
+    async def _show(self, *, done: bool) -> None:
+        await outcomes.show_live(
+            self._redis, self._keys, run=self._run, ordinal=self._ordinal, text=self._text, done=done
+        )
+
+
+def enter(settings: Settings) -> Callable[[LaneArguments], None]:
+    """What a worker's job runs in its work-horse: a lane that SIGTERM, or its worker's death, asks to stop."""
+
+    def lane(arguments: LaneArguments) -> None:
+        asyncio.run(_main(settings, arguments))
+
+    return lane
+
+
+async def _main(settings: Settings, arguments: LaneArguments) -> None:
+    lane = Lane(settings, arguments)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lane.stop)
+    parent = os.getppid()
+
+    async def stop_with_parent() -> None:
+        while os.getppid() == parent:
+            await asyncio.sleep(0.5)
+        lane.stop()
+
+    watch = asyncio.create_task(stop_with_parent())
+    await lane.run()
+    watch.cancel()

@@ -1,0 +1,32 @@
+"""Stop 5: one OpenAI-compatible request -> a reply to judge, or a typed failure.
+
+    file         what it does
+    request      messages and settings -> the request's body and its exact bytes
+    rates        a response's headers -> what the provider says is left
+    failures     status, code, words, exception -> one Failure, in one place
+    answers      a response's body, whole or in events -> Reply
+    endpoint     the client: the only place that opens a connection to a provider
+
+Each request is sent once. Whether and when it is sent again is for ``lifecycle`` to say: the SDK's own retries are off,
+since layers of retries multiply and hide paid attempts.
+"""
+
+from jobs.llm.answers import Answer
+from jobs.llm.endpoint import Endpoint
+from jobs.llm.failures import classify, is_moderated, redact
+from jobs.llm.rates import Rates, Window, rates_of
+from jobs.llm.request import RESERVED, body, encode
+
+__all__ = [
+    "RESERVED",
+    "Answer",
+    "Endpoint",
+    "Rates",
+    "Window",
+    "body",
+    "classify",
+    "encode",
+    "is_moderated",
+    "rates_of",
+    "redact",
+]

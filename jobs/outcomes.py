@@ -1,0 +1,136 @@
+"""Stop 7: the stream back. A lane hands back in groups and atomically; the keeper reads, commits, and only then deletes.
+
+Whatever dies in between, an outcome is on exactly one side: still pending as a call, or on the outcomes stream. A hand-back
+that is repeated because its answer was lost makes a duplicate, which the ledger's (try id, row) settles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pydantic import ValidationError
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import RedisError
+
+from jobs import errors
+from jobs.keys import GROUP, Keys
+from jobs.messages import Outcome
+
+#: seconds that the live text of a try is kept
+LIVE_SECONDS = 600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handed:
+    """An outcome with the bytes that travel beside it."""
+
+    #: the entry of the calls stream that it answers
+    entry: str
+    outcome: Outcome
+    #: the reply byte for byte; None where nothing came
+    raw: bytes | None = None
+    #: zlib of the exact JSON that was sent; None where nothing was
+    request: bytes | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Received:
+    """An outcome as the keeper finds it, with its place on the stream."""
+
+    place: str
+    outcome: Outcome
+    raw: bytes | None
+    request: bytes | None
+
+
+async def hand_back(redis: AsyncRedis, keys: Keys, group: Sequence[Handed]) -> None:
+    """Put outcomes on the stream and take their calls off the other, all or none."""
+    if not group:
+        return
+    async with redis.pipeline(transaction=True) as pipe:
+        entries = [handed.entry for handed in group]
+        pipe.xack(keys.calls, GROUP, *entries)
+        pipe.xdel(keys.calls, *entries)
+        for handed in group:
+            fields: dict[Any, Any] = {"outcome": handed.outcome.model_dump_json()}
+            if handed.raw is not None:
+                fields["raw"] = handed.raw
+            if handed.request is not None:
+                fields["request"] = handed.request
+            pipe.xadd(keys.outcomes, fields)
+        await pipe.execute()
+
+
+async def show_live(redis: AsyncRedis, keys: Keys, *, run: int, ordinal: int, text: str, done: bool) -> None:
+    """Let screens see a reply of a try while it streams in."""
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.hset(keys.live(run), str(ordinal), ("1" if done else "0").encode() + text.encode("utf-8", "surrogatepass"))
+        pipe.expire(keys.live(run), LIVE_SECONDS)
+        await pipe.execute()
+
+
+def live(redis: Redis, home: str, run: int) -> list[tuple[int, str, bool]]:
+    """(ordinal, text so far, done) of each reply of a try that is streaming or has.
+
+    Raises:
+        EngineDown: Redis does not answer.
+    """
+    try:
+        found = cast("dict[bytes, bytes]", redis.hgetall(Keys(home).live(run)))
+    except RedisError as error:
+        raise errors.EngineDown(f"Redis does not answer: {error}") from error
+    shown = [
+        (int(ordinal), blob[1:].decode("utf-8", "surrogatepass"), blob[:1] == b"1") for ordinal, blob in found.items()
+    ]
+    return sorted(shown)
+
+
+class Inbox:
+    """The keeper's side: it alone reads outcomes."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis, self._keys = redis, keys
+
+    def receive(self, most: int) -> tuple[list[Received], list[str]]:
+        """The oldest outcomes that are not deleted yet, and the places of entries that are none of ours."""
+        entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self._redis.xrange(self._keys.outcomes, count=most))
+        received, foreign = [], []
+        for place, fields in entries:
+            try:
+                outcome = Outcome.model_validate_json(fields.get(b"outcome", b""))
+            except ValidationError:
+                foreign.append(place.decode())
+                continue
+            received.append(
+                Received(place=place.decode(), outcome=outcome, raw=fields.get(b"raw"), request=fields.get(b"request"))
+            )
+        return received, foreign
+
+    def delete(self, places: Sequence[str]) -> None:
+        """Forget outcomes that are committed."""
+        if places:
+            self._redis.xdel(self._keys.outcomes, *places)
+
+    def try_ids(self) -> set[str]:
+        """The tries whose outcome is on the stream."""
+        found: set[str] = set()
+        start = "-"
+        while True:
+            entries = cast(
+                "list[tuple[bytes, dict[bytes, bytes]]]", self._redis.xrange(self._keys.outcomes, min=start, count=500)
+            )
+            if not entries:
+                return found
+            for _, fields in entries:
+                try:
+                    found.add(Outcome.model_validate_json(fields.get(b"outcome", b"")).try_id)
+                except ValidationError:
+                    continue
+            start = f"({entries[-1][0].decode()}"
+
+    def waiting(self) -> int:
+        """How many outcomes are on the stream."""
+        return int(self._redis.xlen(self._keys.outcomes))

@@ -1,0 +1,97 @@
+"""Stop 2: which rows are asked next, what is asked about each, and which need not be asked at all.
+
+Pure: the store finds the rows, the keeper keeps the books. A row is asked through the columns that the template uses and
+nothing else, so two rows that agree on those are one question.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from jobs.messages import Complaint
+from jobs.values import Problem, VersionContent
+
+#: characters of the last invalid answer that a re-ask shows
+ANSWER_CHARS = 4_000
+
+
+def reuse_key(
+    *, base_url: str, model: str, content: VersionContent, version_hash: str, cells: Mapping[str, str]
+) -> bytes:
+    """Names the question: equal for rows that would be asked the same thing of the same model.
+
+    Args:
+        base_url: the connection's.
+        model: the resolved one, which may differ from the version's.
+        content: its settings are inside ``version_hash``; taken so that a caller cannot pass one without the other.
+        version_hash: the tagged hash of the content.
+        cells: the columns that the template uses, and only those.
+    """
+    question = json.dumps(
+        [base_url, model, version_hash, content.max_tokens, sorted(cells.items())], ensure_ascii=True
+    ).encode()
+    return hashlib.sha256(question).digest()[:20]
+
+
+def window(in_flight: int) -> int:
+    """Calls of a run that may stand on the stream or be under way, so that no lane waits for the keeper."""
+    return max(2 * in_flight, in_flight + 8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """A run that has rows due and room in its window."""
+
+    run: int
+    #: rows without an end
+    left: int
+    #: free places in its window
+    room: int
+
+
+def shares(wishes: Sequence[Wish], at_once: int) -> dict[int, int]:
+    """How many rows of each run to dispatch now: in turns, the run with the least left to do first.
+
+    Args:
+        wishes: the runs that could go on.
+        at_once: rows to dispatch in all.
+    """
+    left = {wish.run: wish.room for wish in sorted(wishes, key=lambda wish: (wish.left, wish.run))}
+    given = dict.fromkeys(left, 0)
+    while at_once > 0 and left:
+        turn = max(1, at_once // len(left))
+        for run in list(left):
+            take = min(turn, left[run], at_once)
+            given[run] += take
+            at_once -= take
+            left[run] -= take
+            if left[run] <= 0:
+                del left[run]
+    return given
+
+
+def complaint(text: str, *, raw: str, finish_reason: str | None, problems: Sequence[Problem]) -> Complaint:
+    """What a re-ask adds to the prompt: the last invalid answer, unless it was cut off or empty, and its problems.
+
+    Args:
+        text: the problems in words.
+        raw: the reply that was rejected.
+        finish_reason: as the endpoint gave it.
+        problems: what was wrong with it.
+    """
+    rules = {problem.rule for problem in problems}
+    shown = finish_reason != "length" and raw.strip() and not rules & {"refusal", "empty", "surrogate"}
+    return Complaint(answer=_showable(raw[:ANSWER_CHARS]) if shown else None, problems=text)
+
+
+def reserved_tokens(content: VersionContent, cells: Mapping[str, str]) -> int:
+    """More prompt tokens than a row is likely to take, for reserving money before the prompt is rendered."""
+    written = len(content.template.encode()) + sum(len(cell.encode()) for cell in cells.values())
+    return written // 2 + len(json.dumps(content.contract)) // 2 + 64
+
+
+def _showable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")

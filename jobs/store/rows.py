@@ -1,0 +1,204 @@
+"""Writes about rows on their way out: which are due, which are answered already, which are held, which go into a call."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlite_utils import Database
+
+from jobs.messages import Ask
+from jobs.store.runs import RunRecord
+from jobs.values import Problem, Receipt
+
+_CHUNK = 400
+
+
+@dataclass(frozen=True, kw_only=True)
+class DueRow:
+    """A row that may be asked now."""
+
+    ordinal: int
+    reuse_key: bytes | None
+    strikes: int
+    max_tokens: int | None
+    #: the attempt that a re-ask answers to
+    attempt: int | None
+    cells: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejected:
+    """The last rejected attempt of a row, for its re-ask."""
+
+    raw: str
+    finish_reason: str | None
+    problems: tuple[Problem, ...]
+
+
+#: rows that a look at a run's queue counts at the most; beyond it, more is just more
+COUNT_MOST = 5_000
+
+
+def wishes(db: Database, record: RunRecord, *, now: float) -> tuple[int, int, int]:
+    """(rows due now, rows in calls, rows without an end) of a run, each counted up to ``COUNT_MOST``."""
+    due, dispatched, waiting = db.conn.execute(
+        """
+        SELECT (SELECT count(*) FROM (SELECT 1 FROM run_rows WHERE run = :run AND state = 'due' AND due_at <= :now LIMIT :most)),
+               (SELECT count(*) FROM run_rows WHERE run = :run AND state = 'dispatched'),
+               (SELECT count(*) FROM (SELECT 1 FROM run_rows WHERE run = :run AND state IN ('due', 'held', 'dispatched') LIMIT :most))
+        """,
+        {"run": record.id, "now": now, "most": COUNT_MOST},
+    ).fetchone()
+    return due, dispatched, waiting + record.row_count - record.laid_out
+
+
+def due(db: Database, record: RunRecord, *, most: int, now: float) -> list[DueRow]:
+    """Rows of a run that may be asked now: those that come again first, then the table's order."""
+    query = """
+        SELECT run_rows.ordinal, reuse_key, strikes, max_tokens, attempt, coalesce(run_rows.cells, rows.cells)
+        FROM run_rows JOIN rows ON rows.dataset = ? AND rows.ordinal = run_rows.ordinal
+        WHERE run_rows.run = ? AND run_rows.state = 'due' AND {when} ORDER BY due_at, run_rows.ordinal LIMIT ?
+    """
+    again = db.conn.execute(
+        query.format(when="due_at > 0 AND due_at <= ?"), [record.dataset, record.id, now, most]
+    ).fetchall()
+    first = db.conn.execute(query.format(when="due_at = 0"), [record.dataset, record.id, most - len(again)]).fetchall()
+    return [
+        DueRow(
+            ordinal=ordinal,
+            reuse_key=key,
+            strikes=strikes,
+            max_tokens=max_tokens,
+            attempt=attempt,
+            cells=record.cells(json.loads(cells)),
+        )
+        for ordinal, key, strikes, max_tokens, attempt, cells in [*again, *first]
+    ]
+
+
+def answered(db: Database, keys: Sequence[bytes]) -> dict[bytes, int]:
+    """The accepted attempts that answer these questions already."""
+    found: dict[bytes, int] = {}
+    for start in range(0, len(keys), _CHUNK):
+        chunk = keys[start : start + _CHUNK]
+        marks = ",".join("?" * len(chunk))
+        found.update(db.conn.execute(f"SELECT key, attempt FROM reuse WHERE key IN ({marks})", chunk).fetchall())
+    return found
+
+
+def claim(db: Database, record: RunRecord, rows: Sequence[DueRow]) -> list[DueRow]:
+    """Of these rows, those whose question nobody else is asking; the others are held until it is answered."""
+    db.conn.executemany(
+        "INSERT OR IGNORE INTO asking (key, run, ordinal) VALUES (?, ?, ?)",
+        [(row.reuse_key, record.id, row.ordinal) for row in rows if row.reuse_key is not None],
+    )
+    mine = {ordinal for (ordinal,) in db.conn.execute("SELECT ordinal FROM asking WHERE run = ?", [record.id])}
+    held = [row.ordinal for row in rows if row.reuse_key is not None and row.ordinal not in mine]
+    db.conn.executemany(
+        "UPDATE run_rows SET state = 'held' WHERE run = ? AND ordinal = ?", [(record.id, ordinal) for ordinal in held]
+    )
+    without = set(held)
+    return [row for row in rows if row.ordinal not in without]
+
+
+def reuse(db: Database, record: RunRecord, pairs: Sequence[tuple[DueRow, int]], *, now: float) -> list[tuple[int, int]]:
+    """Give rows the answer of an accepted attempt; (ordinal, new attempt) of each."""
+    made: list[tuple[int, int]] = []
+    for row, source in pairs:
+        found = db.conn.execute("SELECT value FROM attempts WHERE id = ?", [source]).fetchone()
+        receipt = Receipt(how="reused", source=source)
+        cursor = db.conn.execute(
+            """
+            INSERT INTO attempts (call, run, ordinal, verdict, asked, value, receipt, recorded_at)
+            VALUES (NULL, ?, ?, 'accepted', ?, ?, ?, ?)
+            """,
+            [record.id, row.ordinal, row.strikes + 1, found[0], receipt.model_dump_json(), now],
+        )
+        made.append((row.ordinal, int(cursor.lastrowid or 0)))
+    return made
+
+
+def mark_dispatched(db: Database, record: RunRecord, asks: Sequence[Ask], reserved: dict[str, float]) -> None:
+    """Note that calls are on their way, and the money that they may cost; before they are put on the stream."""
+    db.conn.executemany(
+        """
+        UPDATE run_rows SET state = 'dispatched', try_id = ?, dispatched_at = ?, reserved = ?
+        WHERE run = ? AND ordinal = ?
+        """,
+        [
+            (ask.try_id, ask.dispatched_at, reserved.get(ask.try_id, 0.0) / len(ask.rows), record.id, row.ordinal)
+            for ask in asks
+            for row in ask.rows
+        ],
+    )
+    total = sum(reserved.values())
+    if total:
+        db.conn.execute("UPDATE runs SET reserved = reserved + ? WHERE id = ?", [total, record.id])
+
+
+def rejected(db: Database, attempts: Sequence[int]) -> dict[int, Rejected]:
+    """What the named attempts were rejected for."""
+    found: dict[int, Rejected] = {}
+    for start in range(0, len(attempts), _CHUNK):
+        chunk = attempts[start : start + _CHUNK]
+        marks = ",".join("?" * len(chunk))
+        rows = db.conn.execute(
+            f"""
+            SELECT attempts.id, calls.raw, calls.finish_reason, attempts.problems
+            FROM attempts JOIN calls ON calls.id = attempts.call
+            WHERE attempts.verdict = 'rejected' AND attempts.id IN ({marks})
+            """,
+            chunk,
+        )
+        for attempt, raw, finish_reason, problems in rows.fetchall():
+            found[attempt] = Rejected(
+                raw=(raw or b"").decode("utf-8", "surrogatepass"),
+                finish_reason=finish_reason,
+                problems=tuple(Problem.model_validate(one) for one in json.loads(problems or "[]")),
+            )
+    return found
+
+
+def dispatched(db: Database, *, before: float) -> dict[str, int]:
+    """Tries that were put on their way before a time and are not recorded: try id -> run."""
+    rows = db.conn.execute(
+        "SELECT DISTINCT try_id, run FROM run_rows WHERE try_id IS NOT NULL AND state = 'dispatched' AND dispatched_at <= ?",
+        [before],
+    )
+    return dict(rows.fetchall())
+
+
+def give_back(db: Database, try_ids: Iterable[str], *, now: float) -> int:
+    """Rows of calls that were never sent are due again; how many."""
+    count = 0
+    for try_id in try_ids:
+        db.conn.execute(
+            """
+            UPDATE runs SET reserved = max(0, reserved - (SELECT coalesce(sum(r.reserved), 0) FROM run_rows r
+                WHERE r.try_id = :try AND r.state = 'dispatched'))
+            WHERE id = (SELECT run FROM run_rows WHERE try_id = :try LIMIT 1)
+            """,
+            {"try": try_id},
+        )
+        cursor = db.conn.execute(
+            """
+            UPDATE run_rows SET
+                state = CASE (SELECT state FROM runs WHERE id = run) WHEN 'cancelled' THEN 'cancelled' ELSE 'due' END,
+                ended_at = CASE (SELECT state FROM runs WHERE id = run) WHEN 'cancelled' THEN :now ELSE NULL END,
+                due_at = :now, try_id = NULL, reserved = 0
+            WHERE try_id = :try AND state = 'dispatched'
+            """,
+            {"try": try_id, "now": now},
+        )
+        count += cursor.rowcount
+    return count
+
+
+def under_way(db: Database, try_id: str) -> dict[int, list[int]]:
+    """The rows that a call is under way about: run -> ordinals."""
+    found: dict[int, list[int]] = {}
+    for run, ordinal in db.conn.execute("SELECT run, ordinal FROM run_rows WHERE try_id = ?", [try_id]):
+        found.setdefault(run, []).append(ordinal)
+    return found

@@ -1,0 +1,190 @@
+"""A home at work inside a test: a real Valkey, a real SQLite file, a real keeper and lanes, and the stub as the provider.
+
+``Home`` runs the keeper step by step in the test's own thread and its lanes in another, so that a test says when what happens
+and waits for a state, never for a time. ``Processes`` runs the same parts as real processes, for tests that kill them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from jobs import settings as settings_module
+from jobs.api import Engine
+from jobs.keeper import Keeper
+from jobs.lane import Lane
+from jobs.messages import LaneArguments
+from jobs.options import RunOptions
+from jobs.settings import Settings
+from jobs.testing import StubProvider
+from jobs.values import VersionContent
+from jobs.views import Dataset, Run, Version
+from workbench import local_valkey
+
+#: no test waits longer than this for a state
+PATIENCE = 60.0
+
+CONTRACT: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "sentiment": {"type": "string", "enum": ["good", "bad"]},
+        "words": {"type": "integer", "minimum": 0},
+    },
+    "required": ["sentiment", "words"],
+    "additionalProperties": False,
+}
+TEMPLATE = "system:\nAnswer with one JSON object.\n\nuser:\n{{ text }}\n"
+CONTENT = VersionContent(template=TEMPLATE, contract=CONTRACT, response_format="json_schema", max_tokens=100)
+
+
+def wait_until(ready: Callable[[], bool], *, patience: float = PATIENCE) -> None:
+    """Come back when it is so; fail when it never is."""
+    end = time.monotonic() + patience
+    while not ready():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.01)
+
+
+@contextmanager
+def valkey(home: Path) -> Iterator[str]:
+    """A real server with its data in a folder; its address."""
+    here = Settings(home=home, prompts=home)
+    process = subprocess.Popen(local_valkey.prepare(here), stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: _answers(here.redis_address))
+        yield here.redis_address
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _answers(address: str) -> bool:
+    try:
+        with Redis.from_url(address) as redis:
+            return bool(redis.ping())
+    except (RedisError, OSError):
+        return False
+
+
+def table(rows: Sequence[str]) -> str:
+    """A CSV with the columns id and text."""
+    return "id,text\n" + "".join(f'{number},"{text}"\n' for number, text in enumerate(rows, 1))
+
+
+class Home:
+    """One home with everything that it needs, in this process."""
+
+    def __init__(self, folder: Path, redis_address: str, stub: StubProvider, *, lanes: int = 1, in_flight: int = 8) -> None:
+        self.folder, self.stub = folder, stub
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "connections.toml").write_text(
+            f'[stub]\nbase_url = "{stub.base_url}"\nmodels = ["stub-model"]\nin_flight = {in_flight}\n'
+            '[stub.prices."*"]\ninput = 1.0\noutput = 2.0\n'
+        )
+        environ = {"REDIS_URL": redis_address}
+        self.settings = settings_module.load(folder, folder / "prompts", environ)
+        os.environ["REDIS_URL"] = redis_address
+        self.engine = Engine(self.settings)
+        self.keeper = Keeper(self.settings)
+        self.keeper.step()
+        self._lanes = [_LaneThread(self.settings) for _ in range(lanes)]
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._keep, daemon=True)
+        self._thread.start()
+
+    def _keep(self) -> None:
+        self.keeper.run(self._stop.is_set)
+
+    def close(self) -> None:
+        for lane in self._lanes:
+            lane.stop()
+        self._stop.set()
+        self._thread.join()
+        self.keeper.close()
+        self.engine.close()
+
+    def dataset(self, rows: Sequence[str], name: str = "t.csv") -> Dataset:
+        file = self.folder / name
+        file.write_text(table(rows), "utf-8")
+        return self.engine.datasets.add(file)
+
+    def version(self, content: VersionContent = CONTENT, name: str = "task") -> Version:
+        return self.engine.prompts.save(name, content, note="for a test")
+
+    def start(self, rows: Sequence[str] | Dataset, *, version: Version | None = None, **rest: Any) -> int:
+        dataset = rows if isinstance(rows, Dataset) else self.dataset(rows)
+        options = rest.pop("options", RunOptions())
+        return self.engine.runs.start(
+            version=version or self.version(),
+            dataset=dataset,
+            connection=self.settings.connection("stub"),
+            options=options,
+            key=rest.pop("key", os.urandom(8).hex()),
+            **rest,
+        )
+
+    def ended(self, run: int) -> Run:
+        """The run, when it has ended."""
+        wait_until(lambda: self.engine.runs.get(run).ended_at is not None)
+        return self.engine.runs.get(run)
+
+    def until(self, run: int, ready: Callable[[Run], bool]) -> Run:
+        """The run, when it is so."""
+        wait_until(lambda: ready(self.engine.runs.get(run)))
+        return self.engine.runs.get(run)
+
+    def went(self, rows: Sequence[str], **rest: Any) -> Run:
+        """A run over these rows, ended."""
+        return self.ended(self.start(rows, **rest))
+
+
+class _LaneThread:
+    """A lane in a thread of its own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._main(settings)), daemon=True)
+        self._thread.start()
+        self._ready.wait()
+
+    async def _main(self, settings: Settings) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._lane = Lane(settings, LaneArguments(home=settings.home_id))
+        self._ready.set()
+        await self._lane.run()
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._lane.stop)
+        self._thread.join(timeout=20)
+
+
+class Processes:
+    """The keeper and workers of a home as real processes, to be killed and started again."""
+
+    def __init__(self, settings: Settings, redis_address: str, *, workers: int = 2) -> None:
+        self._settings = settings
+        self._environ = {**os.environ, "REDIS_URL": redis_address}
+        self.keeper = self.start("keeper")
+        self.workers = [self.start("worker") for _ in range(workers)]
+
+    def start(self, part: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "jobs", part, "--home", str(self._settings.home)]
+        return subprocess.Popen(command, env=self._environ)
+
+    def close(self) -> None:
+        parts = [self.keeper, *self.workers]
+        for part in parts:
+            part.terminate()
+        for part in parts:
+            part.wait(timeout=30)

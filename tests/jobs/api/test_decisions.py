@@ -1,0 +1,105 @@
+"""engine.letters: replays, corrections, discards and undo, asked for at the door and applied by the keeper's own code."""
+
+from __future__ import annotations
+
+import pytest
+from sqlite_utils import Database
+
+from jobs import errors
+from jobs.api import Engine
+from tests.jobs.ledger import FAULTS, Ledger
+
+pytestmark = pytest.mark.usefixtures("keeper")
+
+
+def test_replaying_letters_of_two_runs(engine: Engine, ledger: Ledger, db: Database) -> None:
+    """One replay for each run, of exactly the chosen rows, with the parent's version, model and connection."""
+    dataset = ledger.dataset(20)
+    first = ledger.run(dataset, ledger.version(), dead=4, options={"strikes": 2})
+    second = ledger.run(dataset, ledger.version(number=2), dead=3, connection="vllm", model="own-7b")
+    chosen = engine.letters.ids()
+    made = engine.letters.replay(chosen[1:], key="click")
+    assert engine.letters.replay(chosen[1:], key="click") == made
+    replays = [engine.runs.get(run) for run in made]
+    assert [(one.kind, one.parent, one.root, one.counts.rows) for one in replays] == [
+        ("replay", first, first, 3),
+        ("replay", second, second, 3),
+    ]
+    assert [(one.version, one.connection) for one in replays] == [("triage@1", "openai"), ("triage@2", "vllm")]
+    assert [one.options.strikes for one in replays] == [2, 3]
+    assert {(letter.run, letter.ordinal) for letter in engine.letters.list(resolution="replaying")[0]} == set(
+        chosen[1:]
+    )
+
+
+def test_replaying_with_a_better_version_and_an_edited_row(engine: Engine, ledger: Ledger) -> None:
+    """What is given replaces the parent's; the edited row is asked as edited, the original stays."""
+    dataset = ledger.dataset(10)
+    run = ledger.run(dataset, ledger.version(), fates={3: FAULTS[0], 4: FAULTS[0]})
+    better = engine.prompts.get(ledger.version(number=2))
+    (made,) = engine.letters.replay(
+        [(run, 3), (run, 4)],
+        version=better,
+        connection=engine.settings.connection("vllm"),
+        model="own-13b",
+        edits={(run, 4): {"message": "clearer"}},
+        note="try it",
+        key="k",
+    )
+    replay = engine.runs.get(made)
+    assert (replay.version, replay.connection, replay.model, replay.note) == ("triage@2", "vllm", "own-13b", "try it")
+    found = engine.letters.inspect(made, 4)
+    assert found.cells == {**found.original_cells, "message": "clearer"}
+    assert engine.letters.inspect(made, 3).cells["message"].startswith("Hello")
+
+
+def test_replays_that_make_no_sense(engine: Engine, ledger: Ledger) -> None:
+    """No letters, edits of other rows or of unknown columns, and letters that are not open are refused with words."""
+    run = ledger.run(ledger.dataset(10), ledger.version(), fates={3: FAULTS[0]})
+    with pytest.raises(errors.InputError, match="no dead letters"):
+        engine.letters.replay([], key="a")
+    with pytest.raises(errors.InputError, match="row 4 of run 1 is edited"):
+        engine.letters.replay([(run, 3)], edits={(run, 4): {}}, key="b")
+    with pytest.raises(errors.InputError, match="no column 'mesage'"):
+        engine.letters.replay([(run, 3)], edits={(run, 3): {"mesage": "x"}}, key="c")
+    ledger.discard(run, [3])
+    with pytest.raises(errors.Refused, match="discarded"):
+        engine.letters.replay([(run, 3)], key="d")
+
+
+def test_correcting_and_undoing(engine: Engine, ledger: Ledger) -> None:
+    """A good value resolves the letter and becomes the result; undone, the letter is open again."""
+    run = ledger.run(ledger.dataset(10), ledger.version(), fates={3: FAULTS[0]})
+    value = {"sentiment": "neutral", "urgency": 2, "summary": "by hand"}
+    decision = engine.letters.correct(run, 3, value, reason="clear", key="a")
+    assert engine.letters.correct(run, 3, value, reason="clear", key="a") == decision
+    found = engine.letters.inspect(run, 3)
+    assert found.result is not None and found.result.value == value
+    assert engine.letters.list()[1] == 0
+    assert engine.letters.undo(decision, key="b") == 1
+    assert engine.letters.list()[1] == 1
+    assert engine.letters.inspect(run, 3).result is None
+
+
+def test_a_correction_that_breaks_the_contract(engine: Engine, ledger: Ledger, db: Database) -> None:
+    """Nothing is asked of the keeper, and every problem is named."""
+    run = ledger.run(ledger.dataset(10), ledger.version(), fates={3: FAULTS[0]})
+    with pytest.raises(errors.InputError, match=r"(?s)2 places.*\$\.urgency: maximum.*\$\.summary: required"):
+        engine.letters.correct(run, 3, {"sentiment": "neutral", "urgency": 9}, key="a")
+    assert db.execute("SELECT COUNT(*) FROM requests").fetchone()[0] == 0
+
+
+def test_discarding(engine: Engine, ledger: Ledger) -> None:
+    """Letters of several runs are discarded in one act, with a reason that cannot be left out."""
+    dataset = ledger.dataset(10)
+    for number in (1, 2):
+        ledger.run(dataset, ledger.version(number=number), fates={3: FAULTS[0], 5: FAULTS[1]})
+    chosen = engine.letters.ids()
+    with pytest.raises(errors.InputError, match="why"):
+        engine.letters.discard(chosen, "  ", key="a")
+    with pytest.raises(errors.InputError, match="no dead letters"):
+        engine.letters.discard([], "spam", key="a")
+    made = engine.letters.discard(chosen, "spam", key="b")
+    assert len(made) == 2
+    assert engine.letters.list(resolution="discarded")[1] == 4
+    assert [one.reason for one in engine.letters.decisions()] == ["spam", "spam"]

@@ -1,0 +1,108 @@
+"""The workbench: the list of its screens, and what stands on every one of them.
+
+A screen is a file in ``screens/``, drawn by one script run that reads the ledger and writes at most a request. The line
+at its head says which model is answering, since nobody should pay for, or trust, an answer of a model unknown.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from jobs import errors
+from workbench import parts, session
+from workbench.parts import look
+
+ICON = Path(__file__).parent / "icon.png"
+#: seconds between two looks at who is answering
+GLANCE = 10
+#: pixels
+SIDEBAR = 205
+
+SECTIONS: dict[str, list[tuple[session.Screen, str, bool]]] = {
+    "": [("overview", "Overview", True)],
+    "Prepare": [
+        ("datasets", "Datasets", True),
+        ("dataset", "Dataset", False),
+        ("prompts", "Prompts", True),
+        ("prompt", "Prompt", False),
+    ],
+    "Run": [
+        ("runs", "Runs", True),
+        ("run", "Run", False),
+        ("launch", "Launch a run", False),
+    ],
+    "Review": [
+        ("dead_letters", "Dead letters", True),
+        ("letter", "Dead letter", False),
+        ("replays", "Replays", True),
+        ("replay", "Replay", False),
+    ],
+    "Watch": [("costs", "Costs and latency", True), ("system", "System", True)],
+}
+
+
+def main() -> None:
+    """Draw the chosen screen under the line that says who is answering."""
+    st.set_page_config(page_title="Redrive", page_icon=str(ICON), layout="wide", initial_sidebar_state=SIDEBAR)
+    look.apply(st.context.theme.type == "dark")
+    chosen = st.navigation(
+        {
+            section: [_page(screen, title, visible=visible) for screen, title, visible in screens]
+            for section, screens in SECTIONS.items()
+        }
+    )
+    st.logo(str(ICON), size="small")
+    for notice in session.notices():
+        st.toast(notice)
+    try:
+        session.engine()
+    except errors.RedriveError as error:
+        parts.error(error, title="The home cannot be opened")
+        return
+    _health()
+    try:
+        chosen.run()
+    except errors.RedriveError as error:
+        parts.error(error)
+
+
+def _page(screen: session.Screen, title: str, *, visible: bool) -> st.Page:
+    return st.Page(
+        session.path(screen),
+        title=title,
+        url_path=screen.replace("_", "-"),
+        default=screen == "overview",
+        visibility="visible" if visible else "hidden",
+    )
+
+
+@st.fragment(run_every=GLANCE)
+def _health() -> None:
+    """Who is answering, and what is down; looked at again while the page stays open."""
+    system = session.engine().system
+    words = system.model_in_words()
+    parts.answering(words, ready=bool(system.connections()))
+    home = session.engine().settings.home
+    if not system.keeper_alive():
+        parts.panel(
+            "Nothing is asked of a model and nothing is recorded; what you request is kept and applied when it is back.",
+            title="The keeper is not running",
+            hint=f"Start it in a terminal: redrive up --home {home}",
+        )
+    elif not _redis_answers(str(home)):
+        parts.panel(
+            "Calls cannot reach the workers; rows wait and none is lost.",
+            title="Redis does not answer",
+            hint="redrive doctor says what is there and what to do.",
+        )
+
+
+@st.cache_data(ttl=GLANCE, show_spinner=False)
+def _redis_answers(home: str) -> bool:
+    """Whether Redis answers; remembered a while, since asking one that is away takes two seconds."""
+    return session.engine().system.look().redis_alive
+
+
+main()

@@ -1,0 +1,91 @@
+"""Taking an action: once, with its error on the screen, and after a count where it cannot be overlooked.
+
+The effect happens in the engine, which takes a token once. A token is spent only after success, so that a second press
+after "does not answer" asks for the same thing again and not for a second one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeVar
+
+import streamlit as st
+
+from jobs import errors
+from workbench import session, wording
+from workbench.parts import page
+
+T = TypeVar("T")
+#: above this many items the number must be typed
+MANY = 100
+
+
+def perform(action: str, work: Callable[[], T]) -> T | None:
+    """What ``work`` gives, with the action's token spent; None after its error was drawn."""
+    try:
+        done = work()
+    except errors.RedriveError as error:
+        page.error(error)
+        return None
+    session.spend(action)
+    return done
+
+
+def confirm(
+    action: str,
+    work: Callable[[str, str], str],
+    *,
+    title: str,
+    says: Sequence[str],
+    button: str,
+    count: int = 1,
+    noun: str = "row",
+    reason: Literal["no", "optional", "required"] = "no",
+    then: Callable[[], None] | None = None,
+) -> None:
+    """Open a dialog that says what will happen, and do it when it is confirmed.
+
+    Args:
+        action: the name of its token; one dialog may be open at a time.
+        work: of the token and the reason; what it gives is said to the person. Ids that it acts on are frozen in it.
+        title: the question.
+        says: what will happen, a sentence each; may hold hostile text.
+        button: the verb on the button; the count and noun are added when there are several.
+        count: how many items it acts on; above 100 the number must be typed.
+        noun: what one of them is called.
+        reason: whether a reason is asked for.
+        then: after success, instead of drawing the screen again.
+    """
+
+    @st.dialog(title, width="medium")
+    def ask() -> None:
+        for sentence in says:
+            st.text(wording.visible(sentence))
+        given = "" if reason == "no" else _reason(action, required=reason == "required")
+        sure = count <= MANY or _typed(action, count, noun)
+        ready = sure and bool(given.strip() or reason != "required")
+        label = f"{button} {wording.count(count, noun)}" if count > 1 else button
+        key = session.button(label, action=action, type="primary", disabled=not ready)
+        if key is None:
+            return
+        told = perform(action, lambda: work(key, given.strip()))
+        if told is not None:
+            session.notify(told)
+            if then is not None:
+                then()
+            st.rerun()
+
+    ask()
+
+
+def _reason(action: str, *, required: bool) -> str:
+    label = "Reason" if required else "Reason (optional)"
+    return str(st.text_input(label, key=f"reason:{action}:{session.token(action)}") or "")
+
+
+def _typed(action: str, count: int, noun: str) -> bool:
+    text = st.text_input(
+        f"Type {count} to confirm: this acts on {wording.count(count, noun)}",
+        key=f"typed:{action}:{session.token(action)}",
+    )
+    return str(text or "").replace(",", "").strip() == str(count)

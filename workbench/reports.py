@@ -1,0 +1,176 @@
+"""What the command line says of runs, dead letters and evaluations: plain objects for ``--json``, and the same in lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from jobs.api import Engine
+from jobs.views import Attempt, Inspection, Prompt, Run
+
+#: letters that are looked up at once
+_PAGE = 200
+
+
+def run_object(engine: Engine, run: Run) -> dict[str, Any]:
+    """A run as ``--json`` prints it."""
+    counts = run.counts
+    found: dict[str, Any] = {
+        "run": run.id,
+        "kind": run.kind,
+        "prompt": run.version,
+        "model": run.model,
+        "connection": run.connection,
+        "rows": counts.rows,
+        "accepted": counts.accepted,
+        "dead": counts.dead,
+        "waiting": counts.waiting,
+        "cancelled": counts.cancelled,
+        "reused": counts.reused,
+        "calls": run.calls,
+        "tokens": {
+            "prompt": run.prompt_tokens,
+            "completion": run.completion_tokens,
+            "cached": run.cached_tokens,
+        },
+        "cost_usd": None if run.cost is None else round(run.cost, 8),
+        "seconds": round(run.seconds, 3),
+        "state": run.state,
+        "reason": run.reason,
+    }
+    if run.kind == "replay":
+        outcome = engine.letters.outcome(run.id)
+        found |= {
+            "replay_of": run.parent,
+            "fixed": outcome.fixed,
+            "same_failure": outcome.same_failure,
+            "new_failure": outcome.new_failure,
+        }
+    return found
+
+
+def run_lines(found: dict[str, Any]) -> Iterator[str]:
+    """The same for a person."""
+    cost = "unknown price" if found["cost_usd"] is None else f"${found['cost_usd']:.6f}"
+    tokens = found["tokens"]
+    yield f"run {found['run']} ({found['prompt']} on {found['model']}): {found['state']}"
+    if found["reason"]:
+        yield f"  why: {found['reason']}"
+    yield (
+        f"  {found['rows']} rows = {found['accepted']} accepted + {found['dead']} dead + {found['cancelled']} cancelled"
+        f" + {found['waiting']} waiting"
+    )
+    yield (
+        f"  {found['calls']} calls, {tokens['prompt']} + {tokens['completion']} tokens ({tokens['cached']} cached), "
+        f"{cost}, {found['seconds']:.1f} s, {found['reused']} rows reused"
+    )
+    if "replay_of" in found:
+        yield (
+            f"  replay of run {found['replay_of']}: {found['fixed']} fixed, {found['same_failure']} failed the same way, "
+            f"{found['new_failure']} failed a new way"
+        )
+
+
+def dead_objects(engine: Engine, run_id: int, signature: str | None) -> Iterator[dict[str, Any]]:
+    """Every dead letter of a run, whatever became of it."""
+    offset = 0
+    while True:
+        letters, total = engine.letters.list(
+            run=run_id, signature=signature, resolution=None, offset=offset, limit=_PAGE
+        )
+        for letter in letters:
+            yield dead_object(engine.letters.inspect(letter.run, letter.ordinal))
+        offset += _PAGE
+        if offset >= total:
+            return
+
+
+def dead_object(seen: Inspection) -> dict[str, Any]:
+    """A dead letter with all its attempts; the last one that was judged comes first in the fields of its own."""
+    letter = seen.letter
+    decided = next((one for one in reversed(seen.attempts) if one.problems), None)
+    return {
+        "row": seen.row_id,
+        "ordinal": seen.ordinal,
+        "signature": letter.signature if letter else None,
+        "title": letter.title if letter else None,
+        "resolution": letter.resolution if letter else None,
+        "problems": [problem.model_dump() for problem in decided.problems] if decided else [],
+        "raw": decided.raw if decided else None,
+        "finish_reason": decided.finish_reason if decided else None,
+        "attempts": [attempt_object(one) for one in seen.attempts],
+    }
+
+
+def attempt_object(attempt: Attempt) -> dict[str, Any]:
+    """One attempt of a row."""
+    return {
+        "attempt": attempt.id,
+        "try_id": attempt.try_id,
+        "asked": attempt.asked,
+        "verdict": attempt.verdict,
+        "strike": attempt.strike,
+        "superseded": attempt.superseded,
+        "problems": [problem.model_dump() for problem in attempt.problems],
+        "failure": attempt.failure.model_dump(mode="json") if attempt.failure else None,
+        "raw": attempt.raw,
+        "finish_reason": attempt.finish_reason,
+        "status": attempt.status,
+        "model": attempt.model,
+        "tokens": {
+            "prompt": attempt.prompt_tokens,
+            "completion": attempt.completion_tokens,
+            "cached": attempt.cached_tokens,
+        },
+        "cost_usd": attempt.cost,
+        "seconds": attempt.seconds,
+        "sent_at": attempt.sent_at,
+    }
+
+
+def dead_lines(found: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Dead letters by group, for a person."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for one in found:
+        groups.setdefault(str(one["signature"]), []).append(one)
+    if not groups:
+        yield "no dead letters"
+    for signature, members in sorted(groups.items(), key=lambda pair: -len(pair[1])):
+        yield f"{len(members)} × {members[0]['title']}"
+        yield f"    --group '{signature}'"
+        for one in members[:5]:
+            raw = " ".join((one["raw"] or "").split())[:100]
+            yield f"    row {one['row']} ({one['resolution']}): {raw!r}"
+        if len(members) > 5:
+            yield f"    ... and {len(members) - 5} more"
+
+
+def prompt_object(prompt: Prompt) -> dict[str, Any]:
+    """A prompt as ``--json`` prints it."""
+    return {
+        "prompt": prompt.name,
+        "description": prompt.description,
+        "latest": prompt.latest,
+        "labels": prompt.labels,
+        "in_folder": prompt.in_folder,
+        "error": prompt.folder_error,
+        "runs": prompt.runs,
+    }
+
+
+def evaluation_lines(report: dict[str, Any]) -> Iterator[str]:
+    """An evaluation for a person: agreement per field, each with its n."""
+    yield f"{report['prompt']}: {report['answered']} of {report['rows']} golden rows answered"
+    for field in report["fields"]:
+        agreement = field["agreement"]
+        figure = "no n" if agreement is None else f"{agreement:6.1%}"
+        yield f"  {field['path']:<24} {figure}  ({field['agree']} of {field['n']})"
+    overall = report["agreement"]
+    yield f"  {'all fields':<24} {'no n' if overall is None else f'{overall:6.1%}'}  (n = {report['n']})"
+
+
+def exit_code(run: Run) -> int:
+    """0 all accepted, 3 dead letters or cancelled, 4 paused."""
+    if run.state == "paused":
+        return 4
+    return 3 if run.counts.dead or run.counts.cancelled or run.state == "cancelled" else 0

@@ -1,0 +1,204 @@
+"""The contract: as JSON Schema, or its flat fields as a table.
+
+The table's source stays what it was when the table was first drawn, since a source that follows its own edits loses
+every second one; what the person has done to it is applied to that source at each script run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from jobs import errors
+from jobs.contract import Contract, FlatField, schema_from_fields
+from workbench import parts
+from workbench.screens.editor import desk
+from workbench.screens.editor import draft as drafts
+from workbench.screens.editor.draft import Draft
+
+TYPES = ("string", "number", "integer", "boolean")
+COLUMNS = (
+    "name", "type", "required", "nullable", "enum", "minimum", "maximum", "min_length", "max_length", "pattern",
+    "description",
+)  # fmt: skip
+
+
+def edit(name: str, draft: Draft) -> None:
+    """Draw the contract's editor and what keeps it from being held."""
+    way = st.segmented_control(
+        "Edit as",
+        ["fields", "schema"],
+        default="fields",
+        required=True,
+        format_func={"fields": "Field table", "schema": "JSON Schema"}.__getitem__,
+        key=f"contract-way:{name}",
+        on_change=desk.turn_over,
+        args=(name,),
+        label_visibility="collapsed",
+    )
+    if way == "schema":
+        key = desk.key(name, "contract")
+        st.text_area(
+            "Contract",
+            draft.contract,
+            key=key,
+            height=420,
+            on_change=desk.typed,
+            args=(name, "contract", key),
+            help="JSON Schema of one answer object. Ctrl+Enter applies.",
+            label_visibility="collapsed",
+        )
+    else:
+        _table(name, draft)
+    trouble = problem(draft)
+    if trouble:
+        parts.error(trouble, title="This contract cannot be held")
+
+
+def problem(draft: Draft) -> str | None:
+    """What keeps the contract from being held, with its place."""
+    try:
+        Contract.from_schema(drafts.read_object(draft.contract, what="the contract"))
+    except errors.InputError as error:
+        return error.message
+    return None
+
+
+def _table(name: str, draft: Draft) -> None:
+    held = desk.key(name, "fields")
+    source = st.session_state.get(f"{held}:source")
+    if source is None:
+        try:
+            source = drafts.read_object(draft.contract, what="the contract")
+            fields = Contract.from_schema(source).fields()
+        except errors.InputError:
+            st.caption("The table shows a contract that can be held; mend it as JSON Schema first.")
+            return
+        st.session_state[f"{held}:source"] = source
+        st.session_state[f"{held}:rows"] = frame(fields)
+    edited = st.data_editor(
+        st.session_state[f"{held}:rows"],
+        key=held,
+        num_rows="dynamic",
+        hide_index=True,
+        column_config=_config(),
+        height="content",
+    )
+    others = [
+        field for field in source.get("properties", {}) if field not in set(st.session_state[f"{held}:rows"]["name"])
+    ]
+    if others:
+        st.caption(f"{len(others)} more, not flat, are edited as JSON Schema and stay as they are.")
+        parts.plain(", ".join(others))
+    try:
+        made = schema_from_fields(rows(edited), source)
+    except errors.InputError as error:
+        parts.error(error, title="This table is not taken over yet")
+        return
+    text = drafts.pretty(made)
+    if made != source and text != draft.contract:
+        desk.change(name, contract=text)
+        st.rerun()
+
+
+def frame(fields: Sequence[FlatField]) -> pd.DataFrame:
+    """Flat fields as the table that is edited; allowed values as JSON texts, so that 1 and "1" stay apart."""
+    records = [
+        {
+            **field.model_dump(),
+            "enum": [value if isinstance(value, str) else json.dumps(value) for value in field.enum],
+        }
+        for field in fields
+    ]
+    table = pd.DataFrame(records, columns=list(COLUMNS))
+    kinds = {"required": "bool", "nullable": "bool", "minimum": "float64", "maximum": "float64"}
+    return table.astype(kinds | {"min_length": "Int64", "max_length": "Int64"})
+
+
+def rows(table: pd.DataFrame) -> list[FlatField]:
+    """The flat fields that a table says.
+
+    Raises:
+        ContractError: a cell does not fit its column or its field's type, with the place.
+    """
+    return [_field(place, record) for place, record in enumerate(table.to_dict("records"), start=1)]
+
+
+def _field(place: int, record: Mapping[Any, Any]) -> FlatField:
+    name = str(_or(record["name"], ""))
+    kind = str(_or(record["type"], "string"))
+    return FlatField.model_validate(
+        {
+            "name": name,
+            "type": kind,
+            "required": bool(_or(record["required"], True)),
+            "nullable": bool(_or(record["nullable"], False)),
+            "enum": tuple(_value(text, kind, name or f"field {place}") for text in _list(record["enum"])),
+            "minimum": _number(_or(record["minimum"], None)),
+            "maximum": _number(_or(record["maximum"], None)),
+            "min_length": _whole(_or(record["min_length"], None)),
+            "max_length": _whole(_or(record["max_length"], None)),
+            "pattern": str(_or(record["pattern"], "")) or None,
+            "description": str(_or(record["description"], "")),
+        }
+    )
+
+
+def _value(text: str, kind: str, name: str) -> str | int | float | bool:
+    if kind == "string":
+        return text
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        value = None
+    fits = (
+        isinstance(value, bool)
+        if kind == "boolean"
+        else isinstance(value, (int, float)) and not isinstance(value, bool)
+    )
+    if not fits or (kind == "integer" and isinstance(value, float)):
+        raise errors.ContractError(
+            f"{text!r} is not {'an' if kind == 'integer' else 'a'} {kind}", place=f"#/properties/{name}/enum"
+        )
+    made: int | float | bool = value
+    return made
+
+
+def _list(value: Any) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, (list, tuple)) or hasattr(value, "tolist") else []
+
+
+def _or(value: Any, other: Any) -> Any:
+    missing = value is None or (
+        not isinstance(value, (list, tuple, str)) and pd.api.types.is_scalar(value) and pd.isna(value)
+    )
+    return other if missing else value
+
+
+def _number(value: float | None) -> int | float | None:
+    return int(value) if value is not None and float(value).is_integer() else value
+
+
+def _whole(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+def _config() -> dict[str, Any]:
+    column = st.column_config
+    return {
+        "name": column.TextColumn("Name", required=True, width=130),
+        "type": column.SelectboxColumn("Type", options=TYPES, required=True, default="string", width=90),
+        "required": column.CheckboxColumn("Required", default=True, width=75, help="the key must be there"),
+        "nullable": column.CheckboxColumn("Nullable", default=False, width=75, help="null is allowed as its value"),
+        "enum": column.ListColumn("One of", width=180, help="allowed values; none: not restricted"),
+        "minimum": column.NumberColumn("Min", width=60, help="of a number"),
+        "maximum": column.NumberColumn("Max", width=60, help="of a number"),
+        "min_length": column.NumberColumn("Shortest", width=75, min_value=0, step=1, help="characters of a text"),
+        "max_length": column.NumberColumn("Longest", width=75, min_value=0, step=1, help="characters of a text"),
+        "pattern": column.TextColumn("Pattern", width=110, help="regular expression that a text must match"),
+        "description": column.TextColumn("Description", width=260, help="told to the model where the schema is sent"),
+    }

@@ -1,0 +1,83 @@
+"""The draft on the desk: kept in the store at every change, so that a reload of the browser loses nothing.
+
+A keyed widget takes its value once and then answers for itself. So the keys carry the draft's *turn*: whoever changes
+the draft from outside a widget (a version taken over, a turn removed) begins a new one, and all widgets read afresh.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from jobs import errors
+from jobs.values import VersionContent
+from jobs.views import Version
+from workbench import session
+from workbench.screens.editor import draft as drafts
+from workbench.screens.editor.draft import Draft
+
+
+def load(name: str, versions: list[Version]) -> Draft:
+    """The draft of this session, else the store's, else the latest version as it stands."""
+    key = f"desk:{name}"
+    held = st.session_state.get(key)
+    if isinstance(held, Draft):
+        return held
+    body = session.engine().prompts.draft(name)
+    found = (drafts.from_body(body) if body else None) or untouched(versions)
+    st.session_state[key] = found
+    return found
+
+
+def untouched(versions: list[Version]) -> Draft:
+    """The latest version as it stands, or the starter where there is none."""
+    if not versions:
+        return drafts.of(drafts.STARTER, base=None)
+    return drafts.of(versions[0].content, base=versions[0].number)
+
+
+def change(name: str, *, outside: bool = False, **fields: Any) -> None:
+    """Change the draft and keep it; ``outside`` of the widget that shows the field."""
+    put(name, replace(st.session_state[f"desk:{name}"], **fields), outside=outside)
+
+
+def put(name: str, draft: Draft, *, outside: bool = True) -> None:
+    """Make this the draft, here and in the store."""
+    st.session_state[f"desk:{name}"] = draft
+    session.engine().prompts.put_draft(name, draft.body())
+    if outside:
+        turn_over(name)
+
+
+def drop(name: str) -> None:
+    """Let go of the draft: what is saved is what there is."""
+    session.engine().prompts.drop_draft(name)
+    st.session_state.pop(f"desk:{name}", None)
+    turn_over(name)
+
+
+def turn_over(name: str) -> None:
+    """Make every widget read the draft afresh."""
+    st.session_state[f"turn:{name}"] = st.session_state.get(f"turn:{name}", 0) + 1
+
+
+def key(name: str, field: str) -> str:
+    """The key of a widget for that field in this turn."""
+    return f"edit:{name}:{st.session_state.get(f'turn:{name}', 0)}:{field}"
+
+
+def typed(name: str, field: str, widget: str, empty: Any = None) -> None:
+    """A widget's callback: what was typed is the field now; ``empty`` where it is empty."""
+    value = st.session_state[widget]
+    fields: dict[str, Any] = {field: empty if value is None else value}
+    change(name, **fields)
+
+
+def content_of(draft: Draft) -> tuple[VersionContent | None, str | None]:
+    """The draft as a version, or why it is none."""
+    try:
+        return draft.content(), None
+    except errors.InputError as error:
+        return None, error.message

@@ -1,0 +1,160 @@
+"""The saved versions: what changed between any two, which is in production, and the way back to the folder."""
+
+from __future__ import annotations
+
+import time
+
+import streamlit as st
+
+from jobs.views import Prompt, Version
+from workbench import parts, session, wording
+from workbench.screens.editor import desk
+from workbench.screens.editor import draft as drafts
+
+PRODUCTION = "production"
+
+
+def show(name: str, prompt: Prompt | None, versions: list[Version]) -> None:
+    """Draw the list of versions, the comparison of two, and what can be done with one."""
+    if not versions:
+        st.caption("No version is saved yet.")
+        return
+    now = time.time()
+    columns = [
+        parts.Column(key="number", label="Version", kind="strong"),
+        parts.Column(key="labels", label="Labels"),
+        parts.Column(key="note", label="Note", kind="wide"),
+        parts.Column(key="source", label="From"),
+        parts.Column(key="format", label="Response format"),
+        parts.Column(key="hash", label="Content", kind="mono", help="hash of template, contract, model and settings"),
+        parts.Column(key="when", label="Saved"),
+    ]
+    rows = [
+        parts.Row(
+            str(version.number),
+            {
+                "number": version.reference,
+                "labels": parts.Cell(", ".join(version.labels), tone="accepted" if version.labels else None),
+                "note": parts.text_cell(version.note),
+                "source": version.source,
+                "format": version.content.response_format,
+                "hash": parts.Cell(version.hash.partition(":")[2][:12], version.hash),
+                "when": parts.time_cell(version.created_at, now),
+            },
+        )
+        for version in versions
+    ]
+    opened = parts.table(columns, rows, key="versions", opens=True, height=320, label="versions").opened
+    if opened:
+        session.put(b=opened, a=max(1, int(opened) - 1))
+        st.session_state.pop("history:a", None)
+        st.session_state.pop("history:b", None)
+    _compare(name, prompt, {version.number: version for version in versions if version.number is not None})
+
+
+def _compare(name: str, prompt: Prompt | None, versions: dict[int, Version]) -> None:
+    numbers = sorted(versions, reverse=True)
+    newer = _number("b", numbers, numbers[0])
+    older = _number("a", numbers, numbers[min(1, len(numbers) - 1)])
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        a = st.selectbox(
+            "From", numbers, index=numbers.index(older), format_func=_named(name), key="history:a", width=220
+        )
+        b = st.selectbox(
+            "To", numbers, index=numbers.index(newer), format_func=_named(name), key="history:b", width=220
+        )
+        session.put(a=a, b=b)
+        _actions(name, prompt, versions, versions[b])
+    parts.diff(
+        session.engine().prompts.diff(versions[a].content, versions[b].content),
+        same="These two are the same version." if a == b else "No difference.",
+    )
+    with st.expander(f"{wording.escaped(versions[b].reference)} as a whole"):
+        parts.plain(versions[b].content.template)
+        parts.as_json(versions[b].content.model_dump(exclude={"template"}))
+
+
+def _number(param: str, numbers: list[int], other: int) -> int:
+    wanted = session.int_param(param)
+    return wanted if wanted in numbers else other
+
+
+def _named(name: str) -> _Named:
+    return _Named(name)
+
+
+class _Named:
+    """A version's reference by its number."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self, number: int) -> str:
+        return f"{self._name}@{number}"
+
+
+def _actions(name: str, prompt: Prompt | None, versions: dict[int, Version], chosen: Version) -> None:
+    number = chosen.number or 0
+    now = next((other for other in versions.values() if PRODUCTION in other.labels), None)
+    if st.button(
+        f"Label @{number} production",
+        disabled=PRODUCTION in chosen.labels,
+        help="NAME@production means this version from then on; runs that were started keep theirs",
+    ):
+        _promote(name, now, chosen)
+    if st.button(f"Edit from @{number}", help="Begin the draft anew from this version"):
+        _edit_from(name, chosen, versions)
+    if st.button(
+        f"Write @{number} to the folder", help="Put prompt.md and schema.json of this version in the prompts folder"
+    ):
+        _write_back(name, prompt, chosen)
+
+
+def _promote(name: str, now: Version | None, chosen: Version) -> None:
+    def work(key: str, reason: str) -> str:
+        session.engine().prompts.label(name, PRODUCTION, chosen.number or 0)
+        return f"{PRODUCTION}: {wording.escaped(chosen.reference)}"
+
+    before = f"{PRODUCTION} is {now.reference} now" if now else f"no version of {name} is labelled {PRODUCTION} now"
+    parts.confirm(
+        f"label:{name}",
+        work,
+        title="Move the label production",
+        says=[f"{before}; it becomes {chosen.reference}.", "Moving it back is the way to undo this."],
+        button=f"Label @{chosen.number} production",
+    )
+
+
+def _write_back(name: str, prompt: Prompt | None, chosen: Version) -> None:
+    folder = session.engine().settings.prompts / name
+
+    def work(key: str, reason: str) -> str:
+        path = session.engine().prompts.write_back(name, chosen.number or 0)
+        return wording.escaped(f"{chosen.reference} is in {path}")
+
+    says = [f"prompt.md and schema.json in {folder} become those of {chosen.reference}."]
+    if prompt is not None and prompt.in_folder and not prompt.folder_is_latest:
+        says.append("The folder holds another content than the latest version; what is only there is replaced.")
+    parts.confirm(f"write:{name}", work, title="Write to the prompts folder", says=says, button="Write")
+
+
+def _edit_from(name: str, chosen: Version, versions: dict[int, Version]) -> None:
+    fresh = drafts.of(chosen.content, base=chosen.number)
+    held = desk.load(name, sorted(versions.values(), key=lambda one: -(one.number or 0)))
+    untouched = desk.untouched(sorted(versions.values(), key=lambda one: -(one.number or 0)))
+    if held.same_as(untouched) or held.same_as(fresh):
+        desk.put(name, fresh)
+        session.go("prompt", name=name)
+
+    def work(key: str, reason: str) -> str:
+        desk.put(name, fresh)
+        return wording.escaped(f"The draft is {chosen.reference} now")
+
+    parts.confirm(
+        f"from:{name}",
+        work,
+        title="Replace the draft",
+        says=[f"The draft has changes that were not saved; they are replaced by {chosen.reference}."],
+        button="Replace the draft",
+        then=lambda: session.go("prompt", name=name),
+    )

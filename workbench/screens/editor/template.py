@@ -1,0 +1,184 @@
+"""The template: its source as a whole, or its messages one by one, which is how few-shot examples are written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Literal, cast, get_args
+
+import streamlit as st
+
+from jobs import errors, prompts, templates
+from jobs.markers import Role, Turn
+from workbench import parts, session
+from workbench.screens.editor import desk
+from workbench.screens.editor.draft import Draft, read_object
+
+ROLES: tuple[Role, ...] = get_args(Role)
+Way = Literal["turns", "source"]
+
+
+def edit(name: str, draft: Draft, *, columns: Sequence[str], cells: dict[str, str] | None) -> None:
+    """Draw the template's editor; ``columns`` are those of the chosen dataset, ``cells`` its chosen row's."""
+    way = st.segmented_control(
+        "Edit as",
+        ["source", "turns"],
+        default="source",
+        required=True,
+        format_func={"source": "Source", "turns": "Message by message"}.__getitem__,
+        key=f"way:{name}",
+        on_change=desk.turn_over,
+        args=(name,),
+        label_visibility="collapsed",
+    )
+    if way == "turns":
+        _turns(name, draft, cells)
+    else:
+        key = desk.key(name, "template")
+        st.text_area(
+            "Template",
+            draft.template,
+            key=key,
+            height=420,
+            on_change=desk.typed,
+            args=(name, "template", key),
+            help="Jinja: {{ column }} puts a value in. A line that is exactly system:, user: or assistant: begins a message; "
+            "a user and an assistant message before the last user message are a few-shot example. Ctrl+Enter applies.",
+            label_visibility="collapsed",
+        )
+    _columns(draft, columns)
+
+
+def _columns(draft: Draft, columns: Sequence[str]) -> None:
+    if not columns:
+        return
+    try:
+        used = set(templates.parse(draft.template).columns(columns))
+    except errors.PromptError:
+        used = set()
+    told = "".join(
+        f'<code class="rd-mono" style="{"font-weight:700" if column in used else "opacity:.75"}">'
+        f"{'✓ ' if column in used else ''}{parts.safe(placeholder(column))}</code>"
+        for column in columns
+    )
+    st.html(f'<div class="rd-chips"><span class="rd-sub">Columns (✓ used):</span>{told}</div>')
+
+
+def placeholder(column: str) -> str:
+    """How a template reaches a column."""
+    plain = column.isascii() and column.isidentifier() and column not in templates.RESERVED
+    return f"{{{{ {column} }}}}" if plain else f"{{{{ row[{json.dumps(column, ensure_ascii=False)}] }}}}"
+
+
+def _turns(name: str, draft: Draft, cells: dict[str, str] | None) -> None:
+    turns = prompts.turns(draft.template)
+    for place, turn in enumerate(turns):
+        _turn(name, turns, place, turn)
+    with st.container(horizontal=True):
+        if st.button("Add a message", key=desk.key(name, "add")):
+            _keep(name, [*turns, Turn("user", "…")])
+        example = st.button(
+            "Add an example from this row",
+            key=desk.key(name, "example"),
+            disabled=cells is None or not turns,
+            help="Puts a user and an assistant message before the last one: the prompt rendered for the chosen row, and an "
+            "answer of the contract's shape for you to fill in.",
+        )
+    if example and cells is not None:
+        _add_example(name, draft, turns, cells)
+
+
+def _turn(name: str, turns: list[Turn], place: int, turn: Turn) -> None:
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            role_key = desk.key(name, f"role:{place}")
+            st.selectbox(
+                f"Role of message {place + 1}",
+                ROLES,
+                index=ROLES.index(turn.role),
+                key=role_key,
+                label_visibility="collapsed",
+                width=130,
+                on_change=_changed,
+                args=(name, place, "role", role_key),
+            )
+            st.caption(f"message {place + 1} of {len(turns)}")
+            up = st.button("↑", key=desk.key(name, f"up:{place}"), disabled=place == 0, help="Move up")
+            down = st.button(
+                "↓", key=desk.key(name, f"down:{place}"), disabled=place == len(turns) - 1, help="Move down"
+            )
+            gone = st.button("Remove", key=desk.key(name, f"gone:{place}"))
+        text_key = desk.key(name, f"text:{place}")
+        st.text_area(
+            f"Text of message {place + 1}",
+            turn.text,
+            key=text_key,
+            height=max(80, min(320, 26 * (turn.text.count("\n") + 1 + len(turn.text) // 90) + 24)),
+            label_visibility="collapsed",
+            on_change=_changed,
+            args=(name, place, "text", text_key),
+        )
+    if up or down:
+        other = place - 1 if up else place + 1
+        moved = list(turns)
+        moved[place], moved[other] = moved[other], moved[place]
+        _keep(name, moved)
+    if gone:
+        _keep(name, [*turns[:place], *turns[place + 1 :]])
+
+
+def _changed(name: str, place: int, field: Literal["role", "text"], key: str) -> None:
+    held: Draft = st.session_state[f"desk:{name}"]
+    turns = prompts.turns(held.template)
+    if place >= len(turns):
+        return
+    value = str(st.session_state[key])
+    old = turns[place]
+    turns[place] = Turn(cast(Role, value), old.text) if field == "role" else Turn(old.role, value)
+    desk.change(name, template=prompts.join(turns))
+
+
+def _keep(name: str, turns: Sequence[Turn]) -> None:
+    desk.change(name, outside=True, template=prompts.join(turns))
+    st.rerun()
+
+
+def _add_example(name: str, draft: Draft, turns: list[Turn], cells: dict[str, str]) -> None:
+    last = max((place for place, turn in enumerate(turns) if turn.role == "user"), default=len(turns) - 1)
+    try:
+        asked = templates.parse(prompts.join([turns[last]])).render(cells)[-1].content
+    except errors.PromptError as error:
+        parts.error(error, title="This row cannot be rendered")
+        return
+    example = [Turn("user", literal(asked)), Turn("assistant", literal(skeleton(draft.contract)))]
+    session.notify("An example was added: write the answer that is right for this row")
+    _keep(name, [*turns[:last], *example, *turns[last:]])
+
+
+def literal(text: str) -> str:
+    """A text that Jinja leaves as it is."""
+    if not any(mark in text for mark in ("{{", "{%", "{#")):
+        return text
+    return "{% raw %}" + text.replace("{% endraw", "{ % endraw").replace("{%- endraw", "{ %- endraw") + "{% endraw %}"
+
+
+def skeleton(contract: str) -> str:
+    """An answer of the contract's shape, to be filled in by a person."""
+    try:
+        properties = read_object(contract, what="the contract").get("properties", {})
+    except errors.InputError:
+        return "{}"
+    if not isinstance(properties, dict):
+        return "{}"
+    return json.dumps({field: _blank(below) for field, below in properties.items()}, ensure_ascii=False)
+
+
+def _blank(below: Any) -> Any:
+    if not isinstance(below, dict):
+        return None
+    if isinstance(below.get("enum"), list) and below["enum"]:
+        return below["enum"][0]
+    kinds = below.get("type")
+    kind = kinds[0] if isinstance(kinds, list) and kinds else kinds
+    blanks: dict[Any, Any] = {"string": "…", "integer": 0, "number": 0, "boolean": False, "array": [], "object": {}}
+    return blanks.get(kind) if not isinstance(kind, list) else None

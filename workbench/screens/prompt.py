@@ -1,0 +1,165 @@
+"""One prompt: its editor, and its history."""
+
+from __future__ import annotations
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from jobs import errors, prompts
+from jobs.views import Prompt, Version
+from workbench import parts, session, wording
+from workbench.screens.editor import bench, contract, desk, history, model, saving, template, tryout
+from workbench.screens.editor.draft import Draft
+
+VIEWS = ("Template", "Contract", "Model and settings", "History")
+
+
+def page() -> None:
+    name = session.param("name")
+    if name is None:
+        session.go("prompts")
+    prompts.check_name(name)
+    engine = session.engine()
+    prompt = _prompt(name)
+    versions = engine.prompts.versions(name)
+    if not versions and prompt is not None and prompt.in_folder and not prompt.folder_error:
+        engine.prompts.resolve(name)
+        prompt, versions = _prompt(name), engine.prompts.versions(name)
+    draft = desk.load(name, versions)
+    changed = not versions or not draft.same_as(desk.untouched(versions))
+    top = st.container()
+    view = st.segmented_control(
+        "View", VIEWS, default=VIEWS[0], required=True, key="view", bind="query-params", label_visibility="collapsed"
+    )
+    if view == "History":
+        with top:
+            _head(name, prompt, versions, draft, changed=changed, problems=None)
+        history.show(name, prompt, versions)
+        return
+    left, right = _places(wide=view == "Contract")
+    with right:
+        chosen = bench.choose()
+        problems = bench.problems(draft, chosen)
+        if problems:
+            parts.panel("\n".join(problems), title=f"{wording.count(len(problems), 'problem')} in this draft")
+        shown, tried = st.tabs(["Prompt for this row", "Try it"], default="Try it" if _trying() else None)
+        with shown:
+            bench.rendered(draft, chosen)
+        with tried:
+            tryout.strip(name, draft, chosen)
+    with left:
+        _editor(view or VIEWS[0], name, draft, chosen)
+    with top:
+        _head(name, prompt, versions, draft, changed=changed, problems=problems)
+
+
+def _places(*, wide: bool) -> tuple[DeltaGenerator, DeltaGenerator]:
+    """Where the editor and the bench stand: side by side, or below each other for a wide table."""
+    if wide:
+        return st.container(), st.container()
+    left, right = st.columns([11, 9], gap="medium")
+    return left, right
+
+
+def _trying() -> bool:
+    return session.int_param("try") is not None or bool(session.ints_param("rows"))
+
+
+def _prompt(name: str) -> Prompt | None:
+    return next((one for one in session.engine().prompts.list() if one.name == name), None)
+
+
+def _editor(view: str, name: str, draft: Draft, chosen: bench.Bench) -> None:
+    if view == "Contract":
+        contract.edit(name, draft)
+    elif view == "Model and settings":
+        models = [one for connection in session.engine().system.connections() for one in connection.models]
+        model.edit(name, draft, models=list(dict.fromkeys(models)))
+    else:
+        columns = chosen.dataset.columns if chosen.dataset else ()
+        template.edit(name, draft, columns=columns, cells=chosen.cells)
+
+
+def _head(
+    name: str,
+    prompt: Prompt | None,
+    versions: list[Version],
+    draft: Draft,
+    *,
+    changed: bool,
+    problems: list[str] | None,
+) -> None:
+    latest = versions[0] if versions else None
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        with st.container():
+            parts.header(name, subtitle=_standing(latest, prompt, draft, changed=changed))
+        with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+            session.link("All prompts", "prompts", dataset=session.param("dataset"))
+            if changed and latest is not None and st.button("Discard the draft", type="tertiary"):
+                _discard(name, latest)
+            if problems is not None and st.button(
+                "Save a new version …", type="primary", disabled=not changed, help="Shows what changes first"
+            ):
+                saving.dialog(name, draft, versions, problems)
+            if latest is not None:
+                dataset = session.param("dataset")
+                session.link(
+                    f"**Launch run with @{latest.number}**", "launch", prompt=latest.reference, dataset=dataset
+                )
+    if prompt is not None and prompt.in_folder and not prompt.folder_is_latest and not prompt.folder_error and latest:
+        _folder_differs(name, latest)
+    _after_saving(latest)
+
+
+def _standing(latest: Version | None, prompt: Prompt | None, draft: Draft, *, changed: bool) -> str:
+    if latest is None:
+        return "A new prompt: nothing is saved yet. The draft is kept as you type."
+    labels = ", ".join(f"{label}: @{number}" for label, number in (prompt.labels if prompt else {}).items())
+    said = "a draft with changes, kept as you type" if changed else "no unsaved change"
+    began = f" (from @{draft.base})" if changed and draft.base not in (None, latest.number) else ""
+    return " · ".join(part for part in (f"latest @{latest.number}", labels, said + began) if part)
+
+
+def _discard(name: str, latest: Version) -> None:
+    def work(key: str, reason: str) -> str:
+        desk.drop(name)
+        return wording.escaped(f"The draft is {latest.reference} again")
+
+    parts.confirm(
+        f"drop:{name}",
+        work,
+        title="Discard the draft",
+        says=[f"What was not saved is gone; the editor shows {latest.reference} again."],
+        button="Discard the draft",
+    )
+
+
+def _folder_differs(name: str, latest: Version) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        parts.panel(
+            f"The prompts folder holds another content than {latest.reference}. A run of {name!r} takes the folder's.",
+            tone="running",
+        )
+        if session.button("Take the folder's content as a version", action=f"folder:{name}"):
+            saved = parts.perform(f"folder:{name}", lambda: session.engine().prompts.resolve(name))
+            if saved is not None:
+                session.notify(wording.escaped(f"The folder's content is {saved.reference}"))
+                st.rerun()
+
+
+def _after_saving(latest: Version | None) -> None:
+    """The way back to the dead letters that this prompt was opened for."""
+    run, signature = session.int_param("run"), session.param("signature")
+    if latest is None or run is None or session.int_param("saved") is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        parts.panel(f"{latest.reference} is saved.", title="Next: replay the dead letters with it", tone="accepted")
+        session.link(
+            f"**Replay with @{latest.number}**", "dead_letters", run=run, signature=signature, version=latest.reference
+        )
+
+
+try:
+    page()
+except errors.PromptError as error:
+    parts.error(error)

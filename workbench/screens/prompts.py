@@ -1,0 +1,92 @@
+"""The prompts: named tasks with their versions, from the folder and from the store."""
+
+from __future__ import annotations
+
+import time
+
+import streamlit as st
+
+from jobs import errors, prompts
+from jobs.views import Prompt
+from workbench import parts, session, wording
+
+
+def page() -> None:
+    parts.header(
+        "Prompts", subtitle="A prompt is a named task; its versions never change, and a run is of one version."
+    )
+    found = session.engine().prompts.list()
+    for prompt in found:
+        if prompt.folder_error:
+            parts.error(prompt.folder_error, title=f"The folder of {prompt.name} cannot be used")
+    if not found:
+        parts.empty(
+            "No prompt yet",
+            "A prompt has a template with a place for each column, and a contract that every answer is held to. Write one "
+            f"here, or as a folder in {session.engine().settings.prompts}.",
+        )
+    else:
+        _list(found)
+    _new({prompt.name for prompt in found})
+
+
+def _list(found: list[Prompt]) -> None:
+    now = time.time()
+    columns = [
+        parts.Column(key="name", label="Prompt", kind="strong"),
+        parts.Column(key="description", label="What it does", kind="wide"),
+        parts.Column(key="latest", label="Latest"),
+        parts.Column(key="production", label="Production"),
+        parts.Column(key="folder", label="Folder", help="whether the folder's content is the latest version's"),
+        parts.Column(key="runs", label="Runs", kind="number"),
+        parts.Column(key="when", label="Changed"),
+    ]
+    rows = [
+        parts.Row(
+            prompt.name,
+            {
+                "name": prompt.name,
+                "description": parts.text_cell(prompt.description, 160),
+                "latest": f"@{prompt.latest}" if prompt.latest else "not saved yet",
+                "production": f"@{prompt.labels['production']}" if "production" in prompt.labels else wording.NOTHING,
+                "folder": _folder(prompt),
+                "runs": wording.number(prompt.runs),
+                "when": parts.time_cell(prompt.updated_at, now),
+            },
+        )
+        for prompt in found
+    ]
+    shown, _ = parts.paged("page", lambda offset, limit: (rows[offset : offset + limit], len(rows)), noun="prompt")
+    opened = parts.table(columns, shown, key="prompts", opens=True, label="prompts").opened
+    if opened:
+        session.go("prompt", name=opened, dataset=session.param("dataset"))
+
+
+def _folder(prompt: Prompt) -> str | parts.Cell:
+    if not prompt.in_folder:
+        return wording.NOTHING
+    if prompt.folder_error:
+        return parts.Cell("cannot be read", prompt.folder_error, "dead")
+    if prompt.latest is None:
+        return "only there"
+    return "same" if prompt.folder_is_latest else parts.Cell("differs", "the folder holds another content", "paused")
+
+
+def _new(taken: set[str]) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.text_input("A new prompt", placeholder="small letters, digits, - and _", key="new", width=320) or ""
+        wanted = st.button("Write it")
+    if not wanted or not name.strip():
+        return
+    try:
+        prompts.check_name(name.strip())
+    except errors.PromptError as error:
+        parts.error(error)
+        return
+    if name.strip() in taken:
+        parts.error(f"There is a prompt {name.strip()} already; open it from the list.", title="The name is taken")
+        return
+    session.go("prompt", name=name.strip(), dataset=session.param("dataset"))
+
+
+page()

@@ -1,0 +1,118 @@
+"""What several commands do on the way: see that an engine runs, wait for runs, show how they get on."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import click
+
+from jobs import settings as settings_module
+from jobs.api import Engine
+from jobs.keeper import standing_in
+from jobs.settings import Settings
+from jobs.views import Run
+from workbench import up
+
+#: seconds between two looks at a run
+GLANCE = 0.1
+LIVE = ("running",)
+
+
+def say(line: str) -> None:
+    """A notice, on standard error."""
+    click.echo(line, err=True)
+
+
+@contextmanager
+def engine_up(settings: Settings, *, workers: int | None, quiet: bool) -> Iterator[tuple[Engine, Settings]]:
+    """An engine whose home is at work: attached to where one is up, else started here and stopped again at the end.
+
+    Who started it stays until no run is active, so that a second command's run is not cut off.
+    """
+    if up.running(settings) is not None:
+        with Engine(settings_module.reload(settings)) as engine:
+            yield engine, engine.settings
+        return
+    tell: Callable[[str], None] = (lambda line: None) if quiet else say
+    household = up.Household(settings, workers=workers or 2, web=False, port=None, say=tell)
+    with ExitStack() as stack:
+        stack.callback(household.stop)
+        household.start()
+        threading.Thread(target=household.watch, name="watch", daemon=True).start()
+        fresh = settings_module.reload(settings)
+        engine = stack.enter_context(Engine(fresh))
+        yield engine, fresh
+        _wait_for_others(engine, tell)
+
+
+def _wait_for_others(engine: Engine, tell: Callable[[str], None]) -> None:
+    told = False
+    while True:
+        active, _ = engine.runs.list(state="running", limit=1)
+        if not active:
+            return
+        if not told:
+            tell("other runs are active in this home; staying until they end (Ctrl-C stops them where they are)")
+            told = True
+        time.sleep(0.5)
+
+
+@contextmanager
+def engine_for_requests(settings: Settings) -> Iterator[Engine]:
+    """An engine for steering: a keeper that is up does it, else the requests are applied on the spot."""
+    with Engine(settings) as engine, ExitStack() as stack:
+        if not engine.system.keeper_alive():
+            stack.enter_context(standing_in(settings))
+        yield engine
+
+
+def wait_for(engine: Engine, runs: Sequence[int], *, progress: bool) -> list[Run]:
+    """Wait until none of these runs can go on by itself; a paused one counts as that."""
+    line = _Line(enabled=progress)
+    while True:
+        seen = [engine.runs.get(run) for run in runs]
+        line.show(seen)
+        if not any(_goes_on(run) for run in seen):
+            line.end()
+            return seen
+        time.sleep(GLANCE)
+
+
+def _goes_on(run: Run) -> bool:
+    if run.state == "paused":
+        return run.counts.in_flight > 0
+    return run.ended_at is None
+
+
+class _Line:
+    """One line on a terminal's standard error that says how runs get on."""
+
+    def __init__(self, *, enabled: bool) -> None:
+        self._enabled = enabled and sys.stderr.isatty()
+        self._width = 0
+
+    def show(self, runs: Sequence[Run]) -> None:
+        if not self._enabled:
+            return
+        rows, done = sum(run.counts.rows for run in runs), sum(_done(run) for run in runs)
+        dead, flight = sum(run.counts.dead for run in runs), sum(run.counts.in_flight for run in runs)
+        cost = [run.cost for run in runs]
+        money = "unknown price" if None in cost else f"${sum(one for one in cost if one is not None):.4f}"
+        eta = runs[0].eta_seconds if len(runs) == 1 else None
+        text = f"{done}/{rows} rows, {dead} dead, {flight} in flight, {money}"
+        text += f", about {eta:.0f} s left" if eta is not None else ""
+        sys.stderr.write("\r" + text.ljust(self._width))
+        sys.stderr.flush()
+        self._width = len(text)
+
+    def end(self) -> None:
+        if self._enabled and self._width:
+            sys.stderr.write("\n")
+
+
+def _done(run: Run) -> int:
+    return run.counts.accepted + run.counts.dead + run.counts.cancelled
