@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Be one of the engine's processes until told to stop."""
     given = _parser().parse_args(arguments)
     here = settings.load(given.home, given.prompts)
-    logs.configure(here.logs, given.part if given.part == "keeper" else f"worker-{os.getpid()}")
+    logs.configure(here.logs, given.part, key_variables=here.key_variables)
     try:
         if given.part == "keeper":
             _keeper(here, given.parent_fd)
@@ -61,7 +61,7 @@ def worker(*, home: str | None, redis_url: str | None) -> int:
     here = settings.load(home)
     if redis_url is not None:
         here = here.model_copy(update={"redis_url": redis_url})
-    logs.configure(here.logs, f"worker-{os.getpid()}")
+    logs.configure(here.logs, "worker", key_variables=here.key_variables)
     _worker(here, None)
     return 0
 

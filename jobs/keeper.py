@@ -42,6 +42,10 @@ RECORD_MOST, LAY_OUT_MOST, DISPATCH_MOST = 500, 2_000, 500
 REAP_SECONDS, RECONCILE_SECONDS = 1.0, 5.0
 #: a dispatched call younger than this is not missed yet
 MISSED_AFTER = 2.0
+#: in place of the server's run id while it does not answer
+AWAY = "away"
+#: seconds to try for the home's lock
+LOCK_SECONDS = 0.5
 
 
 @dataclass
@@ -87,8 +91,9 @@ class Keeper:
             try:
                 busy = self.step()
             except (RedisError, errors.EngineDown) as error:
-                logger.warning("step failed: %s", error, extra={"action": "redis_away"})
-                self._server = ""
+                if self._server != AWAY:
+                    logger.warning("Redis is away: %s", error, extra={"action": "redis_away"})
+                self._server = AWAY
                 busy = False
                 time.sleep(0.3)
             except Exception:
@@ -365,11 +370,16 @@ def sole_owner(home: Path) -> Iterator[None]:
     """
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(home / "keeper.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise errors.HomeBusy(f"another keeper owns {home}") from None
+    end = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                os.close(descriptor)
+                raise errors.HomeBusy(f"another keeper owns {home}") from None
+            time.sleep(0.02)  # somebody who only looks whether a keeper lives holds the lock for a moment
     try:
         yield
     finally:

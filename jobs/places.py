@@ -240,7 +240,8 @@ class Reader:
             return start, self._string(key=True)
         bare = _BARE_KEY.match(self.text, start)
         if bare is None:
-            self._stop("a key in quotation marks" + (" or }" if first else ""), "missing key")
+            shape = "escaped quotation marks" if char == "\\" else "missing key"
+            self._stop("a key in quotation marks" + (" or }" if first else ""), shape)
         self.pos = bare.end()
         self._mend("a key without quotation marks", start, bare.end())
         return start, bare[0]

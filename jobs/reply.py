@@ -38,12 +38,19 @@ _BLANK = " \t\r\n"
 _THINK = r"think|thinking|thought|reasoning"
 _START = re.compile(rf"[{{\[]|<({_THINK})>|</({_THINK})>", re.IGNORECASE)
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
-_BRACKET = re.compile(r"[{}\[\]]")
+_CLOSER = {"{": "}", "[": "]"}
+_DOUBLE = r'"(?:[^"\\]|\\.)*(?:"|\Z)'
+_OTHERS = r"'(?:[^'\\]|\\.)*(?:'|\Z)|“[^”]*(?:”|\Z)|‘[^’]*(?:’|\Z)"
+#: brackets outside of any text, of texts in JSON's quotation marks, of texts in any
+_HEEDING = [re.compile(rf"{quotes}[{{}}\[\]]", re.DOTALL) for quotes in ("", f"{_DOUBLE}|", f"{_DOUBLE}|{_OTHERS}|")]
 #: brackets of prose: a placeholder, a footnote, the first one of doubled braces; all others open a value, be it a broken one
 _PROSE_BRACKETS = re.compile(r"""\{\s*(?=\{)|\{[^{}\[\]"'“”‘’:]*\}|\[[^{}\[\]]*\]""")
 _FENCE_BEFORE = re.compile(r"(?P<prose>.*?)(?P<fence>(?:`+|~~~)[ \t]*[\w+.-]*\s*)\Z", re.DOTALL)
 _FENCE_AFTER = re.compile(r"(?P<fence>\s*(?:`+|~~~))(?P<prose>.*)\Z", re.DOTALL)
 _STRAY = re.compile(r"[ \t\r\n]*([}\]])")
+#: a key and its colon: what follows is a part of an object that has no braces
+_MEMBER = re.compile(r"""["'”’]\s{0,20}:\Z""")
+_NEXT_MEMBER = re.compile(r"""\s*(,)\s*["'“‘]""")
 _SLASH = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -96,6 +103,13 @@ class Reading:
         if behind is not None and behind[1] == "]":
             at = behind.start(1)
             return Stop(at, expected="nothing behind the object", shape="stray closing bracket", end=at + 1)
+        before = self.text[: found.start].rstrip()
+        if member := _NEXT_MEMBER.match(self.text, found.end):
+            expected = "an object that stands alone"
+            return Stop(member.start(1), expected=expected, shape="part of something else", end=member.end())
+        if _MEMBER.search(before) or (self.broken and (behind is not None or before.endswith((",", "[", "{")))):
+            at = max(0, len(before) - 1)
+            return Stop(at, expected="an object that stands alone", shape="part of something else", end=found.start)
         if self.prose.count("{") > self.prose.count("}"):
             opened = [
                 start + self.text[start:end].rfind("{") for start, end in self._gaps() if "{" in self.text[start:end]
@@ -317,18 +331,26 @@ def _holds_object(value: Any) -> bool:
 
 
 def _matched(text: str, start: int) -> int | None:
-    """Where a broken value ends; None unless its end is the same whether quotation marks are heeded or not."""
-    ends = []
-    for pattern in (_BRACKET, _TOKEN):
-        depth = 0
-        for token in pattern.finditer(text, start):
-            depth += 1 if token[0] in "{[" else -1 if token[0] in "}]" else 0
-            if depth == 0:
-                ends.append(token.end())
-                break
-        else:
+    """Where a broken value ends; None unless its end is the same whichever quotation marks are heeded."""
+    ends = {_end(text, start, pattern) for pattern in _HEEDING}
+    return ends.pop() if len(ends) == 1 else None
+
+
+def _end(text: str, start: int, pattern: re.Pattern[str]) -> int | None:
+    expected: list[str] = []
+    for token in pattern.finditer(text, start):
+        char = token[0]
+        if char in _CLOSER:
+            expected.append(_CLOSER[char])
+        elif char in "}]":
+            if char != expected.pop():
+                return None
+            if not expected:
+                return token.end()
+        elif len(char) == 1 or not char.endswith((char[0], "”", "’")):
+            # a text that is not closed: what follows may be inside it
             return None
-    return ends[0] if ends[0] == ends[1] else None
+    return None
 
 
 def doubt(text: str, found: Found) -> Stop | None:

@@ -332,8 +332,9 @@ class Spending:
     cost: float
     #: calls whose price is unknown; their cost is not in ``cost``
     unpriced_calls: int
-    #: cost of calls that brought no accepted value
+    #: cost of calls that brought no accepted value, and how many of those there are
     wasted: float
+    wasted_calls: int
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -117,7 +117,8 @@ def run_command(file: Path, prompt: str, id_column: str | None, **rest: Any) -> 
     """Push FILE through a prompt from start to end."""
     given = _given(rest["home"], rest["prompts"], rest["as_json"])
     _must_be_file(file)
-    with steps.engine_up(given.settings, workers=rest["workers"], quiet=given.as_json) as (engine, here):
+    with steps.engine_up(given.settings, workers=rest["workers"], quiet=given.as_json) as at_work:
+        engine, here = at_work.engine, at_work.settings
         dataset = engine.datasets.add(file)
         version = engine.prompts.resolve(prompt)
         connection = here.connection(rest["connection"])
@@ -131,7 +132,7 @@ def run_command(file: Path, prompt: str, id_column: str | None, **rest: Any) -> 
             id_column=id_column or dataset.id_column,
             key=uuid.uuid4().hex,
         )
-        _see_through(given, engine, [run])
+        _see_through(given, at_work, [run])
 
 
 @redrive.command("replay")
@@ -145,7 +146,8 @@ def replay_command(run: int, prompt: str | None, group: str | None, **rest: Any)
     """Ask the open dead letters of RUN again, as a run of its own."""
     given = _given(rest["home"], rest["prompts"], rest["as_json"])
     _must_have_run(given, run)
-    with steps.engine_up(given.settings, workers=rest["workers"], quiet=given.as_json) as (engine, here):
+    with steps.engine_up(given.settings, workers=rest["workers"], quiet=given.as_json) as at_work:
+        engine, here = at_work.engine, at_work.settings
         before = engine.runs.get(run)
         version = engine.prompts.resolve(prompt) if prompt else None
         connection = here.connection(rest["connection"] or before.connection)
@@ -160,7 +162,7 @@ def replay_command(run: int, prompt: str | None, group: str | None, **rest: Any)
             options=_options(rest, in_flight=before.options.in_flight, defaults=before.options.model_dump()),
             key=uuid.uuid4().hex,
         )
-        _see_through(given, engine, made)
+        _see_through(given, at_work, made)
 
 
 @redrive.command("dead")
@@ -253,12 +255,13 @@ def resume_command(
             seen = [engine.runs.resume(one) for one in chosen]
             _say_runs(given, engine, seen, as_list=every)
         return
-    with steps.engine_up(given.settings, workers=workers, quiet=given.as_json) as (engine, _):
+    with steps.engine_up(given.settings, workers=workers, quiet=given.as_json) as at_work:
+        engine = at_work.engine
         chosen = [run] if run is not None else _unfinished(engine)
         for one in chosen:
             if engine.runs.get(one).state != "running":
                 engine.runs.resume(one)
-        seen = steps.wait_for(engine, chosen, progress=not given.as_json) if chosen else []
+        seen = steps.wait_for(at_work, chosen, progress=not given.as_json) if chosen else []
         _say_runs(given, engine, seen, as_list=every)
     raise SystemExit(max((reports.exit_code(one) for one in seen), default=0))
 
@@ -278,7 +281,8 @@ def eval_command(prompt: str, golden: Path | None, bar: float | None, **rest: An
     name = prompt.split("@", 1)[0]
     file = golden or given.settings.prompts / name / "golden.csv"
     _must_be_file(file)
-    with steps.engine_up(given.settings, workers=rest["workers"], quiet=given.as_json) as (engine, here):
+    with steps.engine_up(given.settings, workers=rest["workers"], quiet=given.as_json) as at_work:
+        engine, here = at_work.engine, at_work.settings
         version = engine.prompts.resolve(prompt)
         connection = here.connection(rest["connection"])
         run = engine.evaluations.start(
@@ -289,7 +293,7 @@ def eval_command(prompt: str, golden: Path | None, bar: float | None, **rest: An
             options=_options(rest, in_flight=connection.in_flight, defaults=version.defaults),
             key=uuid.uuid4().hex,
         )
-        seen = steps.wait_for(engine, [run], progress=not given.as_json)[0]
+        seen = steps.wait_for(at_work, [run], progress=not given.as_json)[0]
         report = engine.evaluations.report(run)
     report |= {"state": seen.state, "reason": seen.reason, "min": bar}
     given.put(report, reports.evaluation_lines(report))
@@ -354,14 +358,14 @@ def _options(rest: dict[str, Any], *, in_flight: int, defaults: dict[str, Any]) 
         raise errors.InputError(f"{flag} {first['input']}: {first['msg']}") from error
 
 
-def _see_through(given: Given, engine: Engine, made: list[int]) -> None:
+def _see_through(given: Given, at_work: steps.AtWork, made: Sequence[int]) -> None:
     """Wait for runs, say what they came to, and leave with their exit code."""
     try:
-        seen = steps.wait_for(engine, made, progress=not given.as_json)
+        seen = steps.wait_for(at_work, made, progress=not given.as_json)
     except KeyboardInterrupt:
         steps.say(f"\nstopped waiting; go on with: redrive resume {made[0]} --wait")
         raise
-    _say_runs(given, engine, seen, as_list=False)
+    _say_runs(given, at_work.engine, seen, as_list=False)
     raise SystemExit(max(reports.exit_code(run) for run in seen))
 
 

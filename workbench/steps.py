@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 import click
 
+from jobs import errors
 from jobs import settings as settings_module
 from jobs.api import Engine
 from jobs.keeper import standing_in
@@ -19,7 +20,6 @@ from workbench import up
 
 #: seconds between two looks at a run
 GLANCE = 0.1
-LIVE = ("running",)
 
 
 def say(line: str) -> None:
@@ -27,32 +27,42 @@ def say(line: str) -> None:
     click.echo(line, err=True)
 
 
+@dataclass(frozen=True)
+class AtWork:
+    """A home at work: its engine, its settings as they are now, and why its parts were given up, if they were."""
+
+    engine: Engine
+    settings: Settings
+    failed: Callable[[], errors.EngineDown | None] = lambda: None
+
+
 @contextmanager
-def engine_up(settings: Settings, *, workers: int | None, quiet: bool) -> Iterator[tuple[Engine, Settings]]:
+def engine_up(settings: Settings, *, workers: int | None, quiet: bool) -> Iterator[AtWork]:
     """An engine whose home is at work: attached to where one is up, else started here and stopped again at the end.
 
     Who started it stays until no run is active, so that a second command's run is not cut off.
     """
     if up.running(settings) is not None:
         with Engine(settings_module.reload(settings)) as engine:
-            yield engine, engine.settings
+            yield AtWork(engine, engine.settings)
         return
     tell: Callable[[str], None] = (lambda line: None) if quiet else say
     household = up.Household(settings, workers=workers or 2, web=False, port=None, say=tell)
     with ExitStack() as stack:
         stack.callback(household.stop)
+        stack.enter_context(up.interruptible(household))
         household.start()
-        threading.Thread(target=household.watch, name="watch", daemon=True).start()
-        fresh = settings_module.reload(settings)
-        engine = stack.enter_context(Engine(fresh))
-        yield engine, fresh
-        _wait_for_others(engine, tell)
+        household.watch_aside()
+        engine = stack.enter_context(Engine(household.settings))
+        at_work = AtWork(engine, household.settings, lambda: household.failed)
+        yield at_work
+        _wait_for_others(at_work, tell)
 
 
-def _wait_for_others(engine: Engine, tell: Callable[[str], None]) -> None:
+def _wait_for_others(at_work: AtWork, tell: Callable[[str], None]) -> None:
     told = False
-    while True:
-        active, _ = engine.runs.list(state="running", limit=1)
+    while at_work.failed() is None:
+        active, _ = at_work.engine.runs.list(state="running", limit=1)
         if not active:
             return
         if not told:
@@ -70,11 +80,18 @@ def engine_for_requests(settings: Settings) -> Iterator[Engine]:
         yield engine
 
 
-def wait_for(engine: Engine, runs: Sequence[int], *, progress: bool) -> list[Run]:
-    """Wait until none of these runs can go on by itself; a paused one counts as that."""
+def wait_for(at_work: AtWork, runs: Sequence[int], *, progress: bool) -> list[Run]:
+    """Wait until none of these runs can go on by itself; a paused one counts as that.
+
+    Raises:
+        EngineDown: a part that the runs need was given up.
+    """
     line = _Line(enabled=progress)
     while True:
-        seen = [engine.runs.get(run) for run in runs]
+        failed = at_work.failed()
+        if failed is not None:
+            raise failed
+        seen = [at_work.engine.runs.get(run) for run in runs]
         line.show(seen)
         if not any(_goes_on(run) for run in seen):
             line.end()

@@ -7,9 +7,10 @@ over raw seconds. A call of unknown price is counted and never added as 0.
 from __future__ import annotations
 
 from jobs import errors, views
-from jobs.api.room import Room
+from jobs.api.room import House, Room
 from jobs.store import reading_costs
 from jobs.store.reading_costs import By, Chosen, Which
+from jobs.store.sums import Kept
 
 #: time buckets at most; a chart has no room for more
 MOST_BUCKETS = 500
@@ -17,6 +18,10 @@ MOST_BUCKETS = 500
 
 class Costs(Room):
     """What calls have cost and how long they took."""
+
+    def __init__(self, house: House) -> None:
+        super().__init__(house)
+        self._kept = Kept()
 
     def slices(
         self,
@@ -26,14 +31,15 @@ class Costs(Room):
         by: By,
         run: int | None = None,
         prompt: str | None = None,
+        version: str | None = None,
         model: str | None = None,
         connection: str | None = None,
     ) -> list[views.Spending]:
         """The window's calls by slice, the dearest first."""
         _check_window(since, until)
-        chosen = Chosen(run=run, prompt=prompt, model=model, connection=connection)
+        chosen = Chosen(run=run, prompt=prompt, version=version, model=model, connection=connection)
         with self.snapshot() as db:
-            return reading_costs.slices(db, chosen, since=since, until=until, by=by)
+            return reading_costs.slices(db, chosen, self._kept, since=since, until=until, by=by)
 
     def series(
         self,
@@ -44,6 +50,7 @@ class Costs(Room):
         by: By = "total",
         run: int | None = None,
         prompt: str | None = None,
+        version: str | None = None,
         model: str | None = None,
         connection: str | None = None,
     ) -> list[views.Spending]:
@@ -51,9 +58,9 @@ class Costs(Room):
         _check_window(since, until)
         if not 1 <= buckets <= MOST_BUCKETS:
             raise errors.InputError(f"a window has 1 to {MOST_BUCKETS} buckets, not {buckets}")
-        chosen = Chosen(run=run, prompt=prompt, model=model, connection=connection)
+        chosen = Chosen(run=run, prompt=prompt, version=version, model=model, connection=connection)
         with self.snapshot() as db:
-            return reading_costs.series(db, chosen, since=since, until=until, buckets=buckets, by=by)
+            return reading_costs.series(db, chosen, self._kept, since=since, until=until, buckets=buckets, by=by)
 
     def calls(
         self,
@@ -63,16 +70,23 @@ class Costs(Room):
         offset: int = 0,
         limit: int = 50,
         outcome: Which = "all",
+        seconds: tuple[float, float] | None = None,
         run: int | None = None,
         prompt: str | None = None,
+        version: str | None = None,
         model: str | None = None,
         connection: str | None = None,
     ) -> tuple[list[views.CallRow], int]:
-        """A page of the window's calls, the newest first (``slow``: the slowest first), and how many there are."""
+        """A page of the window's calls, the newest first (``slow``: the slowest first), and how many there are.
+
+        ``seconds`` leaves those whose latency is in that span, its end left out.
+        """
         _check_window(since, until)
-        chosen = Chosen(run=run, prompt=prompt, model=model, connection=connection)
+        chosen = Chosen(run=run, prompt=prompt, version=version, model=model, connection=connection)
         with self.snapshot() as db:
-            return reading_costs.calls(db, chosen, since=since, until=until, which=outcome, limit=limit, offset=offset)
+            return reading_costs.calls(
+                db, chosen, since=since, until=until, which=outcome, limit=limit, offset=offset, seconds=seconds
+            )
 
     def latencies(
         self,
@@ -81,12 +95,13 @@ class Costs(Room):
         until: float,
         run: int | None = None,
         prompt: str | None = None,
+        version: str | None = None,
         model: str | None = None,
         connection: str | None = None,
     ) -> list[float]:
         """Seconds of replied calls, for a histogram; beyond 50,000 an even part of them."""
         _check_window(since, until)
-        chosen = Chosen(run=run, prompt=prompt, model=model, connection=connection)
+        chosen = Chosen(run=run, prompt=prompt, version=version, model=model, connection=connection)
         with self.snapshot() as db:
             return reading_costs.latencies(db, chosen, since=since, until=until)
 

@@ -27,8 +27,9 @@ def open_writer(path: Path) -> Database:
         EngineDown: the file cannot be opened as a database of ours.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    before = os.umask(0o077)
     try:
+        # SQLite gives the files beside it the same mode; a changed umask would be every thread's
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         db = Database(_connect(path, read_only=False))
         # two processes may open a blank home at once; neither a change of the journal nor the steps wait for each other
         with _alone(path):
@@ -36,10 +37,8 @@ def open_writer(path: Path) -> Database:
             if MIGRATIONS.pending(db):
                 MIGRATIONS.apply(db)
         db.execute("PRAGMA synchronous = FULL")
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, OSError) as error:
         raise errors.EngineDown(f"{path} cannot be opened as Redrive's database: {error}") from error
-    finally:
-        os.umask(before)
     return db
 
 
@@ -57,9 +56,12 @@ def open_reader(path: Path) -> Database:
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Hold the file's opening lock; it goes with its process, however that ends."""
-    with path.with_name(f"{path.name}-opening").open("ab") as lock:
+    lock = os.open(path.with_name(f"{path.name}-opening"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(lock)
 
 
 def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:

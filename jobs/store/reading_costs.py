@@ -11,8 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal
 
@@ -20,9 +19,10 @@ from sqlite_utils import Database
 
 from jobs import views
 from jobs.store.reading_letters import reference
+from jobs.store.sums import Kept, Sum
 
 By = Literal["run", "version", "model", "connection", "total"]
-Which = Literal["all", "wasted", "failed", "throttled", "slow"]
+Which = Literal["all", "accepted", "wasted", "rejected", "failed", "throttled", "slow"]
 
 #: the longest list of latencies that is handed out
 MOST_LATENCIES = 50_000
@@ -40,13 +40,15 @@ class Chosen:
 
     run: int | None = None
     prompt: str | None = None
+    #: as a slice by version is named
+    version: str | None = None
     model: str | None = None
     connection: str | None = None
 
 
 @dataclass(frozen=True)
 class _Run:
-    """A run that has calls in the window, and when its first and last of them were sent."""
+    """A run, and when its first and last call were sent."""
 
     id: int
     version: str
@@ -54,10 +56,23 @@ class _Run:
     connection: str
     first: float | None
     last: float | None
+    #: whether all its rows have an end, and how many calls it has in all
+    ended: bool
+    calls: int
 
     def overlaps(self, since: float, until: float) -> bool:
         """Whether it can have calls there."""
         return self.first is not None and self.last is not None and self.first < until and self.last >= since
+
+    def within(self, since: float, until: float) -> bool:
+        """Whether it has ended and all its calls are there."""
+        return (
+            self.ended
+            and self.first is not None
+            and self.last is not None
+            and since <= self.first
+            and self.last < until
+        )
 
     def slice(self, by: By) -> tuple[str, str]:
         """The key and the label of the slice that its calls belong to."""
@@ -74,66 +89,15 @@ class _Run:
                 return "total", "all calls"
 
 
-@dataclass
-class _Sum:
-    """What adds up; a slice's figures while they are gathered."""
-
-    calls: int = 0
-    accepted: int = 0
-    dead: int = 0
-    strikes: int = 0
-    throttles: int = 0
-    transport_failures: int = 0
-    reused: int = 0
-    cost: float = 0.0
-    unpriced_calls: int = 0
-    wasted: float = 0.0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cached_tokens: int = 0
-    latencies: list[float] = field(default_factory=list)
-
-    def spending(self, key: str, label: str) -> views.Spending:
-        """The slice as a reader gets it."""
-        self.latencies.sort()
-        return views.Spending(
-            key=key,
-            label=label,
-            calls=self.calls,
-            accepted=self.accepted,
-            dead=self.dead,
-            strikes=self.strikes,
-            throttles=self.throttles,
-            transport_failures=self.transport_failures,
-            reused=self.reused,
-            judged=self.accepted + self.strikes,
-            cost=self.cost,
-            unpriced_calls=self.unpriced_calls,
-            wasted=self.wasted,
-            prompt_tokens=self.prompt_tokens,
-            completion_tokens=self.completion_tokens,
-            cached_tokens=self.cached_tokens,
-            p50=percentile(self.latencies, 50),
-            p95=percentile(self.latencies, 95),
-            p99=percentile(self.latencies, 99),
-            latency_n=len(self.latencies),
-        )
+#: bucket, run -> the sum that they go to
+_Into = Callable[[int, int], Sum]
 
 
-def percentile(ordered: Sequence[float], share: float) -> float | None:
-    """The nearest-rank percentile of values in ascending order; None of none."""
-    return ordered[max(0, math.ceil(share / 100 * len(ordered)) - 1)] if ordered else None
-
-
-#: bucket, run -> the sums that they go to
-_Into = Callable[[int, int], _Sum]
-
-
-def slices(db: Database, chosen: Chosen, *, since: float, until: float, by: By) -> list[views.Spending]:
+def slices(db: Database, chosen: Chosen, kept: Kept, *, since: float, until: float, by: By) -> list[views.Spending]:
     """The window's calls by slice, the dearest first; ``total`` is there even where nothing was sent."""
-    runs = _runs(db, chosen, since=since, until=until)
-    sums: dict[tuple[str, str], _Sum] = {_TOTAL: _Sum()} if by == "total" else {}
-    _gather(db, runs, since, until, 1, lambda _, run: sums.setdefault(runs[run].slice(by), _Sum()))
+    runs = _runs(db, chosen, until=until)
+    sums: dict[tuple[str, str], Sum] = {_TOTAL: Sum()} if by == "total" else {}
+    _gather(db, runs, kept, since, until, 1, lambda _, run: sums.setdefault(runs[run].slice(by), Sum()))
     found = [one.spending(*slice_) for slice_, one in sums.items()]
     return sorted(found, key=lambda spending: (-spending.cost, -spending.calls, spending.key))
 
@@ -149,8 +113,8 @@ class Spent:
 
 def spent(db: Database, *, since: float, until: float) -> Spent:
     """What all calls of the window cost, without looking further."""
-    runs = _runs(db, Chosen(), since=since, until=until).values()
-    there = [run.id for run in runs if run.first is not None]
+    runs = _runs(db, Chosen(), until=until).values()
+    there = [run.id for run in runs if run.overlaps(since, until)]
     found = db.execute(
         f"SELECT COUNT(*), COALESCE(SUM(c.cost), 0), COUNT(*) - COUNT(c.cost) FROM calls c WHERE {_WINDOW}",
         [json.dumps(there), since, until],
@@ -158,18 +122,20 @@ def spent(db: Database, *, since: float, until: float) -> Spent:
     return Spent(*found)
 
 
-def series(db: Database, chosen: Chosen, *, since: float, until: float, buckets: int, by: By) -> list[views.Spending]:
+def series(
+    db: Database, chosen: Chosen, kept: Kept, *, since: float, until: float, buckets: int, by: By
+) -> list[views.Spending]:
     """Every slice that occurs in every bucket, in the order of time; its key is the bucket's start, epoch seconds as text."""
-    runs = _runs(db, chosen, since=since, until=until)
-    sums: dict[tuple[str, str], list[_Sum]] = {_TOTAL: [_Sum() for _ in range(buckets)]} if by == "total" else {}
+    runs = _runs(db, chosen, until=until)
+    sums: dict[tuple[str, str], list[Sum]] = {_TOTAL: [Sum() for _ in range(buckets)]} if by == "total" else {}
 
-    def into(bucket: int, run: int) -> _Sum:
+    def into(bucket: int, run: int) -> Sum:
         slice_ = runs[run].slice(by)
         if slice_ not in sums:
-            sums[slice_] = [_Sum() for _ in range(buckets)]
+            sums[slice_] = [Sum() for _ in range(buckets)]
         return sums[slice_][bucket]
 
-    _gather(db, runs, since, until, buckets, into)
+    _gather(db, runs, kept, since, until, buckets, into)
     width = (until - since) / buckets
     return [
         sums[slice_][bucket].spending(repr(since + bucket * width), slice_[1])
@@ -180,7 +146,7 @@ def series(db: Database, chosen: Chosen, *, since: float, until: float, buckets:
 
 def latencies(db: Database, chosen: Chosen, *, since: float, until: float) -> list[float]:
     """Seconds of the window's replied calls; of more than ``MOST_LATENCIES``, evenly every second, third ... one."""
-    runs = [run.id for run in _runs(db, chosen, since=since, until=until).values() if run.first is not None]
+    runs = [run.id for run in _runs(db, chosen, until=until).values() if run.overlaps(since, until)]
     values = [json.dumps(runs), since, until]
     condition = f"{_WINDOW} AND c.outcome = 'replied' AND c.seconds IS NOT NULL"
     n = db.execute(f"SELECT COUNT(*) FROM calls c WHERE {condition}", values).fetchone()[0]
@@ -190,16 +156,28 @@ def latencies(db: Database, chosen: Chosen, *, since: float, until: float) -> li
 
 
 def calls(
-    db: Database, chosen: Chosen, *, since: float, until: float, which: Which, limit: int, offset: int
+    db: Database,
+    chosen: Chosen,
+    *,
+    since: float,
+    until: float,
+    which: Which,
+    limit: int,
+    offset: int,
+    seconds: tuple[float, float] | None = None,
 ) -> tuple[list[views.CallRow], int]:
     """A page of the window's calls, the newest first, and how many there are.
 
-    ``wasted`` are those that brought no value, ``failed`` those without a reply other than throttles, ``slow`` all that were
-    replied to, the slowest first. A call about several rows names the first of them.
+    ``accepted`` are those that brought a value and ``wasted`` the others, of which ``rejected`` have a reply and ``failed`` are
+    without one for another cause than a throttle; ``slow`` are all that were replied to, the slowest first. ``seconds`` is a
+    span of latency, its end left out. A call about several rows names the first of them.
     """
-    runs = [run.id for run in _runs(db, chosen, since=since, until=until).values() if run.first is not None]
+    runs = [run.id for run in _runs(db, chosen, until=until).values() if run.overlaps(since, until)]
     condition = f"{_WINDOW} AND {_WHICH[which]}"
     values = [json.dumps(runs), since, until]
+    if seconds is not None:
+        condition += " AND c.seconds >= ? AND c.seconds < ?"
+        values += seconds
     total = db.execute(f"SELECT COUNT(*) FROM calls c WHERE {condition}", values).fetchone()[0]
     order = "c.seconds DESC, c.id DESC" if which == "slow" else "c.sent_at DESC, c.id DESC"
     found = db.execute(
@@ -228,7 +206,9 @@ def calls(
 _TOTAL = ("total", "all calls")
 _WHICH: dict[Which, str] = {
     "all": "1",
+    "accepted": _BROUGHT_A_VALUE,
     "wasted": f"NOT {_BROUGHT_A_VALUE}",
+    "rejected": f"c.outcome = 'replied' AND NOT {_BROUGHT_A_VALUE}",
     "failed": "c.outcome NOT IN ('replied', 'throttled')",
     "throttled": "c.outcome = 'throttled'",
     "slow": "c.outcome = 'replied' AND c.seconds IS NOT NULL",
@@ -260,8 +240,8 @@ def _call(row: Sequence[Any]) -> views.CallRow:
     )
 
 
-def _runs(db: Database, chosen: Chosen, *, since: float, until: float) -> dict[int, _Run]:
-    """The runs that pass, with the place of their calls in the window: two steps into the index for each."""
+def _runs(db: Database, chosen: Chosen, *, until: float) -> dict[int, _Run]:
+    """The runs that pass and have calls in or around the window: two steps into the index for each."""
     parts = ["r.created_at < ?"]
     values: list[float | str] = [until]
     for column, value in (
@@ -273,56 +253,78 @@ def _runs(db: Database, chosen: Chosen, *, since: float, until: float) -> dict[i
         if value is not None:
             parts.append(f"{column} = ?")
             values.append(value)
-    end = "(SELECT {which}(sent_at) FROM calls WHERE run = r.id AND sent_at >= ? AND sent_at < ?)"
+    end = "(SELECT {which}(sent_at) FROM calls WHERE run = r.id)"
     found = db.execute(
         f"""
-        SELECT r.id, v.prompt, v.number, r.model, r.connection, {end.format(which="MIN")}, {end.format(which="MAX")}
+        SELECT r.id, v.prompt, v.number, r.model, r.connection, {end.format(which="MIN")}, {end.format(which="MAX")},
+               r.ended_at IS NOT NULL, r.calls
         FROM runs r JOIN versions v ON v.id = r.version WHERE {" AND ".join(parts)}
         """,
-        [since, until, since, until, *values],
+        values,
     )
     return {
-        run: _Run(run, reference(prompt, number), model, connection, first, last)
-        for run, prompt, number, model, connection, first, last in found
+        run: _Run(run, reference(prompt, number), model, connection, first, last, bool(ended), calls)
+        for run, prompt, number, model, connection, first, last, ended, calls in found
+        if chosen.version is None or chosen.version == reference(prompt, number)
     }
 
 
-def _gather(db: Database, runs: dict[int, _Run], since: float, until: float, buckets: int, into: _Into) -> None:
+def _gather(
+    db: Database, runs: dict[int, _Run], kept: Kept, since: float, until: float, buckets: int, into: _Into
+) -> None:
     """Add everything of the window to its run's sums in its bucket."""
     width = (until - since) / buckets
     for bucket in range(buckets):
         start = since + bucket * width
         end = until if bucket == buckets - 1 else since + (bucket + 1) * width
-        there = [run.id for run in runs.values() if run.overlaps(start, end)]
-        if there:
-            _gather_calls(db, there, start, end, partial(into, bucket))
+        for run, one in _of_calls(db, [run for run in runs.values() if run.overlaps(start, end)], kept, start, end):
+            into(bucket, run).add(one)
     for run, bucket, dead in _by_bucket(db, _DEAD, runs, since, until, width):
         into(min(bucket, buckets - 1), run).dead += dead
     for run, bucket, reused in _by_bucket(db, _REUSED, runs, since, until, width):
         into(min(bucket, buckets - 1), run).reused += reused
 
 
-def _gather_calls(db: Database, runs: Sequence[int], since: float, until: float, into: Callable[[int], _Sum]) -> None:
+def _of_calls(db: Database, runs: Sequence[_Run], kept: Kept, since: float, until: float) -> Iterable[tuple[int, Sum]]:
+    """What each run's calls in a window come to; runs without one are left out."""
+    known = {run.id: kept.get(run.id, calls=run.calls) for run in runs if run.within(since, until)}
+    fresh = _added_up(db, [run.id for run in runs if known.get(run.id) is None], since, until)
+    for run in runs:
+        if run.id in known and run.id in fresh:
+            kept.put(run.id, fresh[run.id], calls=run.calls)
+        one = known.get(run.id) or fresh.get(run.id)
+        if one is not None:
+            yield run.id, one
+
+
+def _added_up(db: Database, runs: Sequence[int], since: float, until: float) -> dict[int, Sum]:
     """Several walks along the same stretch of the index; together they are cheaper than one that does it all."""
+    if not runs:
+        return {}
     values = [json.dumps(runs), since, until]
-    for run, *figures in db.execute(
-        f"""
-        SELECT c.run, COUNT(*), SUM(c.outcome = 'throttled'), SUM(c.outcome NOT IN ('replied', 'throttled')),
-               COALESCE(SUM(c.cost), 0), SUM(c.cost IS NULL), COALESCE(SUM(c.prompt_tokens), 0),
-               COALESCE(SUM(c.completion_tokens), 0), COALESCE(SUM(c.cached_tokens), 0)
-        FROM calls c WHERE {_WINDOW} GROUP BY c.run
-        """,
-        values,
-    ):
-        one = into(run)
-        one.calls += figures[0]
-        one.throttles += figures[1]
-        one.transport_failures += figures[2]
-        one.cost += figures[3]
-        one.unpriced_calls += figures[4]
-        one.prompt_tokens += figures[5]
-        one.completion_tokens += figures[6]
-        one.cached_tokens += figures[7]
+    sums = {
+        row[0]: Sum(
+            calls=row[1],
+            throttles=row[2],
+            lost=row[3],
+            transport_failures=row[4],
+            cost=row[5],
+            unpriced_calls=row[6],
+            prompt_tokens=row[7],
+            completion_tokens=row[8],
+            cached_tokens=row[9],
+        )
+        for row in db.execute(
+            f"""
+            SELECT c.run, COUNT(*), SUM(c.outcome = 'throttled'), SUM(c.outcome = 'lost'),
+                   SUM(c.outcome NOT IN ('replied', 'throttled')), COALESCE(SUM(c.cost), 0), SUM(c.cost IS NULL),
+                   COALESCE(SUM(c.prompt_tokens), 0), COALESCE(SUM(c.completion_tokens), 0),
+                   COALESCE(SUM(c.cached_tokens), 0)
+            FROM calls c WHERE {_WINDOW} GROUP BY c.run
+            """,
+            values,
+        )
+    }
     for run, accepted, strikes in db.execute(
         f"""
         SELECT c.run, SUM(a.verdict = 'accepted' AND a.superseded = 0), SUM(a.strike)
@@ -330,15 +332,15 @@ def _gather_calls(db: Database, runs: Sequence[int], since: float, until: float,
         """,
         values,
     ):
-        into(run).accepted += accepted
-        into(run).strikes += strikes
-    for run, wasted in db.execute(
-        f"SELECT c.run, SUM(c.cost) FROM calls c WHERE {_WINDOW} AND NOT {_BROUGHT_A_VALUE} GROUP BY c.run", values
+        sums[run].accepted, sums[run].strikes = accepted, strikes
+    for run, wasted, wasted_calls in db.execute(
+        f"SELECT c.run, SUM(c.cost), COUNT(*) FROM calls c WHERE {_WINDOW} AND NOT {_BROUGHT_A_VALUE} GROUP BY c.run",
+        values,
     ):
-        into(run).wasted += wasted or 0.0
-    for run in runs:
-        found = db.execute(_LATENCIES, [run, since, until])
-        into(run).latencies.extend(chain.from_iterable(found))
+        sums[run].wasted, sums[run].wasted_calls = wasted or 0.0, wasted_calls
+    for run, one in sums.items():
+        one.latencies = list(chain.from_iterable(db.execute(_LATENCIES, [run, since, until])))
+    return sums
 
 
 _LATENCIES = """

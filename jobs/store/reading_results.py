@@ -16,12 +16,11 @@ from sqlite_utils import Database
 from jobs import views
 from jobs.lifecycle import WAITING, RowState
 from jobs.store.reading_letters import reference
+from jobs.store.record import QUIET_KINDS
 from jobs.values import Receipt, VersionContent
 
 #: rows that a stream reads at once
 CHUNK = 1_000
-#: kinds of runs whose values are never current
-QUIET_KINDS = ("try", "evaluation")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -198,8 +198,10 @@ REJECTED = [
     Rejected("equals signs", '{"sentiment" = "positive"}', "not_json", "=", title="reply is not JSON: missing colon"),
     Rejected("texts put together", '{"sentiment": "posi" + "tive"}', "not_json", '"'),
     Rejected("two texts without a comma in a list", '{"sentiment": "positive", "tags": ["a" "b"]}', "not_json", '"'),
-    Rejected("escaped once too often", '{\\"sentiment\\": \\"positive\\"}', "not_json", '{\\"sentiment\\": \\"positive\\"}'),
+    Rejected("escaped once too often", '{\\"sentiment\\": \\"positive\\"}', "not_json", "\\", title="reply is not JSON: escaped quotation marks"),
     Rejected("a failed try behind", f'{OK}\nBetter: {{"sentiment": neutral}}', "not_json", "neutral"),
+    Rejected("braces left out", '"who": {"name": "x"}, "sentiment": "positive"', "not_json", ","),
+    Rejected("an object of a broken one", '{"note": a } b, "who": ' + OK + "}", "not_json", ": "),
     Rejected("129 levels", '{"who": ' + "[" * 128 + "]" * 128 + "}", "not_json", "["),
     # JSON, but not to be accepted
     Rejected("a key twice", '{"sentiment": "positive", "sentiment": "negative"}', "duplicate_key", '"sentiment"', "$.sentiment", "`sentiment` is given twice"),

@@ -14,7 +14,9 @@ from streamlit.testing.v1 import AppTest
 import workbench
 from jobs import settings
 from jobs.api import Engine
+from jobs.store.database import open_writer
 from jobs.values import VersionContent
+from tests.jobs.ledger import Ledger
 from workbench import session
 
 APP = Path(workbench.__file__).with_name("app.py")
@@ -53,6 +55,14 @@ def engine(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
     monkeypatch.setenv("REDRIVE_PROMPTS", str(tmp_path / "prompts"))
     with Engine(settings.load()) as opened:
         yield opened
+
+
+@pytest.fixture
+def ledger(engine: Engine) -> Iterator[Ledger]:
+    """Writes runs into that home as the keeper would."""
+    db = open_writer(engine.settings.database)
+    yield Ledger(db)
+    db.close()
 
 
 @pytest.fixture
@@ -101,6 +111,17 @@ def tables(app: AppTest) -> dict[str, dict[str, Any]]:
 def links(app: AppTest) -> dict[str, str]:
     """The links on the screen: their label, and page with query."""
     return {link.proto.label: f"{link.proto.page}?{link.proto.query_string}" for link in app.get("page_link")}
+
+
+def confirm(app: AppTest, opener: str, button: str) -> AppTest:
+    """Press the button in the dialog that ``opener`` has opened.
+
+    AppTest runs the whole script where a browser runs the dialog alone, so the opener is pressed along.
+    """
+    inner = [one for one in app.button if one.label == button and (one.key or "").startswith("do:")]
+    outer = [one for one in app.button if one.label == opener and one not in inner]
+    outer[0].click()
+    return inner[0].click().run()
 
 
 def press(app: AppTest, label: str) -> AppTest:

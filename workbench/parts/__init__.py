@@ -25,6 +25,8 @@
     perform(action, work)                             take an action: its error is drawn, its token is spent after success
     confirm(action, work(key, reason) -> str, *, title, says, button, count=1, noun="row", reason="no", then=None)
 
+    session.watch(body() -> still active, *, active, every)   draw ``body`` again every so many seconds while there is need
+
     form: key = session.button("Pause", action=f"pause:{run}"); if key: parts.perform(f"pause:{run}", lambda: ...(key=key))
 
 Screens hand over by URL (``session.link``, ``session.go``, ``session.param``):

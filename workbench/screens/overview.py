@@ -16,10 +16,10 @@ GLANCE = 3
 def page() -> None:
     parts.header("Overview")
     found = session.engine().system.overview(time.time())
-    st.fragment(_body, run_every=GLANCE if found.active_runs else None)()
+    session.watch(_body, active=bool(found.active_runs), every=GLANCE)
 
 
-def _body() -> None:
+def _body() -> bool:
     now = time.time()
     found = session.engine().system.overview(now)
     _figures(found)
@@ -36,6 +36,7 @@ def _body() -> None:
     if found.recent_runs:
         parts.section("Latest runs")
         _recent(found.recent_runs, now)
+    return bool(found.active_runs)
 
 
 def _figures(found: Overview) -> None:

@@ -10,7 +10,8 @@ from sqlite_utils import Database
 from jobs import errors, views
 from jobs.api import Engine
 from jobs.store import reading_costs
-from jobs.store.reading_costs import Chosen, percentile
+from jobs.store.reading_costs import Chosen
+from jobs.store.sums import Kept, Sum, percentile
 from tests.jobs.ledger import DAWN, Ledger
 
 LATER = DAWN + 10**9
@@ -30,6 +31,11 @@ def _two_runs(db: Database) -> tuple[Ledger, int, int]:
 def _only(found: list[views.Spending]) -> views.Spending:
     (one,) = found
     return one
+
+
+def _fresh(db: Database, run: int) -> views.Spending:
+    """A run's figures with nothing kept from before."""
+    return _only(reading_costs.slices(db, Chosen(run=run), Kept(), since=0, until=LATER, by="total"))
 
 
 def test_sums_agree_with_the_calls(engine: Engine, db: Database) -> None:
@@ -52,14 +58,14 @@ def test_sums_agree_with_the_calls(engine: Engine, db: Database) -> None:
     assert total.judged == total.accepted + total.strikes
 
 
-def test_wasted_is_what_brought_no_value(engine: Engine, db: Database) -> None:
+def test_wasted_is_what_brought_no_value(db: Database) -> None:
     """Money of strikes, and of a reply that was beaten by another, is wasted; that of values is not."""
     _, first, _ = _two_runs(db)
     wasted = db.execute(
         "SELECT SUM(cost) FROM calls WHERE run = ? AND id IN (SELECT call FROM attempts WHERE verdict != 'accepted')",
         [first],
     ).fetchone()[0]
-    before = _only(engine.costs.slices(since=0, until=LATER, by="total", run=first))
+    before = _fresh(db, first)
     assert before.wasted == pytest.approx(wasted)
     call, cost = db.execute(
         "SELECT c.id, c.cost FROM calls c JOIN attempts a ON a.call = c.id WHERE a.verdict = 'accepted' AND c.run = ?",
@@ -67,15 +73,15 @@ def test_wasted_is_what_brought_no_value(engine: Engine, db: Database) -> None:
     ).fetchone()
     with db.atomic():
         db.execute("UPDATE attempts SET superseded = 1 WHERE call = ?", [call])
-    after = _only(engine.costs.slices(since=0, until=LATER, by="total", run=first))
+    after = _fresh(db, first)
     assert after.wasted == pytest.approx(wasted + cost)
     assert after.accepted == before.accepted - 1
 
 
-def test_a_call_about_several_rows_is_paid_once(engine: Engine, db: Database) -> None:
+def test_a_call_about_several_rows_is_paid_once(db: Database) -> None:
     """Attempts on several rows of one call multiply neither its money nor its tokens."""
     _, first, _ = _two_runs(db)
-    before = _only(engine.costs.slices(since=0, until=LATER, by="total", run=first))
+    before = _fresh(db, first)
     with db.atomic():
         call = db.execute("SELECT MAX(call) FROM attempts WHERE verdict = 'accepted' AND run = ?", [first]).fetchone()[
             0
@@ -84,7 +90,7 @@ def test_a_call_about_several_rows_is_paid_once(engine: Engine, db: Database) ->
             "INSERT INTO attempts (call, run, ordinal, verdict, asked, recorded_at) VALUES (?, ?, 999, 'accepted', 1, 0)",
             [call, first],
         )
-    after = _only(engine.costs.slices(since=0, until=LATER, by="total", run=first))
+    after = _fresh(db, first)
     assert (after.calls, after.cost, after.wasted, after.prompt_tokens) == pytest.approx(
         (before.calls, before.cost, before.wasted, before.prompt_tokens)
     )
@@ -144,6 +150,45 @@ def test_nothing_sent_is_zero_calls(engine: Engine, db: Database) -> None:
     assert (total.calls, total.cost, total.p50, total.latency_n) == (0, 0.0, None, 0)
     assert engine.costs.slices(since=1, until=2, by="run") == []
     assert [one.calls for one in engine.costs.series(since=1, until=4, buckets=3)] == [0, 0, 0]
+
+
+def test_asking_again_gives_the_same(engine: Engine, db: Database) -> None:
+    """What is kept of finished runs changes no figure, whichever window, slice or series is asked for next."""
+    _two_runs(db)
+    for window in ((0, LATER), (DAWN - 10, DAWN + 30), (DAWN - 10, DAWN + 400)):
+        for by in ("total", "run", "total"):
+            found = engine.costs.slices(since=window[0], until=window[1], by=by)  # type: ignore[arg-type]
+            wanted = reading_costs.slices(db, Chosen(), Kept(), since=window[0], until=window[1], by=by)  # type: ignore[arg-type]
+            assert found == wanted
+    series = {"since": DAWN - 10, "until": DAWN + 700, "buckets": 3}
+    assert engine.costs.series(**series) == reading_costs.series(db, Chosen(), Kept(), **series, by="total")  # type: ignore[arg-type]
+
+
+def test_a_call_that_comes_later_is_seen(engine: Engine, db: Database) -> None:
+    """A late reply to a finished run is in its sum at the next look."""
+    _, first, _ = _two_runs(db)
+    window: dict[str, Any] = {"since": 0, "until": LATER, "by": "total", "run": first}
+    before = _only(engine.costs.slices(**window))
+    with db.atomic():
+        db.execute(
+            "INSERT INTO calls (try_id, run, lane, outcome, sent_at, seconds, cost, recorded_at) "
+            "VALUES ('late', ?, 'lane-1', 'replied', ?, 9.5, 1.5, 0)",
+            [first, DAWN],
+        )
+        db.execute("UPDATE runs SET calls = calls + 1 WHERE id = ?", [first])
+    after = _only(engine.costs.slices(**window))
+    assert (after.calls, after.p99) == (before.calls + 1, 9.5)
+    assert after.cost == pytest.approx(before.cost + 1.5)
+
+
+def test_only_what_cannot_change_is_kept() -> None:
+    """A sum with a lost call, or without all calls of the run, is not kept."""
+    kept = Kept()
+    kept.put(1, Sum(calls=3, lost=1), calls=3)
+    kept.put(2, Sum(calls=3), calls=4)
+    kept.put(3, Sum(calls=3), calls=3)
+    assert [kept.get(run, calls=3) is not None for run in (1, 2, 3)] == [False, False, True]
+    assert kept.get(3, calls=4) is None
 
 
 @pytest.mark.parametrize(
@@ -222,7 +267,7 @@ def test_queries_use_the_indexes(db: Database) -> None:
     asked: list[tuple[str, Any]] = []
     with db.tracer(lambda sql, params: asked.append((sql, params))):
         window: dict[str, Any] = {"since": 0, "until": LATER}
-        reading_costs.slices(db, Chosen(), **window, by="run")
+        reading_costs.slices(db, Chosen(), Kept(), **window, by="run")
         reading_costs.latencies(db, Chosen(), **window)
         reading_costs.spent(db, **window)
         for which in ("all", "wasted", "failed", "throttled", "slow"):

@@ -115,7 +115,7 @@ def frame(fields: Sequence[FlatField]) -> pd.DataFrame:
         for field in fields
     ]
     table = pd.DataFrame(records, columns=list(COLUMNS))
-    kinds = {"required": "bool", "nullable": "bool", "minimum": "float64", "maximum": "float64"}
+    kinds = {"required": "boolean", "nullable": "boolean", "minimum": "Float64", "maximum": "Float64"}
     return table.astype(kinds | {"min_length": "Int64", "max_length": "Int64"})
 
 

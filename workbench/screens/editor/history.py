@@ -56,13 +56,13 @@ def _compare(name: str, prompt: Prompt | None, versions: dict[int, Version]) -> 
     numbers = sorted(versions, reverse=True)
     newer = _number("b", numbers, numbers[0])
     older = _number("a", numbers, numbers[min(1, len(numbers) - 1)])
+
+    def named(number: int) -> str:
+        return f"{name}@{number}"
+
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        a = st.selectbox(
-            "From", numbers, index=numbers.index(older), format_func=_named(name), key="history:a", width=220
-        )
-        b = st.selectbox(
-            "To", numbers, index=numbers.index(newer), format_func=_named(name), key="history:b", width=220
-        )
+        a = st.selectbox("From", numbers, index=numbers.index(older), format_func=named, key="history:a", width=220)
+        b = st.selectbox("To", numbers, index=numbers.index(newer), format_func=named, key="history:b", width=220)
         session.put(a=a, b=b)
         _actions(name, prompt, versions, versions[b])
     parts.diff(
@@ -77,20 +77,6 @@ def _compare(name: str, prompt: Prompt | None, versions: dict[int, Version]) -> 
 def _number(param: str, numbers: list[int], other: int) -> int:
     wanted = session.int_param(param)
     return wanted if wanted in numbers else other
-
-
-def _named(name: str) -> _Named:
-    return _Named(name)
-
-
-class _Named:
-    """A version's reference by its number."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __call__(self, number: int) -> str:
-        return f"{self._name}@{number}"
 
 
 def _actions(name: str, prompt: Prompt | None, versions: dict[int, Version], chosen: Version) -> None:

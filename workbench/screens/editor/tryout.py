@@ -5,6 +5,8 @@ The try is in the URL, so a reload finds it again. One fragment polls it and sto
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from jobs import errors
@@ -92,18 +94,13 @@ def _start(name: str, draft: Draft, bench: Bench, connection: Connection, model:
 
 
 def _latest(run_id: int) -> None:
-    run = session.engine().runs.get(run_id)
-    st.fragment(_watched, run_every=None if run.state in ENDED else GLANCE)(run_id)
+    active = session.engine().runs.get(run_id).state not in ENDED
+    session.watch(partial(_watched, run_id), active=active, every=GLANCE)
 
 
-def _watched(run_id: int) -> None:
+def _watched(run_id: int) -> bool:
     engine = session.engine()
     run = engine.runs.get(run_id)
-    watching = f"watching:{run_id}"
-    if run.state not in ENDED:
-        st.session_state[watching] = True
-    elif st.session_state.pop(watching, False):
-        st.rerun()
     streaming = {reply.ordinal: reply.text for reply in engine.system.live(run_id)} if run.state not in ENDED else {}
     parts.section(
         f"Try {run.id}", note=f"{run.model} · {run.counts.rows - run.counts.waiting} of {run.counts.rows} answered"
@@ -113,6 +110,7 @@ def _watched(run_id: int) -> None:
     rows, _ = engine.runs.results(run_id, offset=0, limit=50, as_run=True)
     for row in rows:
         _row(run, engine.letters.inspect(run_id, row.ordinal), streaming.get(row.ordinal))
+    return run.state not in ENDED
 
 
 def _row(run: Run, seen: Inspection, streaming: str | None) -> None:

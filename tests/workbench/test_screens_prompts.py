@@ -1,0 +1,328 @@
+"""The prompts and their editor: drafts, contracts, saving and history, as AppTest draws them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from jobs import errors, prompts, templates
+from jobs.api import Engine
+from jobs.contract import Contract
+from jobs.values import VersionContent
+from tests.jobs.ledger import Ledger
+from tests.workbench.conftest import CONTENT, CONTRACT, Open, confirm, elements, links, press, tables, texts
+from workbench.screens.editor import contract, draft, template
+
+
+@pytest.fixture
+def saved(engine: Engine) -> str:
+    """A prompt with one saved version; its name."""
+    engine.prompts.save("triage", CONTENT, note="first")
+    return "triage"
+
+
+def area(app: AppTest, label: str) -> Any:
+    (found,) = [one for one in app.text_area if one.label == label]
+    return found
+
+
+# the list
+
+
+def test_a_broken_folder_is_named_with_its_error(open_screen: Open, engine: Engine) -> None:
+    """A folder that cannot be read is in the list, with the reason."""
+    folder = engine.settings.prompts / "broken"
+    folder.mkdir()
+    (folder / "prompt.md").write_text("{{ text }")
+    (folder / "schema.json").write_text("{")
+    app = open_screen("prompts")
+    assert "The folder of broken cannot be used" in texts(app)
+    assert [row["id"] for row in tables(app)["prompts"]["rows"]] == ["broken"]
+
+
+def test_no_prompt_yet_offers_to_write_one(open_screen: Open) -> None:
+    """An empty list says what a prompt is; a name that cannot be one is refused with what can."""
+    app = open_screen("prompts")
+    assert "No prompt yet" in texts(app)
+    app.text_input(key="new").input("Big Name")
+    press(app, "Write it")
+    assert "use small letters" in texts(app)
+    app.text_input(key="new").input("mine")
+    press(app, "Write it")
+    assert "A new prompt: nothing is saved yet" in texts(app)
+
+
+# drafts
+
+
+def test_a_draft_survives_a_reload(open_screen: Open, saved: str, table: str) -> None:
+    """What was typed is there in another session, and nothing is saved by that."""
+    app = open_screen("prompt", name=saved)
+    area(app, "Template").input("user:\nSay {{ text }}!").run()
+    again = open_screen("prompt", name=saved)
+    assert area(again, "Template").value == "user:\nSay {{ text }}!"
+    assert "a draft with changes" in texts(again)
+    assert "Say text number 1!" in texts(again)
+
+
+def test_discarding_a_draft_shows_the_version_again(open_screen: Open, saved: str, engine: Engine) -> None:
+    """The draft is gone from the store, after a question."""
+    app = open_screen("prompt", name=saved)
+    area(app, "Template").input("other").run()
+    press(app, "Discard the draft")
+    confirm(app, "Discard the draft", "Discard the draft")
+    assert engine.prompts.draft(saved) is None
+    assert area(open_screen("prompt", name=saved), "Template").value == CONTENT.template
+
+
+def test_a_draft_of_another_shape_is_no_draft(open_screen: Open, saved: str, engine: Engine) -> None:
+    """A body that an older or newer editor kept does not break this one."""
+    engine.prompts.put_draft(saved, {"template": 5})
+    assert area(open_screen("prompt", name=saved), "Template").value == CONTENT.template
+
+
+def test_a_draft_round_trips(engine: Engine) -> None:
+    """A version is its draft's content, settings without a field of their own included."""
+    content = CONTENT.model_copy(update={"settings": {"temperature": 0.5, "seed": 7, "stop": ["\n\n"]}, "model": "m"})
+    made = draft.of(content, base=3)
+    assert made.content() == content
+    assert draft.from_body(json.loads(json.dumps(made.body()))) == made
+
+
+# variables and rendering
+
+
+def test_an_unknown_variable_is_told_with_its_line(open_screen: Open, saved: str, table: str) -> None:
+    """The template is checked against the columns of the chosen dataset."""
+    app = open_screen("prompt", name=saved)
+    area(app, "Template").input("user:\n{{ txt }}").run()
+    assert "line 2: there is no column &#x27;txt&#x27;; did you mean text?" in texts(app)
+
+
+def test_without_a_dataset_no_variable_is_held_against_the_draft(open_screen: Open, saved: str) -> None:
+    """Nothing is unknown where there is nothing to know it by."""
+    said = texts(open_screen("prompt", name=saved))
+    assert "in this draft" not in said and "Upload a dataset" in said
+
+
+@pytest.mark.parametrize("column", ["text", "Full name", 'a "quoted" one', "row", "größe", "2nd"])
+def test_a_placeholder_reaches_its_column(column: str) -> None:
+    """What the editor offers to copy renders the column's cell."""
+    source = f"user:\n{template.placeholder(column)}"
+    assert templates.parse(source).render({column: "the cell"})[0].content == "the cell"
+
+
+# messages one by one
+
+
+def test_messages_are_edited_one_by_one(open_screen: Open, saved: str, table: str, engine: Engine) -> None:
+    """A message's text, role and place change the template, and a marker inside a message stays text."""
+    app = open_screen("prompt", name=saved)
+    app.button_group(key="way:triage").set_value("turns").run()
+    area(app, "Text of message 1").input("Be brief.\nuser:\nis no marker").run()
+    press(app, "Add an example from this row")
+    held = engine.prompts.draft(saved) or {}
+    assert [(turn.role, turn.text) for turn in prompts.turns(held["template"])] == [
+        ("system", "Be brief.\nuser:\nis no marker"),
+        ("user", "text number 1"),
+        ("assistant", '{"label": "good", "score": 0, "tags": []}'),
+        ("user", "{{ text }}"),
+    ]
+    [one for one in app.button if one.label == "Remove"][0].click().run()
+    held = engine.prompts.draft(saved) or {}
+    assert [turn.role for turn in prompts.turns(held["template"])] == ["user", "assistant", "user"]
+
+
+@pytest.mark.parametrize("text", ["plain", "a {{ b }}", "{% if x %}", "{# note #}", "{{ a }} {% endraw %} {{ b }}"])
+def test_a_row_becomes_a_literal_example(text: str) -> None:
+    """A cell that looks like a template is an example as it stands, and is never run."""
+    shown = templates.parse(f"user:\n{template.literal(text)}").render({})[0].content
+    assert shown == text.replace("{% endraw", "{ % endraw")
+
+
+# the contract
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"type": "object",}', "line 1, column"),
+        ('{"a": 1, "a": 2}', "stands twice"),
+        ("[]", "must be a JSON object"),
+        ('{"type": "object", "properties": {"a": {"typ": "string"}}}', "#/properties/a"),
+        (
+            '{"type": "object", "properties": {"a": {"$ref": "#/$defs/x"}}, "$defs": {"x": {"$ref": "#/$defs/x"}}}',
+            "#/$defs/x",
+        ),
+        ('{"type": "object", "properties": {"a": {"type": "integer", "default": "x"}}}', "#/properties/a/default"),
+    ],
+)
+def test_a_contract_that_cannot_be_held_is_refused_with_its_place(
+    open_screen: Open, saved: str, engine: Engine, text: str, told: str
+) -> None:
+    """The place is on the screen, the draft is kept, and saving stores nothing."""
+    app = open_screen("prompt", name=saved, view="Contract")
+    app.button_group(key="contract-way:triage").set_value("schema").run()
+    area(app, "Contract").input(text).run()
+    assert "This contract cannot be held" in texts(app) and told in texts(app)
+    press(app, "Save a new version …")
+    if app.text_input:
+        app.text_input[-1].input("try it").run()
+    assert len(engine.prompts.versions(saved)) == 1
+    assert (engine.prompts.draft(saved) or {})["contract"] == text
+
+
+def test_the_field_table_gives_the_contract_back() -> None:
+    """Taking the table over unchanged changes nothing, fields that are not flat included."""
+    fields = Contract.from_schema(CONTRACT).fields()
+    assert contract.rows(contract.frame(fields)) == fields
+    assert [field.name for field in fields] == ["label", "score"]
+
+
+def test_an_edit_in_the_field_table_is_in_the_contract(open_screen: Open, saved: str, engine: Engine) -> None:
+    """A cell that was edited and a row that was added are in the draft, and the list field is still there."""
+    app = open_screen("prompt", name=saved, view="Contract")
+    app.session_state["edit:triage:0:fields"] = {
+        "edited_rows": {1: {"maximum": 5, "description": "how sure"}},
+        "added_rows": [{"name": "why", "type": "string", "required": False, "max_length": 200}],
+        "deleted_rows": [],
+    }
+    app.run()
+    made = json.loads((engine.prompts.draft(saved) or {})["contract"])
+    assert made["properties"]["score"] == {"type": "integer", "minimum": 0, "maximum": 5, "description": "how sure"}
+    assert made["properties"]["why"] == {"type": "string", "maxLength": 200}
+    assert made["properties"]["tags"] == CONTRACT["properties"]["tags"]
+    assert made["required"] == ["label"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "texts", "values"),
+    [("string", ["1", "a b"], ("1", "a b")), ("integer", ["1", "-2"], (1, -2)), ("boolean", ["true"], (True,))],
+)
+def test_allowed_values_take_the_type_of_their_field(kind: str, texts: list[str], values: tuple[object, ...]) -> None:
+    """The table's cells are texts; the contract's values are not."""
+    (field,) = contract.rows(_one_field(kind, texts))
+    assert field.enum == values
+
+
+@pytest.mark.parametrize(("kind", "text"), [("integer", "1.5"), ("integer", "x"), ("boolean", "1"), ("number", "true")])
+def test_an_allowed_value_of_another_type_is_refused(kind: str, text: str) -> None:
+    """The refusal names the field."""
+    with pytest.raises(errors.ContractError, match="#/properties/a/enum"):
+        contract.rows(_one_field(kind, [text]))
+
+
+def _one_field(kind: str, texts: list[str]) -> pd.DataFrame:
+    return pd.DataFrame([{**dict.fromkeys(contract.COLUMNS), "name": "a", "type": kind, "enum": texts}])
+
+
+# saving
+
+
+def test_saving_shows_the_difference_and_asks_for_a_note(open_screen: Open, saved: str, engine: Engine) -> None:
+    """Template, contract and settings that differ are shown; without a note there is no version; then there is one."""
+    app = open_screen("prompt", name=saved)
+    area(app, "Template").input("user:\nSay {{ text }}!").run()
+    press(app, "Save a new version …")
+    said = texts(app)
+    assert '<span class="new">+Say {{ text }}!' in said and '<span class="old">-{{ text }}' in said
+    (save,) = [one for one in app.button if one.label == "Save"]
+    assert save.disabled
+
+
+def test_a_saved_draft_is_a_version_and_no_draft(saved: str, engine: Engine, open_screen: Open) -> None:
+    """Saving gives the next number, keeps the note, and lets the draft go."""
+    app = open_screen("prompt", name=saved)
+    area(app, "Template").input("user:\nSay {{ text }}!").run()
+    press(app, "Save a new version …")
+    (note,) = [one for one in app.text_input if one.label == "What changes and why"]
+    note.input("shout")
+    press(app, "Save a new version …")
+    confirm(app, "Save a new version …", "Save")
+    newest = engine.prompts.versions(saved)[0]
+    assert (newest.number, newest.note, newest.content.template) == (2, "shout", "user:\nSay {{ text }}!")
+    assert engine.prompts.draft(saved) is None
+
+
+# history
+
+
+@pytest.fixture
+def two(engine: Engine, saved: str) -> str:
+    """A prompt with two saved versions that differ in all three parts; its name."""
+    changed = VersionContent(
+        template=CONTENT.template + "!",
+        contract={**CONTRACT, "required": ["label", "score"]},
+        settings={"temperature": 1},
+    )
+    engine.prompts.save(saved, changed, note="<b>second</b>")
+    return saved
+
+
+def test_any_two_versions_are_compared(open_screen: Open, two: str) -> None:
+    """The comparison says what differs in template, contract and settings."""
+    said = texts(open_screen("prompt", name=two, view="History", a=1, b=2))
+    assert said.count('<pre class="rd-diff">') == 3
+    assert '<span class="new">+{{ text }}!' in said
+    same = texts(open_screen("prompt", name=two, view="History", a=2, b=2))
+    assert "These two are the same version" in same
+
+
+def test_the_label_moves_after_saying_what_it_replaces(open_screen: Open, two: str, engine: Engine) -> None:
+    """The question names the version that is in production now."""
+    engine.prompts.label(two, "production", 1)
+    app = open_screen("prompt", name=two, view="History", a=1, b=2)
+    press(app, "Label @2 production")
+    assert "production is triage@1 now; it becomes triage@2." in texts(app)
+    confirm(app, "Label @2 production", "Label @2 production")
+    assert engine.prompts.resolve("triage@production").number == 2
+
+
+def test_a_version_is_written_back_to_its_folder(open_screen: Open, two: str, engine: Engine) -> None:
+    """The folder holds that version, after a question that names it."""
+    app = open_screen("prompt", name=two, view="History", a=1, b=2)
+    press(app, "Write @2 to the folder")
+    assert str(Path(engine.settings.prompts) / two) in texts(app)
+    confirm(app, "Write @2 to the folder", "Write")
+    assert prompts.load_folder(engine.settings.prompts / two).content.template.endswith("!")
+
+
+# tries and hand-over
+
+
+def test_failing_rows_are_handed_over(open_screen: Open, saved: str, table: str) -> None:
+    """Rows in the URL are those that are tried, and the first is the one that is rendered."""
+    app = open_screen("prompt", name=saved, dataset=table, rows="7,30,31")
+    assert [one.label for one in app.button if one.label.startswith("Try on")] == ["Try on 3 rows"]
+    assert "text number 7" in texts(app)
+
+
+def test_a_try_is_shown_with_raw_replies_and_verdicts(open_screen: Open, saved: str, ledger: Ledger) -> None:
+    """A try in the URL is drawn from the ledger: accepted values, and raw replies beside their problems."""
+    dataset = ledger.dataset(rows=3)
+    run = ledger.run(dataset, ledger.version(prompt="tried"), kind="try", dead=1)
+    app = open_screen("prompt", name=saved, dataset=dataset, **{"try": run})
+    said = texts(app)
+    assert f"Try {run}" in said and "3 of 3 answered" in said
+    assert said.count("rejected</span>") == 1 and "Accepted value" in said
+    assert [data["problems"] for data in elements(app) if data.get("problems")]
+    inspected = [page for label, page in links(app).items() if label == "Inspect"]
+    assert inspected and f"run={run}" in inspected[0]
+
+
+def test_launching_is_handed_the_latest_version(open_screen: Open, two: str, table: str) -> None:
+    """The link carries the version by number, and the dataset."""
+    page = links(open_screen("prompt", name=two, dataset=table))["**Launch run with @2**"]
+    assert page.startswith("launch?") and "triage%402" in page and table in page
+
+
+def test_after_saving_the_dead_letters_are_one_click_away(open_screen: Open, two: str, ledger: Ledger) -> None:
+    """The run and signature that were handed over come back with the new version."""
+    run = ledger.run(ledger.dataset(rows=3), ledger.version(prompt="tried"), dead=1)
+    page = links(open_screen("prompt", name=two, run=run, signature="1:enum", saved=2))["**Replay with @2**"]
+    assert page.startswith("dead-letters?") and f"run={run}" in page and "triage%402" in page
