@@ -211,9 +211,11 @@ def _chosen(held: _Held, values: Sequence[Found]) -> Verdict:
             verdict = _rejected([_of(Finding((), "type", "an object", words.got(found.value)), found.start, found.end)])
         else:
             verdict = held.verdict(found)
+            loose = reading.loose(found) if verdict.kind == "accepted" or last is None else None
+            if loose is not None:
+                return _rejected([_stopped(reading, loose)])
         if verdict.kind == "accepted":
-            loose = reading.loose(found)
-            return verdict if loose is None else _rejected([_stopped(reading, loose)])
+            return verdict
         if found.edits or _is_attempt(found, held.contract):
             return verdict
         last = last or verdict

@@ -97,12 +97,11 @@ class Lane:
         logger.info("lane begins", extra={"action": "lane_begins", "lane": self.name})
         beat = asyncio.create_task(self._beat_forever())
         post = asyncio.create_task(self._post_forever())
-        start = asyncio.create_task(self._start_forever())
-        take = asyncio.create_task(self._take_forever())
+        start = asyncio.create_task(self._start_until_stopped())
+        take = asyncio.create_task(self._take_until_stopped())
         await self._stopping.wait()
-        for task in (take, start):
-            task.cancel()
-        await asyncio.gather(take, start, return_exceptions=True)
+        # Neither is cut short: calls that the server has handed over meanwhile would be pending with nobody.
+        await asyncio.gather(take, start)
         self._return_backlog()
         if self._calls:
             _, late = await asyncio.wait(self._calls, timeout=GRACE_SECONDS)
@@ -150,8 +149,8 @@ class Lane:
     def _share(self, in_flight: int) -> int:
         return -(-in_flight // self._lanes)
 
-    async def _take_forever(self) -> None:
-        while True:
+    async def _take_until_stopped(self) -> None:
+        while not self._stopping.is_set():
             try:
                 wanted = self._wanted() if self._has_lease() else 0
                 if wanted <= 0:
@@ -219,8 +218,8 @@ class Lane:
 
     # -- starting ------------------------------------------------------------------------------------------------------
 
-    async def _start_forever(self) -> None:
-        while True:
+    async def _start_until_stopped(self) -> None:
+        while not self._stopping.is_set():
             try:
                 for run, work in list(self._work.items()):
                     await self._start(run, work)

@@ -39,7 +39,8 @@ _PLAIN_TEXT = re.compile(r'"([^"\\\x00-\x1f]*)"')
 _KEY_AHEAD = re.compile(
     r'"[^"\\\r\n]*"\s*:|' + r"'[^'\\\r\n]*'\s*:|[A-Za-z_$][A-Za-z0-9_$]*\s*:|[“‘][^“”‘’\r\n]*[”’]\s*:"
 )
-_BAD_ESCAPE = re.compile(r"""\\(?:[^"\\/bfnrtu']|u(?![0-9a-fA-F]{4}))""")
+#: an escape, or a backslash that begins none
+_ESCAPE = re.compile(r"""\\(?:["\\/bfnrt']|u[0-9a-fA-F]{4})?""")
 _ESCAPE_OR_QUOTE = re.compile(r"\\.|[\"']", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x1f]")
 
@@ -259,10 +260,10 @@ class Reader:
         opener = self.text[start]
         end, inner = self._closing(start, key=key)
         raw = self.text[start + 1 : end]
-        bad = _BAD_ESCAPE.search(raw)
-        if bad is not None:
-            self.pos = start + 1 + bad.start()
-            self._stop("an escape of JSON, such as \\n or \\\\", "bad escape", end=start + 1 + bad.end())
+        for escape in _ESCAPE.finditer(raw):
+            if escape[0] == "\\":
+                at = self.pos = start + 1 + escape.start()
+                self._stop("an escape of JSON, such as \\n or \\\\", "bad escape", end=at + 2)
         if opener != '"':
             self._mend(f"{opener}quotation marks{_CLOSERS[opener]} that are not JSON's", start, end + 1)
         for at in inner:

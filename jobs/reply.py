@@ -106,7 +106,7 @@ class Reading:
         before = self.text[: found.start].rstrip()
         if member := _NEXT_MEMBER.match(self.text, found.end):
             expected = "an object that stands alone"
-            return Stop(member.start(1), expected=expected, shape="part of something else", end=member.end())
+            return Stop(member.start(1), expected=expected, shape="part of something else", end=member.start(1) + 1)
         if _MEMBER.search(before) or (self.broken and (behind is not None or before.endswith((",", "[", "{")))):
             at = max(0, len(before) - 1)
             return Stop(at, expected="an object that stands alone", shape="part of something else", end=found.start)

@@ -346,6 +346,21 @@ class Spending:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CostReport:
+    """The calls of a window at one moment, cut in four ways; the sums of each cut are the same."""
+
+    total: Spending
+    #: the dearest first
+    slices: tuple[Spending, ...]
+    #: every bucket in the order of time; its key is the bucket's start, epoch seconds as text
+    buckets: tuple[Spending, ...]
+    #: every slice in every bucket; the label is the slice's
+    series: tuple[Spending, ...]
+    #: seconds of replied calls in ascending order; beyond 50,000 evenly thinned
+    latencies: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class CallRow:
     """One call in the list behind a chart."""
 

@@ -49,7 +49,7 @@ def main() -> None:
     look.apply(st.context.theme.type == "dark")
     chosen = st.navigation(
         {
-            section: [_page(screen, title, visible=visible) for screen, title, visible in screens]
+            section: [_page(screen, title, visible=visible) for screen, title, visible in screens if _exists(screen)]
             for section, screens in SECTIONS.items()
         }
     )
@@ -66,6 +66,10 @@ def main() -> None:
         chosen.run()
     except errors.RedriveError as error:
         parts.error(error)
+
+
+def _exists(screen: session.Screen) -> bool:
+    return (Path(__file__).parent / session.path(screen)).exists()
 
 
 def _page(screen: session.Screen, title: str, *, visible: bool) -> st.Page:

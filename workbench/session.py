@@ -147,22 +147,6 @@ def button(
     return key if pressed else None
 
 
-def watch(body: Callable[[], bool], *, active: bool, every: float) -> None:
-    """Draw ``body`` by itself again every so many seconds while it is ``active``.
-
-    Args:
-        body: draws, and says whether there is still something to wait for; without widgets that hold a draft.
-        active: whether there is now; when ``body`` first says no, the whole screen is drawn again and the polling ends.
-        every: seconds.
-    """
-
-    def drawn() -> None:
-        if not body() and active:
-            st.rerun()
-
-    st.fragment(drawn, run_every=every if active else None)()
-
-
 def notify(text: str) -> None:
     """Say this to the person at the next script run, on whatever screen that is."""
     st.session_state.setdefault("notices", []).append(text)

@@ -56,11 +56,30 @@ class Costs(Room):
     ) -> list[views.Spending]:
         """Every slice in every bucket of equal length; a key is the bucket's start, epoch seconds as text."""
         _check_window(since, until)
-        if not 1 <= buckets <= MOST_BUCKETS:
-            raise errors.InputError(f"a window has 1 to {MOST_BUCKETS} buckets, not {buckets}")
+        _check_buckets(buckets)
         chosen = Chosen(run=run, prompt=prompt, version=version, model=model, connection=connection)
         with self.snapshot() as db:
             return reading_costs.series(db, chosen, self._kept, since=since, until=until, buckets=buckets, by=by)
+
+    def report(
+        self,
+        *,
+        since: float,
+        until: float,
+        buckets: int,
+        by: By,
+        run: int | None = None,
+        prompt: str | None = None,
+        version: str | None = None,
+        model: str | None = None,
+        connection: str | None = None,
+    ) -> views.CostReport:
+        """The window whole, by slice, by bucket of equal length and by both: what a page shows, of one moment."""
+        _check_window(since, until)
+        _check_buckets(buckets)
+        chosen = Chosen(run=run, prompt=prompt, version=version, model=model, connection=connection)
+        with self.snapshot() as db:
+            return reading_costs.report(db, chosen, self._kept, since=since, until=until, buckets=buckets, by=by)
 
     def calls(
         self,
@@ -104,6 +123,11 @@ class Costs(Room):
         chosen = Chosen(run=run, prompt=prompt, version=version, model=model, connection=connection)
         with self.snapshot() as db:
             return reading_costs.latencies(db, chosen, since=since, until=until)
+
+
+def _check_buckets(buckets: int) -> None:
+    if not 1 <= buckets <= MOST_BUCKETS:
+        raise errors.InputError(f"a window has 1 to {MOST_BUCKETS} buckets, not {buckets}")
 
 
 def _check_window(since: float, until: float) -> None:

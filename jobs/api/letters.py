@@ -56,13 +56,14 @@ class Letters(Room):
         *,
         run: int | None = None,
         prompt: str | None = None,
+        signature: str | None = None,
         resolution: str | None = "open",
         limit: int = 50,
         offset: int = 0,
     ) -> tuple[list[views.Group], int]:
-        """Letters by signature, the most frequent first, and how many signatures there are."""
+        """Letters by signature, the most frequent first, and how many signatures there are; or the one group named."""
         with self.snapshot() as db:
-            chosen = Filter(run=run, prompt=prompt, resolution=resolution)
+            chosen = Filter(run=run, prompt=prompt, signature=signature, resolution=resolution)
             return reading_letters.groups(db, chosen, limit=limit, offset=offset)
 
     def list(
@@ -123,12 +124,15 @@ class Letters(Room):
         ordinal: int,
         *,
         signature: str | None = None,
+        prompt: str | None = None,
         resolution: str | None = "open",
         within_run: bool = False,
     ) -> tuple[LetterId | None, LetterId | None]:
         """The letters before and after this row in the list; the row itself need not be in it any more."""
         with self.snapshot() as db:
-            chosen = Filter(run=run_id if within_run else None, signature=signature, resolution=resolution)
+            chosen = Filter(
+                run=run_id if within_run else None, prompt=prompt, signature=signature, resolution=resolution
+            )
             return reading_letters.neighbours(db, chosen, run=run_id, ordinal=ordinal)
 
     def replay(

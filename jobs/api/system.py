@@ -20,6 +20,7 @@ from jobs.api.prompts import Prompts
 from jobs.api.room import House, Room
 from jobs.api.runs import Runs
 from jobs.dispatch import Look
+from jobs.prices import price_of
 from jobs.settings import Connection, key_of
 from jobs.store import reading_costs, reading_system
 from jobs.store.raw import safe
@@ -150,6 +151,7 @@ def _in_words(connection: Connection) -> dict[str, Any]:
         "tpm": connection.tpm,
         "in_flight": connection.in_flight,
         "own_prices": sorted(connection.prices),
+        "prices": {model: price_of(model, connection) for model in connection.models},
         "embedded": connection.is_embedded,
     }
 

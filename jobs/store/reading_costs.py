@@ -144,6 +144,37 @@ def series(
     ]
 
 
+def report(
+    db: Database, chosen: Chosen, kept: Kept, *, since: float, until: float, buckets: int, by: By
+) -> views.CostReport:
+    """The window whole, by slice, by bucket and by both, added up in one walk."""
+    runs = _runs(db, chosen, until=until)
+    sums: dict[tuple[str, str], list[Sum]] = {}
+    _gather(
+        db, runs, kept, since, until, buckets,
+        lambda bucket, run: sums.setdefault(runs[run].slice(by), [Sum() for _ in range(buckets)])[bucket],
+    )  # fmt: skip
+    starts = [repr(since + bucket * (until - since) / buckets) for bucket in range(buckets)]
+    whole = [_together(parts[bucket] for parts in sums.values()) for bucket in range(buckets)]
+    total = _together(whole)
+    slices_ = [_together(parts).spending(*slice_) for slice_, parts in sums.items()]
+    every = max(1, math.ceil(len(total.latencies) / MOST_LATENCIES))
+    return views.CostReport(
+        total=total.spending(*_TOTAL),  # sorts the latencies
+        slices=tuple(sorted(slices_, key=lambda spending: (-spending.cost, -spending.calls, spending.key))),
+        buckets=tuple(one.spending(start, _TOTAL[1]) for start, one in zip(starts, whole, strict=True)),
+        series=tuple(sums[slice_][n].spending(start, slice_[1]) for n, start in enumerate(starts) for slice_ in sorted(sums)),
+        latencies=tuple(total.latencies[every // 2 :: every]),
+    )
+
+
+def _together(parts: Iterable[Sum]) -> Sum:
+    whole = Sum()
+    for part in parts:
+        whole.add(part)
+    return whole
+
+
 def latencies(db: Database, chosen: Chosen, *, since: float, until: float) -> list[float]:
     """Seconds of the window's replied calls; of more than ``MOST_LATENCIES``, evenly every second, third ... one."""
     runs = [run.id for run in _runs(db, chosen, until=until).values() if run.overlaps(since, until)]

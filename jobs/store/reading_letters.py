@@ -148,7 +148,7 @@ def _costs(db: Database, chosen: Filter, signatures: Sequence[str]) -> dict[str,
         SELECT signature, SUM(cost), SUM(cost IS NULL) FROM (
             SELECT DISTINCT d.signature, c.id, c.cost
             FROM dead_letters d
-            JOIN attempts a ON a.run = d.run AND a.ordinal = d.ordinal
+            CROSS JOIN attempts a ON a.run = d.run AND a.ordinal = d.ordinal -- else SQLite begins with all attempts
             JOIN calls c ON c.id = a.call
             WHERE {condition} AND d.signature IN (SELECT value FROM json_each(?))
         ) GROUP BY signature

@@ -80,6 +80,15 @@ def test_discarding_a_draft_shows_the_version_again(open_screen: Open, saved: st
     assert area(open_screen("prompt", name=saved), "Template").value == CONTENT.template
 
 
+def test_without_a_draft_the_editor_follows_the_latest_version(open_screen: Open, saved: str, engine: Engine) -> None:
+    """A version that was saved elsewhere is what an open editor shows next, and is no change of its own."""
+    app = open_screen("prompt", name=saved)
+    engine.prompts.save(saved, CONTENT.model_copy(update={"template": "user:\nnew {{ text }}"}), note="elsewhere")
+    app.run()
+    assert area(app, "Template").value == "user:\nnew {{ text }}"
+    assert "no unsaved change" in texts(app)
+
+
 def test_a_draft_of_another_shape_is_no_draft(open_screen: Open, saved: str, engine: Engine) -> None:
     """A body that an older or newer editor kept does not break this one."""
     engine.prompts.put_draft(saved, {"template": 5})

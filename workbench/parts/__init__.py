@@ -10,6 +10,8 @@
     error(RedriveError | str, *, title="")            what could not be done
     empty(title, text)                                what an empty page is for; draw the next step below it
 
+    filters.segments(name, options, *, default, words=str) · filters.select(...) · filters.text(name, *, placeholder)
+                                                      ?name= of the URL; for names that links carry too
     rows, total = paged(key, fetch(offset, limit) -> (rows, total), *, size=50, noun="row")   the page number is ?key=
     opened, chosen = table([Column(key=, label=, kind=, help=)], [Row(id, {key: str | Cell})], *, key, opens=False,
                            choose=False, height=None, label="")   ids, never row numbers; ``opened`` once a click
@@ -21,11 +23,14 @@
     diff(pieces, *, same="No difference.")            of ``engine.prompts.diff``
     safe(text)                                        a hostile text as the content of HTML of one's own
     chat(messages) · as_json(value) · plain(text)     texts as they are
+    cells({column: text}, *, original=None)           a row's cells; edited ones beside what they were
+    changes(name, before, after)                      a piece for ``diff`` of two texts
+    pairs([Pair(...)])                                before and after, side by side
+
+    watch(draw() -> str, *, standing, every)          look again while something is at work; another standing draws the page
 
     perform(action, work)                             take an action: its error is drawn, its token is spent after success
     confirm(action, work(key, reason) -> str, *, title, says, button, count=1, noun="row", reason="no", then=None)
-
-    session.watch(body() -> still active, *, active, every)   draw ``body`` again every so many seconds while there is need
 
     form: key = session.button("Pause", action=f"pause:{run}"); if key: parts.perform(f"pause:{run}", lambda: ...(key=key))
 
@@ -40,6 +45,7 @@ Screens hand over by URL (``session.link``, ``session.go``, ``session.param``):
     letter   ?run=&row=&signature=                    one row of a run
 """
 
+from workbench.parts import filters
 from workbench.parts.acts import confirm, perform
 from workbench.parts.counts import counts_bar, counts_html
 from workbench.parts.look import safe
@@ -57,19 +63,24 @@ from workbench.parts.page import (
     section,
 )
 from workbench.parts.raw import excerpt, raw_and_problems, raw_text
-from workbench.parts.tables import Cell, Column, Picked, Row, paged, state_cell, table, text_cell, time_cell
-from workbench.parts.texts import as_json, chat, diff, plain
+from workbench.parts.tables import PAGE, Cell, Column, Picked, Row, paged, state_cell, table, text_cell, time_cell
+from workbench.parts.texts import Pair, as_json, cells, changes, chat, diff, pairs, plain
+from workbench.parts.watch import watch
 
 __all__ = [
+    "PAGE",
     "Cell",
     "Column",
     "Figure",
+    "Pair",
     "Picked",
     "Row",
     "answering",
     "as_json",
     "badge",
     "badge_html",
+    "cells",
+    "changes",
     "chat",
     "confirm",
     "counts_bar",
@@ -80,8 +91,10 @@ __all__ = [
     "excerpt",
     "facts",
     "figures",
+    "filters",
     "header",
     "paged",
+    "pairs",
     "panel",
     "perform",
     "plain",
@@ -93,4 +106,5 @@ __all__ = [
     "table",
     "text_cell",
     "time_cell",
+    "watch",
 ]

@@ -39,10 +39,13 @@ _PAGE = """
 .stMain [data-testid="stVerticalBlock"] { gap: 0.7rem; }
 .stMain [data-testid="stPageLink"] a p { color: var(--rd-running); }
 .stMain [data-testid="stPageLink"] a { border: 1px solid var(--rd-line); border-radius: .3rem; }
+.stMain [data-testid="stPageLink"] a:not(:hover) { background: none; }
+.stMain [data-testid="stPageLink"] a > span { font-weight: 400; }
 .stMain textarea { font-family: ui-monospace, "Source Code Pro", monospace; font-size: .88rem; line-height: 1.5; }
 .stMain [data-testid="stCode"] pre { padding: .5rem .75rem; }
 .rd-h1 { font-size: 1.45rem; font-weight: 600; margin: 0; line-height: 1.25; overflow-wrap: anywhere; }
 .rd-h2 { font-size: 1.05rem; font-weight: 600; margin: 0.5rem 0 0; line-height: 1.3; }
+.rd-h2 .rd-sub { font-weight: 400; font-size: .88rem; }
 .rd-sub { color: var(--rd-faint); overflow-wrap: anywhere; }
 .rd-mono { font-family: ui-monospace, "Source Code Pro", monospace; font-size: 0.92em; }
 .rd-answering { display: flex; gap: .5rem; align-items: baseline; color: var(--rd-faint); font-size: .85rem;
@@ -78,6 +81,25 @@ _PAGE = """
 .rd-diff .new { color: var(--rd-accepted); background: color-mix(in srgb, var(--rd-accepted) 10%, transparent); }
 .rd-diff .old { color: var(--rd-dead); background: color-mix(in srgb, var(--rd-dead) 10%, transparent); }
 .rd-diff .at { color: var(--rd-faint); }
+.rd-cells { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .15rem .9rem; font-size: .92rem;
+  border: 1px solid var(--rd-line); border-radius: .3rem; padding: .45rem .7rem; max-height: 24rem; overflow: auto; }
+.rd-cells.edited { grid-template-columns: max-content minmax(0, 1fr) minmax(0, 1fr); }
+.rd-cells span { white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: isolate; }
+.rd-cells .name, .rd-cells i, .rd-cells b { color: var(--rd-faint); font-weight: 400; white-space: nowrap; font-style: normal; }
+.rd-cells .name { max-width: 12rem; overflow: hidden; text-overflow: ellipsis; }
+.rd-cells .both { grid-column: span 2; }
+.rd-cells .was { color: var(--rd-dead); }
+.rd-cells .is { color: var(--rd-accepted); }
+.rd-pair { border: 1px solid var(--rd-line); border-radius: .3rem; margin: 0 0 .6rem; overflow: hidden; }
+.rd-pair .head { padding: .3rem .7rem; background: var(--rd-soft); border-bottom: 1px solid var(--rd-line); display: flex;
+  gap: .8rem; align-items: baseline; overflow-wrap: anywhere; }
+.rd-pair .sides { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
+.rd-pair .sides > div { padding: .35rem .7rem .5rem; min-width: 0; }
+.rd-pair .sides > div + div { border-left: 1px solid var(--rd-line); }
+.rd-pair .title { font-size: .88rem; overflow-wrap: anywhere; }
+.rd-pair pre { margin: .2rem 0 0; padding: 0; background: none; color: var(--rd-ink); font-size: .84rem; line-height: 1.5;
+  white-space: pre-wrap; overflow-wrap: anywhere; max-height: 13rem; overflow: auto; unicode-bidi: isolate;
+  font-family: ui-monospace, "Source Code Pro", monospace; }
 .rd-empty { border: 1px dashed var(--rd-line); border-radius: .3rem; padding: 1.4rem 1.2rem; }
 .rd-empty p { margin: .25rem 0 0; color: var(--rd-faint); max-width: 70ch; }
 """

@@ -18,6 +18,8 @@ from workbench import wording
 
 T = TypeVar("T")
 PAGE = 50
+#: pixels of a page's number in the pager, which leaves out pages when it is made to fit its content
+SIGN = 34
 #: characters of a cell and of its tooltip that are sent to the browser
 _CELL, _TIP = 300, 1_500
 
@@ -155,7 +157,7 @@ def paged(
             first = (page - 1) * size + 1
             st.caption(f"{first:,}–{first + len(found) - 1:,} of {wording.count(total, noun)}", width="content")
             if pages > 1:
-                st.pagination(pages, default=page, key=key, bind="query-params")
+                st.pagination(pages, default=page, key=key, bind="query-params", width=SIGN * (min(pages, 7) + 2) + 8)
     return found, total
 
 

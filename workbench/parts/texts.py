@@ -1,9 +1,11 @@
-"""Texts that are shown as they are: a diff, the messages of a prompt, a value as JSON."""
+"""Texts that are shown as they are: a diff, the messages of a prompt, a row's cells, what came before and after, a value as JSON."""
 
 from __future__ import annotations
 
+import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
@@ -12,8 +14,21 @@ from jobs.values import Message
 from workbench import wording
 from workbench.parts import look
 
-#: characters of one text that are sent to the browser
-MOST = 60_000
+#: characters of one text that are sent to the browser; of one side of a pair, and of a cell
+MOST, SIDE, CELL = 60_000, 4_000, 6_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """What was, and what is now: each side a heading and a text; ``head`` is HTML of ours."""
+
+    head: str
+    before: str
+    before_text: str
+    after: str
+    after_text: str
+    #: tone of the after side's heading
+    tone: wording.Tone = "plain"
 
 
 def diff(pieces: Sequence[tuple[str, str]], *, same: str = "No difference.") -> None:
@@ -23,6 +38,48 @@ def diff(pieces: Sequence[tuple[str, str]], *, same: str = "No difference.") -> 
         st.caption(same)
     for name, text in changed:
         st.html(f'<div class="rd-sub">{look.safe(name)}</div><pre class="rd-diff">{_lines(text)}</pre>')
+
+
+def changes(name: str, before: str, after: str) -> tuple[str, str]:
+    """A piece for ``diff``: what was taken out of a text and what was put in, line by line."""
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=2)
+    return name, "\n".join(lines)
+
+
+def cells(row: Mapping[str, str], *, original: Mapping[str, str] | None = None) -> None:
+    """Draw a row's cells, line breaks kept; where ``original`` differs, what the cell was stands beside it."""
+    edited = {name for name, cell in row.items() if original is not None and original.get(name) != cell}
+    heads = "<b></b><b>as it is in the dataset</b><b>as it was edited</b>" if edited else ""
+    lines = []
+    for name, cell in row.items():
+        label = f"<span class=name>{look.safe(name)}{' ✎' if name in edited else ''}</span>"
+        if name in edited and original is not None:
+            sides = f"<span class=was>{_cell(original.get(name, ''))}</span><span class=is>{_cell(cell)}</span>"
+        else:
+            sides = f"<span{' class=both' if edited else ''}>{_cell(cell)}</span>"
+        lines.append(label + sides)
+    st.html(f'<div class="rd-cells{" edited" if edited else ""}">{heads}{"".join(lines)}</div>')
+
+
+def _cell(text: str) -> str:
+    if not text:
+        return "<i>empty</i>"
+    cut = text if len(text) <= CELL else f"{text[:CELL]}… {len(text) - CELL:,} characters not shown"
+    return look.safe(cut)
+
+
+def pairs(items: Sequence[Pair]) -> None:
+    """Draw what was and what is now, side by side, one pair below the other."""
+    st.html("".join(_pair(item) for item in items))
+
+
+def _pair(item: Pair) -> str:
+    sides = "".join(
+        f'<div><div class="title" style="color:{look.tone(tone)}">{look.safe(title)}</div><pre>{look.safe(text[:SIDE])}'
+        f"{'…' if len(text) > SIDE else ''}</pre></div>"
+        for title, text, tone in ((item.before, item.before_text, "dead"), (item.after, item.after_text, item.tone))
+    )
+    return f'<div class="rd-pair"><div class="head">{item.head}</div><div class="sides">{sides}</div></div>'
 
 
 def chat(messages: Sequence[Message]) -> None:

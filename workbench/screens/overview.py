@@ -16,10 +16,11 @@ GLANCE = 3
 def page() -> None:
     parts.header("Overview")
     found = session.engine().system.overview(time.time())
-    session.watch(_body, active=bool(found.active_runs), every=GLANCE)
+    busy = bool(found.active_runs)
+    parts.watch(_body, standing=str(busy), every=GLANCE if busy else None)
 
 
-def _body() -> bool:
+def _body() -> str:
     now = time.time()
     found = session.engine().system.overview(now)
     _figures(found)
@@ -36,7 +37,7 @@ def _body() -> bool:
     if found.recent_runs:
         parts.section("Latest runs")
         _recent(found.recent_runs, now)
-    return bool(found.active_runs)
+    return str(bool(found.active_runs))
 
 
 def _figures(found: Overview) -> None:

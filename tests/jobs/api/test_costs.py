@@ -132,6 +132,27 @@ def test_buckets_add_up_to_the_window(engine: Engine, db: Database, buckets: int
             assert parts == pytest.approx(getattr(one, name)), name
 
 
+@pytest.mark.parametrize("by", ["run", "version", "model", "connection", "total"])
+def test_a_report_agrees_with_its_parts(engine: Engine, db: Database, by: Any) -> None:
+    """A report's total, slices and buckets are those that are asked for one by one, percentiles too."""
+    _two_runs(db)
+    window: dict[str, Any] = {"since": DAWN - 10, "until": DAWN + 700}
+    found = engine.costs.report(**window, buckets=7, by=by)
+    assert found.total == _only(engine.costs.slices(**window, by="total"))
+    assert list(found.slices) == engine.costs.slices(**window, by=by)
+    assert list(found.buckets) == engine.costs.series(**window, buckets=7, by="total")
+    assert list(found.series) == engine.costs.series(**window, buckets=7, by=by)
+    assert sorted(engine.costs.latencies(**window)) == list(found.latencies)
+    assert found.total.wasted_calls == engine.costs.calls(**window, outcome="wasted")[1] > 0
+
+
+def test_a_report_of_nothing(engine: Engine) -> None:
+    """Without a call there is a total of nothing, every bucket, and no slice."""
+    found = engine.costs.report(since=1, until=4, buckets=3, by="run")
+    assert (found.total.calls, found.total.p50, found.slices, found.series, found.latencies) == (0, None, (), (), ())
+    assert [(one.key, one.calls) for one in found.buckets] == [("1.0", 0), ("2.0", 0), ("3.0", 0)]
+
+
 def test_a_window_takes_calls_by_when_they_were_sent(engine: Engine, db: Database) -> None:
     """``since`` is inside the window and ``until`` is not; other calls are in neither sums nor percentiles."""
     _two_runs(db)
@@ -220,6 +241,8 @@ def test_percentiles_come_from_raw_values(engine: Engine, db: Database) -> None:
     ("outcome", "condition"),
     [
         ("all", "1"),
+        ("accepted", "id IN (SELECT call FROM attempts WHERE verdict = 'accepted')"),
+        ("rejected", "outcome = 'replied' AND id NOT IN (SELECT call FROM attempts WHERE verdict = 'accepted')"),
         ("wasted", "id NOT IN (SELECT call FROM attempts WHERE verdict = 'accepted' AND call IS NOT NULL)"),
         ("failed", "outcome = 'transient'"),
         ("throttled", "outcome = 'throttled'"),
@@ -246,10 +269,20 @@ def test_calls_behind_a_figure(engine: Engine, db: Database, outcome: Any, condi
 def test_filters_narrow(engine: Engine, db: Database) -> None:
     """Run, prompt, model and connection each leave only their calls."""
     _two_runs(db)
-    for chosen in ({"run": 2}, {"model": "own-7b"}, {"connection": "vllm"}):
+    for chosen in ({"run": 2}, {"version": "triage@2"}, {"model": "own-7b"}, {"connection": "vllm"}):
         assert _only(engine.costs.slices(since=0, until=LATER, by="total", **chosen)).calls == 10  # type: ignore[arg-type]
         assert engine.costs.calls(since=0, until=LATER, **chosen)[1] == 10  # type: ignore[arg-type]
     assert _only(engine.costs.slices(since=0, until=LATER, by="total", prompt="other")).calls == 0
+
+
+def test_calls_of_a_span_of_latency(engine: Engine, db: Database) -> None:
+    """A span of seconds takes its beginning and leaves its end, and goes with any outcome."""
+    _two_runs(db)
+    seconds = sorted({s for (s,) in db.execute("SELECT seconds FROM calls WHERE outcome = 'replied'")})
+    low, high = seconds[3], seconds[20]
+    found, total = engine.costs.calls(since=0, until=LATER, outcome="slow", seconds=(low, high), limit=1000)
+    assert total == len(found) > 0
+    assert {call.seconds for call in found} == set(seconds[3:20])
 
 
 def test_windows_that_are_none(engine: Engine) -> None:

@@ -85,6 +85,7 @@ def _table(name: str, draft: Draft) -> None:
         key=held,
         num_rows="dynamic",
         hide_index=True,
+        placeholder="",
         column_config=_config(),
         height="content",
     )

@@ -20,13 +20,15 @@ from workbench.screens.editor.draft import Draft
 
 
 def load(name: str, versions: list[Version]) -> Draft:
-    """The draft of this session, else the store's, else the latest version as it stands."""
+    """The draft of this session, else the store's, else the latest version as it stands; the latter follows new versions."""
     key = f"desk:{name}"
     held = st.session_state.get(key)
-    if isinstance(held, Draft):
-        return held
     body = session.engine().prompts.draft(name)
+    if body is not None and isinstance(held, Draft):
+        return held
     found = (drafts.from_body(body) if body else None) or untouched(versions)
+    if isinstance(held, Draft) and held != found:
+        turn_over(name)
     st.session_state[key] = found
     return found
 

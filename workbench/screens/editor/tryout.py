@@ -94,11 +94,11 @@ def _start(name: str, draft: Draft, bench: Bench, connection: Connection, model:
 
 
 def _latest(run_id: int) -> None:
-    active = session.engine().runs.get(run_id).state not in ENDED
-    session.watch(partial(_watched, run_id), active=active, every=GLANCE)
+    state = session.engine().runs.get(run_id).state
+    parts.watch(partial(_watched, run_id), standing=state, every=None if state in ENDED else GLANCE)
 
 
-def _watched(run_id: int) -> bool:
+def _watched(run_id: int) -> str:
     engine = session.engine()
     run = engine.runs.get(run_id)
     streaming = {reply.ordinal: reply.text for reply in engine.system.live(run_id)} if run.state not in ENDED else {}
@@ -110,7 +110,7 @@ def _watched(run_id: int) -> bool:
     rows, _ = engine.runs.results(run_id, offset=0, limit=50, as_run=True)
     for row in rows:
         _row(run, engine.letters.inspect(run_id, row.ordinal), streaming.get(row.ordinal))
-    return run.state not in ENDED
+    return run.state
 
 
 def _row(run: Run, seen: Inspection, streaming: str | None) -> None:

@@ -1,0 +1,60 @@
+"""The shell: every screen has its file and opens on an empty home; arguments, addresses and tokens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import streamlit as st
+
+import workbench
+from tests.workbench.conftest import Open, texts
+from tests.workbench.test_parts import drawn
+from workbench import session
+
+SCREENS = get_args(session.Screen)
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_every_screen_opens_on_an_empty_home(open_screen: Open, screen: str) -> None:
+    """With nothing stored and no keeper a screen says what it is for, and none fails."""
+    assert (Path(workbench.__file__).parent / session.path(screen)).exists()
+    assert "The keeper is not running" in texts(open_screen(screen))
+
+
+@pytest.mark.parametrize(
+    ("argv", "found"),
+    [
+        ([], (None, None)),
+        (["--home", "/h"], ("/h", None)),
+        (["--prompts=/p", "--home", "/h", "--other", "x"], ("/h", "/p")),
+    ],
+)
+def test_arguments(argv: list[str], found: tuple[str | None, str | None]) -> None:
+    """The home and the prompts folder are found among arguments that are not ours."""
+    assert session.arguments(argv) == found
+
+
+def addressed() -> None:
+    st.session_state["seen"] = (session.param("a"), session.int_param("n"), session.ints_param("rows"))
+    session.put(a=None, n=7, rows="")
+
+
+@pytest.mark.parametrize(
+    ("query", "seen"),
+    [
+        ({}, (None, None, [])),
+        ({"a": "x", "n": "12", "rows": "3, 7,x,-1,9"}, ("x", 12, [3, 7, 9])),
+        ({"a": "", "n": "1e3", "rows": "²"}, (None, None, [])),
+        ({"n": "9" * 40}, (None, None, [])),
+    ],
+)
+def test_an_address_is_read_with_care(query: dict[str, str], seen: tuple[object, ...]) -> None:
+    """What is no number in a hand-made address is left out; an empty value is none."""
+    app = drawn(addressed)
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.run()
+    assert app.session_state["seen"] == seen
+    assert dict(app.query_params) == {"n": ["7"]} or dict(app.query_params) == {"n": "7"}

@@ -1,0 +1,87 @@
+"""Launching a run: what it is of, how it is made, and what it is likely to take, before the click."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from jobs import errors
+from jobs.views import Dataset
+from workbench import parts, session
+from workbench.screens.running import wish
+
+
+def page() -> None:
+    parts.header("Launch a run", subtitle="It works in the background: closing the browser changes nothing.")
+    ready = [dataset for dataset in session.engine().datasets.list() if dataset.state == "ready"]
+    if _missing(ready):
+        return
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        chosen = wish.choose(ready)
+    if chosen is None:
+        return
+    with right:
+        troubles = wish.forecast(chosen)
+        _launch(chosen, troubles)
+
+
+def _missing(ready: list[Dataset]) -> bool:
+    """Say what is needed first, if something is."""
+    engine = session.engine()
+    needed = []
+    if not ready:
+        needed.append("a dataset (upload a table, or load a sample)")
+    prompts = [prompt for prompt in engine.prompts.list() if prompt.latest or prompt.in_folder]
+    if not prompts:
+        needed.append("a prompt (write one, or put a folder into the prompts folder)")
+    connected = bool(engine.system.connections())
+    if not connected:
+        parts.panel(
+            engine.system.model_in_words(), title="No model is connected", hint="redrive doctor says what to do."
+        )
+    if needed:
+        parts.empty("Before a run can be launched", f"A run needs {' and '.join(needed)}.")
+        with st.container(horizontal=True):
+            if not ready:
+                session.link("**Upload a table**", "datasets")
+            if not prompts:
+                session.link("**Write a prompt**", "prompts")
+    return bool(needed) or not connected
+
+
+def _launch(chosen: wish.Wish, troubles: list[str]) -> None:
+    if troubles:
+        parts.panel("\n".join(troubles), title="It cannot be launched like this", tone="dead")
+    rows = chosen.rows
+    key = session.button(
+        f"Launch {rows:,} row{'' if rows == 1 else 's'}",
+        action="launch",
+        type="primary",
+        disabled=bool(troubles),
+        help="Starts the run once, however often it is pressed",
+    )
+    if key is None:
+        return
+    run = parts.perform("launch", lambda: _start(chosen, key))
+    if run is not None:
+        session.notify(f"Run {run} is launched")
+        session.go("run", id=run)
+
+
+def _start(chosen: wish.Wish, key: str) -> int:
+    if not chosen.model:
+        raise errors.InputError("choose a model")
+    return session.engine().runs.start(
+        version=chosen.version,
+        dataset=chosen.dataset,
+        connection=chosen.connection,
+        model=chosen.model,
+        options=chosen.options,
+        limit=chosen.limit,
+        id_column=chosen.id_column,
+        note=chosen.note,
+        key=key,
+    )
+
+
+page()

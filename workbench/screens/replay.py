@@ -1,0 +1,138 @@
+"""One replay: what it fixed, what failed in the same way and what in a new one, before and after side by side."""
+
+from __future__ import annotations
+
+import json
+
+import streamlit as st
+
+from jobs.views import BeforeAfter, Decision, ReplayOutcome, Run
+from workbench import parts, session, wording
+from workbench.screens.review import decided
+from workbench.screens.running import progress, steering
+
+OUTCOMES = ("fixed", "same_failure", "new_failure", "waiting", "cancelled")
+#: pairs a page
+SHOWN = 20
+
+
+def page() -> None:
+    identity = session.int_param("id")
+    if identity is None:
+        session.go("replays")
+    run = session.engine().runs.get(identity)
+    if run.kind != "replay":
+        session.go("run", id=run.id)
+    decision = _decision(run)
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        with st.container():
+            parts.header(
+                f"Replay {run.id}",
+                subtitle=f"{wording.count(run.counts.rows, 'dead letter')} of run {run.parent} with {run.version} · {run.model} "
+                f"at {run.connection}{f' · {run.note}' if run.note else ''}",
+                state=run.state,
+            )
+        with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+            steering.buttons(run)
+            _undo(run, decision)
+            session.link(f"Run {run.parent}", "run", id=run.parent)
+            session.link("As a run", "run", id=run.id)
+    if decision is not None and decision.undone_at is not None:
+        parts.panel(
+            f"Its results were taken back at {wording.exact(decision.undone_at, session.zone())}: the values that it brought "
+            "stand no more, and its letters are open again.",
+            title="Undone",
+            tone="cancelled",
+        )
+    progress.watched(run, more=_outcome)
+    _next(run)
+    _pairs(run)
+
+
+def _decision(run: Run) -> Decision | None:
+    made = session.engine().letters.decisions(run=run.parent, limit=1000)
+    return next((one for one in made if one.replay == run.id), None)
+
+
+def _undo(run: Run, decision: Decision | None) -> None:
+    if decision is None:
+        return
+    why = ""
+    if decision.undone_at is not None:
+        why = "Its results are taken back already"
+    elif run.state in ("running", "paused"):
+        why = f"It is {run.state}: cancel it first, then its results can be taken back"
+    if st.button("Undo its results …", disabled=bool(why), help=why or "Shows what first", key="undo"):
+        decided.undo(decision)
+
+
+def _outcome(run: Run) -> None:
+    found = session.engine().letters.outcome(run.id)
+    parts.figures(
+        [
+            parts.Figure(
+                label=wording.state(name).word.capitalize(),
+                value=f"{wording.state(name).sign} {wording.number(_of(found, name))}",
+                note=f"{wording.percent(_of(found, name), run.counts.rows)} of {wording.count(run.counts.rows, 'letter')}",
+                tone=wording.state(name).tone if _of(found, name) else "plain",
+                help=wording.state(name).help,
+            )
+            for name in OUTCOMES
+            if name != "cancelled" or found.cancelled
+        ]
+    )
+
+
+def _of(found: ReplayOutcome, name: str) -> int:
+    return int(getattr(found, name))
+
+
+def _next(run: Run) -> None:
+    if run.counts.dead and run.ended_at is not None:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.text(f"{wording.count(run.counts.dead, 'row')} failed again.")
+            session.link("Review them by cause", "dead_letters", run=run.id)
+
+
+def _pairs(run: Run) -> None:
+    parts.section("Before and after")
+    outcome = parts.filters.segments(
+        "outcome",
+        ("all", *OUTCOMES),
+        default="all",
+        words=lambda name: "all" if name == "all" else wording.state(name).word,
+    )
+    found, total = parts.paged(
+        "page",
+        lambda offset, limit: session.engine().letters.before_after(
+            run.id, outcome=None if outcome == "all" else outcome, offset=offset, limit=limit
+        ),
+        size=SHOWN,
+    )
+    if not total:
+        st.caption("No row of this replay came to that.")
+        return
+    for one in found:
+        parts.pairs([_pair(one)])
+        with st.container(horizontal=True):
+            session.link(f"Inspect row {wording.escaped(one.row_id)} now", "letter", run=run.id, row=one.ordinal)
+            session.link(f"as it failed in run {run.parent}", "letter", run=run.parent, row=one.ordinal)
+
+
+def _pair(one: BeforeAfter) -> parts.Pair:
+    shown = wording.state(one.outcome)
+    if one.outcome == "fixed":
+        after, text = "a value that passes the contract", json.dumps(one.after_value, ensure_ascii=False, indent=2)
+    else:
+        after, text = one.after_title or shown.help, one.after_raw or ""
+    return parts.Pair(
+        head=f"{parts.badge_html(one.outcome)}<b>Row {parts.safe(one.row_id)}</b>",
+        before=f"before: {one.before_title}",
+        before_text=one.before_raw or "(nothing came back)",
+        after=f"now: {after}",
+        after_text=text or ("(nothing came back)" if one.after_title else ""),
+        tone=shown.tone,
+    )
+
+
+page()

@@ -1,0 +1,89 @@
+"""Replays: every time that dead letters were asked again, and what came of it."""
+
+from __future__ import annotations
+
+import time
+
+from jobs.views import Run
+from workbench import parts, session, wording
+
+#: seconds between two looks while one of the shown replays is at work
+GLANCE = 4.0
+#: replays a page
+SHOWN = 25
+
+
+def page() -> None:
+    parts.header(
+        "Replays",
+        subtitle="A replay asks dead letters again, as a run of its own. The run that they died in stays as it was.",
+    )
+    found, total = _page(0, SHOWN)
+    if not total:
+        parts.empty(
+            "No replay yet",
+            "Open a group of dead letters, tweak its prompt or leave it as it is, and replay: afterwards this page shows what "
+            "was fixed, what failed in the same way, and what failed in a new one.",
+        )
+        session.link("Look at the dead letters", "dead_letters")
+        return
+    busy = any(run.ended_at is None and run.state != "paused" for run in found)
+
+    def look() -> str:
+        shown, _ = parts.paged("page", _page, size=SHOWN, noun="replay")
+        _table(list(shown))
+        return str(any(run.ended_at is None and run.state != "paused" for run in shown))
+
+    parts.watch(look, standing=str(busy), every=GLANCE if busy else None)
+
+
+def _page(offset: int, limit: int) -> tuple[list[Run], int]:
+    return session.engine().runs.list(offset=offset, limit=limit, kinds=["replay"])
+
+
+def _table(runs: list[Run]) -> None:
+    now = time.time()
+    columns = [
+        parts.Column(key="id", label="Replay", kind="strong"),
+        parts.Column(key="of", label="Of run", kind="number"),
+        parts.Column(key="state", label="State"),
+        parts.Column(key="version", label="Version"),
+        parts.Column(key="model", label="Model"),
+        parts.Column(key="rows", label="Letters", kind="number"),
+        parts.Column(key="fixed", label="Fixed", kind="number"),
+        parts.Column(key="share", label="Share", kind="number", help="fixed, of the letters it took"),
+        parts.Column(key="same", label="Same failure", kind="number"),
+        parts.Column(key="new", label="New failure", kind="number"),
+        parts.Column(key="waiting", label="Waiting", kind="number"),
+        parts.Column(key="cost", label="Cost", kind="number"),
+        parts.Column(key="note", label="Note", kind="wide"),
+        parts.Column(key="when", label="Started"),
+    ]
+    rows = [parts.Row(str(run.id), _row(run, now)) for run in runs]
+    opened = parts.table(columns, rows, key="replays", opens=True, label="replays").opened
+    if opened:
+        session.go("replay", id=opened)
+
+
+def _row(run: Run, now: float) -> dict[str, str | parts.Cell]:
+    outcome = session.engine().letters.outcome(run.id)
+    by = f"paused by {'you' if run.paused_by == 'person' else run.paused_by}" if run.state == "paused" else None
+    return {
+        "id": str(run.id),
+        "of": str(run.parent or wording.NOTHING),
+        "state": parts.state_cell(run.state, words=by),
+        "version": parts.text_cell(run.version, 30),
+        "model": parts.text_cell(run.model, 24),
+        "rows": wording.number(run.counts.rows),
+        "fixed": parts.Cell(wording.number(outcome.fixed), tone="accepted" if outcome.fixed else None),
+        "share": wording.percent(outcome.fixed, run.counts.rows),
+        "same": parts.Cell(wording.number(outcome.same_failure), tone="dead" if outcome.same_failure else None),
+        "new": parts.Cell(wording.number(outcome.new_failure), tone="dead" if outcome.new_failure else None),
+        "waiting": wording.number(outcome.waiting),
+        "cost": wording.money(run.cost),
+        "note": parts.text_cell(run.note, 80),
+        "when": parts.time_cell(run.created_at, now),
+    }
+
+
+page()

@@ -1,0 +1,133 @@
+"""The attempts at one row: a table, the one that is looked at, and what changed from the one before."""
+
+from __future__ import annotations
+
+import time
+
+import streamlit as st
+
+from jobs.values import Receipt
+from jobs.views import Attempt, Inspection
+from workbench import parts, session, wording
+
+
+def shown(seen: Inspection) -> Attempt | None:
+    """The attempt that the URL names, else the last that was judged or failed and counts."""
+    wanted = session.int_param("attempt")
+    for attempt in seen.attempts:
+        if attempt.id == wanted:
+            return attempt
+    counted = [attempt for attempt in seen.attempts if not attempt.superseded] or list(seen.attempts)
+    judged = [attempt for attempt in counted if attempt.problems or attempt.value is not None]
+    return (judged or counted)[-1] if counted else None
+
+
+def title(seen: Inspection, attempt: Attempt) -> str:
+    """``attempt 2 of 3``."""
+    return f"attempt {seen.attempts.index(attempt) + 1} of {len(seen.attempts)}"
+
+
+def reply(attempt: Attempt) -> None:
+    """Draw the raw reply beside its problems, or why there is none."""
+    if attempt.failure is not None:
+        told = [attempt.failure.message]
+        if attempt.failure.status:
+            told.append(
+                f"status {attempt.failure.status}{f', code {attempt.failure.code}' if attempt.failure.code else ''}"
+            )
+        parts.panel("\n".join(told), title=wording.OUTCOMES.get(attempt.failure.kind, str(attempt.failure.kind)))
+    if attempt.raw is not None or attempt.problems:
+        parts.raw_and_problems(attempt.raw, attempt.problems, key=f"raw:{attempt.id}", height=340)
+    elif attempt.failure is None:
+        st.caption("No request was sent for this attempt: an earlier answer was reused.")
+
+
+def table(seen: Inspection, current: Attempt | None) -> None:
+    """Draw every attempt; a row is looked at when it is opened."""
+    now = time.time()
+    columns = [
+        parts.Column(key="n", label="#", kind="number"),
+        parts.Column(key="verdict", label="Verdict"),
+        parts.Column(key="why", label="Why", kind="wide"),
+        parts.Column(key="asked", label="Strike", help="which strike of the row this was the answer to"),
+        parts.Column(
+            key="tokens", label="Tokens in / out", kind="number", help="≈: estimated, the endpoint sent no figures"
+        ),
+        parts.Column(key="seconds", label="Latency", kind="number"),
+        parts.Column(key="cost", label="Cost", kind="number"),
+        parts.Column(key="finish", label="Finish"),
+        parts.Column(key="model", label="Model"),
+        parts.Column(key="when", label="Sent"),
+    ]
+    rows = [
+        parts.Row(str(attempt.id), _row(attempt, place, now, on=attempt == current))
+        for place, attempt in enumerate(seen.attempts, start=1)
+    ]
+    opened = parts.table(columns, rows, key="attempts", opens=True, label="attempts").opened
+    if opened and opened != str(current.id if current else ""):
+        session.put(attempt=opened)
+        st.rerun()
+
+
+def _row(attempt: Attempt, place: int, now: float, *, on: bool) -> dict[str, str | parts.Cell]:
+    tokens = wording.NOTHING
+    if attempt.prompt_tokens is not None or attempt.completion_tokens is not None:
+        about = "≈" if attempt.estimated else ""
+        cached = f", {attempt.cached_tokens:,} cached" if attempt.cached_tokens else ""
+        tokens = f"{about}{attempt.prompt_tokens or 0:,} / {attempt.completion_tokens or 0:,}{cached}"
+    cost = wording.money(attempt.cost) if attempt.try_id else wording.NOTHING
+    return {
+        "n": f"▸ {place}" if on else str(place),
+        "verdict": parts.state_cell(attempt.verdict, words="late, not used" if attempt.superseded else None),
+        "why": parts.text_cell(_why(attempt), 140),
+        "asked": f"strike {attempt.asked}" if attempt.strike else wording.NOTHING,
+        "tokens": tokens,
+        "seconds": wording.duration(attempt.seconds) if attempt.seconds is not None else wording.NOTHING,
+        "cost": cost if attempt.settled else parts.Cell(f"{cost}?", "its end is unknown: counted at its reservation"),
+        "finish": parts.text_cell(attempt.finish_reason or wording.NOTHING, 20),
+        "model": parts.text_cell(attempt.model or wording.NOTHING, 24),
+        "when": parts.time_cell(attempt.sent_at or attempt.recorded_at, now),
+    }
+
+
+def _why(attempt: Attempt) -> str:
+    if attempt.failure is not None:
+        return f"{wording.OUTCOMES.get(attempt.failure.kind, attempt.failure.kind)}: {attempt.failure.message}"
+    if attempt.receipt is not None:
+        return attempt.receipt.label
+    return "; ".join(f"{problem.path} {wording.rule(problem.rule)}" for problem in attempt.problems[:4])
+
+
+def changes(seen: Inspection, current: Attempt) -> None:
+    """Draw what changed from the attempt before the one that is looked at: in the prompt, and in the reply."""
+    place = seen.attempts.index(current)
+    if not place:
+        st.caption("This is the first attempt: nothing stands before it. Open a later one above to see what changed.")
+        return
+    before = seen.attempts[place - 1]
+    parts.section(f"What changed from attempt {place} to attempt {place + 1}")
+    left, right = st.columns(2, gap="medium")
+    with left:
+        parts.diff([parts.changes("prompt", _prompt(before), _prompt(current))], same="The prompt is the same.")
+    with right:
+        parts.diff([parts.changes("raw reply", before.raw or "", current.raw or "")], same="The reply is the same.")
+
+
+def _prompt(attempt: Attempt) -> str:
+    settings = {name: value for name, value in (attempt.request or {}).items() if name != "messages"}
+    told = [
+        f"{name} = {value}"
+        for name, value in settings.items()
+        if name in ("model", "max_tokens", "temperature", "seed")
+    ]
+    return "\n".join([*told, *(f"{message.role}:\n{message.content}" for message in attempt.messages)])
+
+
+def receipt(found: Receipt) -> None:
+    """Draw how an accepted value was obtained, edit by edit."""
+    st.caption(wording.escaped(f"Receipt: {found.label}"))
+    for edit in found.edits[:20]:
+        place = f" at {edit.start:,}–{edit.end:,}" if edit.start is not None and edit.end is not None else ""
+        st.caption(wording.escaped(f"{edit.kind}: {edit.note}{place}"))
+    if found.coerced:
+        st.caption(wording.escaped(f"Converted as the contract allows: {', '.join(found.coerced)}"))

@@ -1,0 +1,123 @@
+"""Which dead letters are meant: the filter as it stands in the URL, and sets of letters frozen by their ids.
+
+A set is frozen when a dialog opens, into (run, ordinal) pairs, and the dialog acts on exactly these: what dies or is resolved
+between the look and the click neither joins it nor is acted on blindly, since the keeper skips what is no longer open.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import streamlit as st
+
+from jobs.views import Letter
+from workbench import parts, session, wording
+
+RESOLUTIONS = ("open", "replaying", "fixed", "corrected", "discarded", "any")
+EVERY = "every prompt"
+
+#: (run, ordinal)
+LetterId = tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """Which letters a list shows; None is no condition."""
+
+    run: int | None
+    prompt: str | None
+    signature: str | None
+    resolution: str | None
+
+    def params(self) -> dict[str, Any]:
+        """The same as a URL says it."""
+        return {
+            "run": self.run,
+            "prompt": self.prompt,
+            "signature": self.signature,
+            "resolution": None if self.resolution == "open" else self.resolution or "any",
+        }
+
+
+def filters() -> Filter:
+    """Draw the filter; its widgets and the URL are one."""
+    names = [EVERY, *(prompt.name for prompt in session.engine().prompts.list())]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        resolution = parts.filters.segments("resolution", RESOLUTIONS, default="open")
+        prompt = parts.filters.select("prompt", names, default=EVERY, width=200)
+        number = parts.filters.text(
+            "run",
+            placeholder="run number",
+            width=130,
+            help="Letters of one run, its own history; empty: letters that speak for their row now, of all runs",
+        )
+    if number and not (number.isascii() and number.isdigit() and len(number) < 16):
+        st.caption("A run is named by its number.")
+        number = ""
+    return Filter(
+        run=int(number) if number else None,
+        prompt=None if prompt == EVERY else prompt,
+        signature=session.param("signature"),
+        resolution=None if resolution == "any" else resolution,
+    )
+
+
+def of_url() -> Filter:
+    """The filter that the URL of an inspector carries along, for next and previous."""
+    resolution = session.param("resolution") or "open"
+    return Filter(
+        run=session.int_param("run") if session.param("within") else None,
+        prompt=session.param("prompt"),
+        signature=session.param("signature"),
+        resolution=None if resolution == "any" else resolution,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frozen:
+    """A set of dead letters to act on, as it was at one moment."""
+
+    letters: tuple[LetterId, ...]
+    #: what was chosen and cannot be acted on, by resolution
+    skipped: dict[str, int] = field(default_factory=dict)
+    #: epoch seconds
+    at: float
+
+    @property
+    def runs(self) -> list[int]:
+        """The runs that they are of."""
+        return sorted({run for run, _ in self.letters})
+
+    def says(self) -> list[str]:
+        """What the set is, a sentence each."""
+        runs = ", ".join(str(run) for run in self.runs[:8]) + (" …" if len(self.runs) > 8 else "")
+        noun = "run" if len(self.runs) == 1 else "runs"
+        told = [
+            f"{wording.count(len(self.letters), 'open dead letter')} of {noun} {runs}, as they were at "
+            f"{wording.exact(self.at, session.zone())}. What dies later is not taken along."
+        ]
+        if self.skipped:
+            why = ", ".join(f"{count:,} {name}" for name, count in self.skipped.items())
+            told.append(f"Skipped, because they are not open: {why}.")
+        return told
+
+
+def freeze_letters(letters: Sequence[Letter]) -> Frozen:
+    """Freeze these letters; those that are not open are counted as skipped."""
+    skipped: dict[str, int] = {}
+    for letter in letters:
+        if letter.resolution != "open":
+            skipped[letter.resolution] = skipped.get(letter.resolution, 0) + 1
+    chosen = tuple((letter.run, letter.ordinal) for letter in letters if letter.resolution == "open")
+    return Frozen(letters=chosen, skipped=skipped, at=time.time())
+
+
+def freeze(chosen: Filter) -> Frozen:
+    """Freeze every open letter behind a filter, not only those of the page."""
+    found = session.engine().letters.ids(
+        signature=chosen.signature, run=chosen.run, prompt=chosen.prompt, resolution="open"
+    )
+    return Frozen(letters=tuple(found), at=time.time())

@@ -1,0 +1,242 @@
+"""The replay dialog: which letters, with what, what it will take, and one click that starts it once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import streamlit as st
+
+from jobs import errors
+from jobs.options import RunOptions
+from jobs.settings import Connection
+from jobs.views import Forecast, Run, Version
+from workbench import parts, session, wording
+from workbench.parts.acts import MANY
+from workbench.screens.review.chosen import Frozen, LetterId
+from workbench.screens.running import wish
+
+SAME = "as in its run"
+#: runs whose settings are looked at for a forecast
+LOOKED = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """With what letters are asked again; None is as in their run."""
+
+    version: Version | None
+    connection: Connection | None
+    model: str | None
+    options: RunOptions | None
+    note: str
+
+
+@st.dialog("Replay dead letters", width="large")
+def dialog(frozen: Frozen, *, version: str | None = None) -> None:
+    """Ask for the letters of a frozen set again.
+
+    Args:
+        frozen: the set; it does not change while the dialog is open.
+        version: the version to begin with, as ``name@3``; None: as in their run.
+    """
+    for sentence in frozen.says():
+        st.text(sentence)
+    if not frozen.letters:
+        return
+    action = action_of("replay", frozen.letters)
+    parents = [session.engine().runs.get(run) for run in frozen.runs[:LOOKED]]
+    choice = choose(parents, version=version, action=action)
+    expect(parents, frozen.letters, choice)
+    if len(frozen.letters) > MANY and not _typed(len(frozen.letters), action):
+        session.button(_label(frozen), action=f"{action}:untyped", type="primary", disabled=True)
+        return
+    start(frozen.letters, choice, action=action, label=_label(frozen))
+
+
+def _label(frozen: Frozen) -> str:
+    return f"Replay {wording.count(len(frozen.letters), 'row')}"
+
+
+def action_of(verb: str, letters: Sequence[LetterId]) -> str:
+    """The name of an action on these letters and no others."""
+    told = ",".join(f"{run}:{ordinal}" for run, ordinal in letters)
+    return f"{verb}:{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+
+
+def _typed(count: int, action: str) -> bool:
+    text = st.text_input(f"Type {count} to confirm: so many rows are asked again", key=f"typed:{action}")
+    return (text or "").replace(",", "").strip() == str(count)
+
+
+def choose(parents: Sequence[Run], *, version: str | None, action: str) -> Choice:
+    """Draw what to ask again with."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = _version(parents, version, action)
+        connection = _connection(parents, action)
+        model = _model(parents, chosen, connection, action)
+    usual = parents[0].options
+    with st.expander("Calls in flight, strikes, budget"), st.container(horizontal=True, vertical_alignment="bottom"):
+        in_flight = wish.whole("Calls in flight", usual.in_flight, f"in_flight:{action}", most=2000)
+        strikes = wish.whole("Strikes", usual.strikes, f"strikes:{action}", most=10)
+        budget = wish.money("Budget, $", usual.budget, f"budget:{action}")
+    options = usual.model_copy(update={"in_flight": in_flight, "strikes": strikes, "budget": budget})
+    note = st.text_input("Note (optional)", key=f"note:{action}", placeholder="what this replay is to show") or ""
+    return Choice(
+        version=chosen,
+        connection=connection,
+        model=model,
+        options=None if options == usual else options,
+        note=note.strip(),
+    )
+
+
+def _version(parents: Sequence[Run], wanted: str | None, action: str) -> Version | None:
+    prompts = sorted({run.prompt for run in parents})
+    used = [run.version for run in parents]
+    own = _same(used)
+    if len(prompts) > 1:
+        st.selectbox("Version", [own], key=f"version:{action}", disabled=True)
+        st.caption("These letters are of several prompts: filter by one prompt to replay with another version.")
+        return None
+    versions = {one.reference: one for one in session.engine().prompts.versions(prompts[0]) if one.number is not None}
+    options = ["", *versions]
+    told = st.selectbox(
+        "Version",
+        options,
+        index=options.index(wanted) if wanted in options else 0,
+        format_func=lambda one: wording.head(f"{one} {versions[one].note}" if one else own, 60),
+        key=f"version:{action}",
+    )
+    return versions.get(told)
+
+
+def _same(used: Sequence[str]) -> str:
+    """``as in its run: support@1``."""
+    names = sorted(set(used))
+    return f"{SAME}: {', '.join(names[:3])}{' …' if len(names) > 3 else ''}"
+
+
+def _connection(parents: Sequence[Run], action: str) -> Connection | None:
+    by_name = {connection.name: connection for connection in session.engine().system.connections()}
+    options = ["", *by_name]
+    own = _same([run.connection for run in parents])
+    told = st.selectbox(
+        "Connection",
+        options,
+        format_func=lambda one: wording.head(one or own, 50),
+        key=f"connection:{action}",
+    )
+    return by_name.get(told)
+
+
+def _model(parents: Sequence[Run], version: Version | None, connection: Connection | None, action: str) -> str | None:
+    fixed = version.content.model if version else None
+    if connection is None:
+        names = {run.connection for run in parents}
+        known = [one for one in session.engine().system.connections() if one.name in names]
+        offered = [model for one in known for model in one.models] + [run.model for run in parents]
+        unchosen = f"{fixed}, as the version says" if fixed else _same([run.model for run in parents])
+    else:
+        offered = list(connection.models)
+        unchosen = f"{fixed}, as the version says" if fixed else "the connection's first"
+    told = st.selectbox(
+        "Model",
+        ["", *dict.fromkeys(offered)],
+        format_func=lambda one: wording.head(one or unchosen, 40),
+        accept_new_options=True,
+        key=f"model:{action}:{connection.name if connection else ''}",
+    )
+    return told or None
+
+
+def expect(parents: Sequence[Run], letters: Sequence[LetterId], choice: Choice) -> None:
+    """Draw what it will take, over all runs that the letters are of."""
+    found: list[Forecast] = []
+    for parent in parents:
+        try:
+            found.append(_forecast(parent, [ordinal for run, ordinal in letters if run == parent.id], choice))
+        except errors.RedriveError as error:
+            parts.error(error, title=f"The letters of run {parent.id}")
+    if not found:
+        return
+    whole = found[0]
+    for one in found[1:]:
+        whole = _sum(whole, one)
+    parts.section("Forecast", note=wish.founded(whole))
+    parts.figures(wish.figures(whole))
+    if whole.warnings:
+        parts.panel("\n".join(dict.fromkeys(whole.warnings)), title="To know before")
+
+
+def _forecast(parent: Run, ordinals: list[int], choice: Choice) -> Forecast:
+    engine = session.engine()
+    connection = choice.connection or engine.settings.with_embedded().connection(parent.connection)
+    version = choice.version or engine.prompts.get(parent.version_id)
+    model = choice.model or (choice.version.content.model if choice.version else None)
+    if not model:
+        stays = connection.name == parent.connection
+        model = parent.model if stays else engine.runs.model_of(version, connection)
+    return engine.runs.forecast(
+        version=version,
+        dataset=engine.datasets.get(parent.dataset),
+        connection=connection,
+        model=model,
+        options=choice.options or parent.options,
+        ordinals=ordinals,
+    )
+
+
+def _sum(one: Forecast, other: Forecast) -> Forecast:
+    def money(a: float | None, b: float | None) -> float | None:
+        return None if a is None or b is None else a + b
+
+    return replace(
+        one,
+        rows=one.rows + other.rows,
+        calls=one.calls + other.calls,
+        reused=one.reused + other.reused,
+        prompt_tokens=one.prompt_tokens + other.prompt_tokens,
+        completion_tokens=one.completion_tokens + other.completion_tokens,
+        cost=money(one.cost, other.cost),
+        cost_ceiling=money(one.cost_ceiling, other.cost_ceiling),
+        seconds=money(one.seconds, other.seconds),
+        n=min(one.n, other.n),
+        warnings=one.warnings + other.warnings,
+    )
+
+
+def start(
+    letters: Sequence[LetterId],
+    choice: Choice,
+    *,
+    action: str,
+    label: str,
+    edits: Mapping[LetterId, Mapping[str, str]] | None = None,
+    disabled: bool = False,
+) -> None:
+    """Draw the button; a press starts the replay and shows it."""
+    key = session.button(label, action=action, type="primary", disabled=disabled)
+    if key is None:
+        return
+    replays = parts.perform(
+        action,
+        lambda: session.engine().letters.replay(
+            letters,
+            version=choice.version,
+            model=choice.model,
+            connection=choice.connection,
+            options=choice.options,
+            edits=edits,
+            note=choice.note,
+            key=key,
+        ),
+    )
+    if not replays:
+        return
+    if len(replays) == 1:
+        session.notify(f"Replay {replays[0]} is launched: {wording.count(len(letters), 'row')}")
+        session.go("replay", id=replays[0])
+    session.notify(f"Replays {', '.join(str(one) for one in replays)} are launched, one for each run")
+    session.go("replays")

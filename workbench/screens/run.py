@@ -1,0 +1,56 @@
+"""One run: how it stands, its buttons, its values, its dead rows, its exports, and what was frozen with it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from jobs.views import Run
+from workbench import parts, session, wording
+from workbench.screens.review import decided
+from workbench.screens.running import exporting, facts, progress, steering, values
+
+VIEWS = ("Values", "Export", "Settings and lineage", "Decisions")
+
+
+def page() -> None:
+    identity = session.int_param("id")
+    if identity is None:
+        session.go("runs")
+    run = session.engine().runs.get(identity)
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        with st.container():
+            parts.header(
+                f"{wording.KINDS.get(run.kind, run.kind).capitalize()} {run.id}",
+                subtitle=f"{run.version} on {run.dataset_name} · {run.model} at {run.connection}",
+                state=run.state,
+            )
+        with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+            steering.buttons(run)
+            _links(run)
+    progress.watched(run, more=progress.causes)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        view = parts.filters.segments("view", VIEWS, default=VIEWS[0])
+        if run.ended_at is None:
+            st.button("Look again", key="again", help="What stands below is as it was when this page was drawn")
+    if view == "Export":
+        exporting.form(run)
+    elif view == "Settings and lineage":
+        facts.settings(run)
+        facts.lineage(run)
+    elif view == "Decisions":
+        decided.table(run=run.id)
+    else:
+        values.table(run)
+
+
+def _links(run: Run) -> None:
+    if run.kind == "replay":
+        session.link("**What it fixed**", "replay", id=run.id)
+    if run.counts.dead:
+        session.link("**Dead letters**", "dead_letters", run=run.id, resolution="any")
+    if run.kind == "run":
+        session.link("Launch again", "launch", prompt=run.version, dataset=run.dataset)
+    session.link("All runs", "runs")
+
+
+page()

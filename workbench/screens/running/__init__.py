@@ -1,0 +1,1 @@
+"""What the screens about runs share: launching, progress, steering, values, exports, lineage."""

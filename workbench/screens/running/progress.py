@@ -1,0 +1,149 @@
+"""How a run stands, drawn again while it is at work: one bar whose parts add up, its pace, its money, why rows die."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from jobs.views import Group, Run
+from workbench import parts, session, wording
+
+#: seconds between two looks at a run that works, and at one that waits for a person
+GLANCE, CALM = 2.0, 5.0
+#: causes of death that a run's head shows
+CAUSES = 5
+
+
+def standing(run: Run) -> str:
+    """What the buttons and the timer of a run's page depend on."""
+    return f"{run.state} {run.paused_by} {run.ended_at is None}"
+
+
+def watched(run: Run, *, more: Callable[[Run], None] | None = None) -> None:
+    """Draw the run's head, and draw it again until the run has ended; ``more`` is drawn under it each time."""
+
+    def look() -> str:
+        now = session.engine().runs.get(run.id)
+        _head(now)
+        if more is not None:
+            more(now)
+        return standing(now)
+
+    every = None if run.ended_at is not None else CALM if run.state == "paused" else GLANCE
+    parts.watch(look, standing=standing(run), every=every)
+
+
+def _head(run: Run) -> None:
+    if run.state == "paused" and run.paused_by != "person":
+        parts.panel(
+            run.reason or "no reason was recorded",
+            title=f"Paused by the {run.paused_by or 'engine'}",
+            hint=_remedy(run),
+        )
+    parts.counts_bar(run.counts)
+    parts.figures(_figures(run))
+
+
+def _remedy(run: Run) -> str:
+    kept = f"{wording.count(run.counts.waiting, 'row')} waiting; nothing is lost meanwhile."
+    if run.paused_by == "budget":
+        return f"Give it another budget, which resumes it, or cancel it. {kept}"
+    return f"These are the words of connection {run.connection} ({run.base_url}). Mend the cause, then resume. {kept}"
+
+
+def _figures(run: Run) -> list[parts.Figure]:
+    return [
+        _pace(run),
+        _time(run),
+        _money(run),
+        parts.Figure(
+            label="Calls",
+            value=wording.number(run.calls),
+            note=f"{run.throttles:,} throttled" if run.throttles else "none throttled",
+            help="requests sent, failed ones too",
+        ),
+        parts.Figure(
+            label="Tokens",
+            value=f"{run.prompt_tokens + run.completion_tokens:,}",
+            note=wording.tokens(run.prompt_tokens, run.completion_tokens, run.cached_tokens),
+        ),
+    ]
+
+
+def _pace(run: Run) -> parts.Figure:
+    window = "over the last minute" if run.state == "running" else "over its last minute"
+    shown = run.rows_a_minute is not None and run.state in ("running", "finished")
+    return parts.Figure(
+        label="Pace",
+        value=wording.pace(run.rows_a_minute) if shown else wording.NOTHING,
+        note=window if shown else wording.state(run.state).word if run.state != "running" else "no row has ended yet",
+    )
+
+
+def _time(run: Run) -> parts.Figure:
+    if run.ended_at is not None:
+        ended = wording.exact(run.ended_at, session.zone())
+        return parts.Figure(label="Took", value=wording.duration(run.seconds), note=f"ended {ended}")
+    left = "" if run.eta_seconds is None else f"about {wording.duration(run.eta_seconds)}"
+    if run.state == "cancelled":
+        note = f"{wording.count(run.counts.in_flight, 'call')} in flight come home"
+    else:
+        note = f"at work for {wording.duration(run.seconds)}"
+    return parts.Figure(label="Left", value=left or wording.NOTHING, note=note, help="at the pace of the last minute")
+
+
+def _money(run: Run) -> parts.Figure:
+    budget = run.options.budget
+    if not run.price_known:
+        note = f"no price is known for {run.model}"
+    elif budget is None:
+        note = "no budget"
+    else:
+        note = f"of a budget of {wording.money(budget)}"
+    if run.ended_at is None and run.reserved >= 0.000001:
+        note += f"; {wording.money(run.reserved)} reserved"
+    over = budget is not None and run.cost is not None and run.cost >= 0.9 * budget
+    return parts.Figure(
+        label="Money so far", value=wording.money(run.cost), note=note, tone="paused" if over else "plain"
+    )
+
+
+def causes(run: Run) -> None:
+    """Draw why rows of the run have died, the most frequent causes first; a cause opens its dead letters."""
+    if not run.counts.dead:
+        return
+    groups = session.engine().runs.groups(run.id, limit=CAUSES)
+    parts.section("Why rows died", note=now_words(run.counts.dead, session.engine().runs.resolutions(run.id)))
+    columns = [
+        parts.Column(key="title", label="Cause", kind="strong"),
+        parts.Column(key="count", label="Rows", kind="number"),
+        parts.Column(key="share", label="Share", kind="number", help="of the run's dead rows"),
+        parts.Column(key="now", label="Now"),
+        parts.Column(key="raw", label="An example of the raw reply", kind="wide"),
+    ]
+    rows = [parts.Row(group.signature, _cause(group, run)) for group in groups]
+    opened = parts.table(columns, rows, key=f"causes:{run.id}", opens=True, label="causes of death").opened
+    if opened:
+        session.go("dead_letters", run=run.id, signature=opened, resolution="any")
+
+
+def _cause(group: Group, run: Run) -> dict[str, str | parts.Cell]:
+    return {
+        "title": parts.text_cell(group.title),
+        "count": wording.number(group.count),
+        "share": wording.percent(group.count, run.counts.dead),
+        "now": resolution_words(group.resolutions),
+        "raw": parts.text_cell(group.example_raw, 160),
+    }
+
+
+def resolution_words(resolutions: Mapping[str, int]) -> str:
+    """``150 fixed, 10 corrected, 40 open``."""
+    order = ("fixed", "corrected", "discarded", "replaying", "open")
+    told = [f"{resolutions[name]:,} {name}" for name in order if resolutions.get(name)]
+    return ", ".join(told)
+
+
+def now_words(dead: int, resolutions: Mapping[str, int]) -> str:
+    """What has become of a run's dead rows: ``dead 200 (now: 150 fixed, 40 open)``."""
+    told = resolution_words(resolutions)
+    return f"dead {dead:,} (now: {told})" if told else f"dead {dead:,}"

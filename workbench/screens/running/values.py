@@ -1,0 +1,91 @@
+"""The rows of a run with their values and receipts, a page at a time."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import streamlit as st
+
+from jobs.views import ResultRow, Run
+from workbench import parts, session, wording
+
+STATES = ("accepted", "dead", "waiting", "cancelled", "all")
+CURRENT, OWN = "current", "as this run left them"
+
+
+def table(run: Run) -> None:
+    """Draw the filters and the page of rows; a row opens in the inspector."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        state = parts.filters.segments("rows", STATES, default="accepted")
+        whose = CURRENT
+        if run.kind not in ("try", "evaluation"):
+            whose = parts.filters.segments(
+                "values",
+                (CURRENT, OWN),
+                default=OWN if run.kind == "replay" else CURRENT,
+                help="Current: with what replays and corrections brought. The other: what this run itself came to.",
+            )
+        search = parts.filters.text("search", placeholder="text in a cell of the row")
+    rows, total = parts.paged(
+        "page",
+        lambda offset, limit: session.engine().runs.results(
+            run.id,
+            offset=offset,
+            limit=limit,
+            state=None if state == "all" else state,
+            as_run=whose == OWN,
+            search=search,
+        ),
+    )
+    if not total:
+        st.caption(
+            "No such row." if search else f"No row is {state} yet." if run.ended_at is None else f"No row is {state}."
+        )
+        return
+    _draw(run, rows)
+
+
+def _draw(run: Run, rows: Any) -> None:
+    fields = list(session.engine().prompts.get(run.version_id).content.contract.get("properties") or {})
+    fields += [name for row in rows for name in row.value or {} if name not in fields]
+    fields = list(dict.fromkeys(fields))[:12]
+    columns = [
+        parts.Column(key="id", label="Row", kind="strong", help="the row's id"),
+        parts.Column(key="state", label="State"),
+        *(parts.Column(key=f"v:{name}", label=wording.head(name, 40)) for name in fields),
+        parts.Column(key="receipt", label="Receipt", help="how the value was obtained"),
+        parts.Column(key="version", label="Version"),
+        parts.Column(key="run", label="Run", kind="number", help="the run that the value came from"),
+        parts.Column(key="cells", label="The row"),
+    ]
+    opened = parts.table(
+        columns,
+        [parts.Row(f"{row.run or run.id}:{row.ordinal}", _row(row, fields)) for row in rows],
+        key=f"values:{run.id}",
+        opens=True,
+        height=620,
+        label="rows of the run",
+    ).opened
+    if opened:
+        of, _, ordinal = opened.partition(":")
+        session.go("letter", run=of, row=ordinal)
+
+
+def _row(row: ResultRow, fields: list[str]) -> dict[str, str | parts.Cell]:
+    value = row.value or {}
+    shown: dict[str, str | parts.Cell] = {
+        "id": parts.text_cell(row.row_id, 40),
+        "state": parts.state_cell(row.state),
+        "receipt": row.receipt.label if row.receipt else wording.NOTHING,
+        "version": row.version or wording.NOTHING,
+        "run": str(row.run) if row.run else wording.NOTHING,
+        "cells": parts.text_cell(" · ".join(cell for cell in row.cells.values() if cell), 80),
+    }
+    for name in fields:
+        shown[f"v:{name}"] = parts.text_cell(_text(value[name]), 60) if name in value else wording.NOTHING
+    return shown
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,305 @@
+"""The form of a run to be launched, and its forecast."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+from pydantic import ValidationError
+
+from jobs import errors
+from jobs.options import RunOptions
+from jobs.settings import Connection
+from jobs.views import Dataset, Forecast, Prompt, Version
+from workbench import parts, session, wording
+
+NUMBERED = "the row's number"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What a person has chosen so far."""
+
+    dataset: Dataset
+    version: Version
+    connection: Connection
+    model: str
+    options: RunOptions
+    #: the first so many rows; None: all
+    limit: int | None
+    id_column: str | None
+    note: str
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        return min(self.dataset.row_count, self.limit or self.dataset.row_count)
+
+
+def choose(datasets: Sequence[Dataset]) -> Wish | None:
+    """Draw the form; what it says now, or None where no version can be had."""
+    dataset = _dataset(datasets)
+    version = _version(dataset)
+    if version is None:
+        return None
+    session.put(dataset=dataset.id, prompt=version.reference)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        connection = _connection()
+        model = choose_model(connection, version.content.model, key=f"model:{version.id}")
+    usual = usual_options(version)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        limit = _limit(dataset)
+        in_flight = whole(
+            "Calls in flight", usual.in_flight, f"in_flight:{version.id}", most=2000, help="over all workers"
+        )
+        strikes = whole(
+            "Strikes",
+            usual.strikes,
+            f"strikes:{version.id}",
+            most=10,
+            help="replies that break the contract before a row is a dead letter; throttles and errors never count",
+        )
+        budget = money("Budget, $", usual.budget, f"budget:{version.id}")
+    note = st.text_input("Note (optional)", key="note", placeholder="why this run") or ""
+    with st.expander("More: rate, timeout, reuse, row id"):
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            rpm = st.number_input("Requests a minute", 1, value=usual.rpm, placeholder="the connection's", key="rpm")
+            tpm = st.number_input("Tokens a minute", 1, value=usual.tpm, placeholder="the connection's", key="tpm")
+            timeout = st.number_input("Timeout, s", 1.0, 3600.0, usual.timeout, key="timeout", help="for one request")
+        reuse = st.toggle(
+            "Ask equal rows once, and use earlier answers again",
+            usual.reuse,
+            key="reuse",
+            help="An answer is used again only for the same model, version and cells; its receipt says so.",
+        )
+        columns = [None, *dataset.columns]
+        id_column = st.selectbox(
+            "Row id",
+            columns,
+            index=columns.index(dataset.id_column) if dataset.id_column in columns else 0,
+            format_func=lambda name: NUMBERED if name is None else wording.head(name, 60),
+            key=f"id:{dataset.id}",
+        )
+    return Wish(
+        dataset=dataset,
+        version=version,
+        connection=connection,
+        model=model,
+        options=usual.model_copy(
+            update={
+                "in_flight": in_flight,
+                "strikes": strikes,
+                "budget": budget,
+                "rpm": rpm,
+                "tpm": tpm,
+                "timeout": float(timeout or usual.timeout),
+                "reuse": reuse,
+            }
+        ),
+        limit=limit,
+        id_column=id_column,
+        note=note.strip(),
+    )
+
+
+def usual_options(version: Version) -> RunOptions:
+    """The run defaults of a version; the general ones where they cannot be used."""
+    defaults: dict[str, Any] = version.defaults
+    try:
+        return RunOptions.model_validate(defaults)
+    except ValidationError:
+        return RunOptions()
+
+
+def whole(label: str, value: int, key: str, *, most: int, help: str = "") -> int:
+    """A whole number from 1 on."""
+    return int(st.number_input(label, 1, most, min(value, most), key=key, help=help or None, width=130) or 1)
+
+
+def money(label: str, value: float | None, key: str) -> float | None:
+    """A limit of money, or None."""
+    chosen = st.number_input(
+        label,
+        min_value=0.0,
+        value=value,
+        step=0.1,
+        format="%.2f",
+        placeholder="no limit",
+        key=key,
+        width=150,
+        help="The run pauses before it would spend more. Needs a known price.",
+    )
+    return chosen or None
+
+
+def _dataset(datasets: Sequence[Dataset]) -> Dataset:
+    by_id = {dataset.id: dataset for dataset in datasets}
+    wanted = session.param("dataset")
+    identity = st.selectbox(
+        "Dataset",
+        list(by_id),
+        index=list(by_id).index(wanted) if wanted in by_id else 0,
+        format_func=lambda one: wording.head(f"{by_id[one].name} · {wording.count(by_id[one].row_count, 'row')}", 80),
+        key="launch:dataset",
+    )
+    return by_id[identity]
+
+
+def _version(dataset: Dataset) -> Version | None:
+    engine = session.engine()
+    wanted, _, number = (session.param("prompt") or "").partition("@")
+    by_name = {prompt.name: prompt for prompt in engine.prompts.list() if prompt.latest or prompt.in_folder}
+    wanted = wanted if wanted in by_name else _fitting(list(by_name.values()), dataset)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.selectbox(
+            "Prompt",
+            list(by_name),
+            index=list(by_name).index(wanted),
+            format_func=lambda one: wording.head(
+                f"{one}: {by_name[one].description}" if by_name[one].description else one, 70
+            ),
+            key="launch:prompt",
+        )
+        versions = _versions(by_name[name])
+        if not versions:
+            return None
+        numbers = [version.number for version in versions]
+        aim = int(number) if name == wanted and number.isdigit() else None
+        label = by_name[name].labels.get("production") if aim is None else None
+        first = next((numbers.index(one) for one in (aim, label) if one in numbers), 0)
+        by_number = {version.number: version for version in versions}
+        chosen = st.selectbox(
+            "Version", numbers, index=first, format_func=lambda one: _told(by_number[one]), key=f"launch:version:{name}"
+        )
+    prompt = by_name[name]
+    if prompt.latest and prompt.in_folder and not prompt.folder_is_latest and not prompt.folder_error:
+        st.caption("The prompts folder holds another content than the latest version; open the prompt to take it in.")
+    return by_number[chosen]
+
+
+def _fitting(prompts: Sequence[Prompt], dataset: Dataset) -> str:
+    """The prompt to begin with: the first whose latest version can be asked about these columns."""
+    engine = session.engine()
+    for prompt in prompts:
+        versions = _versions(prompt)
+        if versions and not engine.prompts.check(versions[0].content, dataset.columns):
+            return prompt.name
+    return prompts[0].name
+
+
+def _told(version: Version) -> str:
+    labels = f" [{', '.join(version.labels)}]" if version.labels else ""
+    return wording.head(f"@{version.number}{labels} {version.note}", 60)
+
+
+def _versions(prompt: Prompt) -> list[Version]:
+    engine = session.engine()
+    try:
+        if prompt.latest is None:
+            engine.prompts.resolve(prompt.name)
+        return engine.prompts.versions(prompt.name)
+    except errors.RedriveError as error:
+        parts.error(error, title=f"{prompt.name} cannot be used")
+        return []
+
+
+def _connection() -> Connection:
+    by_name = {connection.name: connection for connection in session.engine().system.connections()}
+    return by_name[
+        st.selectbox(
+            "Connection", list(by_name), format_func=lambda one: wording.head(one, 40), key="launch:connection"
+        )
+    ]
+
+
+def choose_model(connection: Connection, fixed: str | None, *, key: str) -> str:
+    """A model of the connection, the one that the version fixes first; others can be named."""
+    options = list(dict.fromkeys([*([fixed] if fixed else []), *connection.models]))
+    chosen = st.selectbox(
+        "Model",
+        options,
+        index=0 if options else None,
+        accept_new_options=True,
+        format_func=lambda one: wording.head(str(one), 60),
+        placeholder="name a model",
+        key=f"{key}:{connection.name}",
+        help="The version fixes one; another can be asked." if fixed else None,
+    )
+    return str(chosen or "")
+
+
+def _limit(dataset: Dataset) -> int | None:
+    chosen = st.number_input(
+        "Rows",
+        min_value=1,
+        max_value=max(1, dataset.row_count),
+        value=None,
+        placeholder=f"all {dataset.row_count:,}",
+        key=f"limit:{dataset.id}",
+        width=130,
+        help="The first so many rows; empty: all of them",
+    )
+    return int(chosen) if chosen else None
+
+
+def forecast(wish: Wish) -> list[str]:
+    """Draw what it is likely to take; why it cannot be launched, a sentence each."""
+    engine = session.engine()
+    troubles = list(engine.prompts.check(wish.version.content, wish.dataset.columns))
+    if troubles:
+        return troubles
+    found = engine.runs.forecast(
+        version=wish.version,
+        dataset=wish.dataset,
+        connection=wish.connection,
+        model=wish.model,
+        options=wish.options,
+        limit=wish.limit,
+    )
+    if not wish.model:
+        troubles.append("No model is chosen: name one.")
+    if wish.options.budget is not None and found.cost is None and wish.model:
+        troubles.append(
+            f"A budget needs a price, and that of {wish.model} at connection {wish.connection.name} is unknown: set one in "
+            "connections.toml, or leave the budget out."
+        )
+    parts.section("Forecast", note=founded(found))
+    parts.figures(figures(found))
+    if warnings := [one for one in found.warnings if one not in troubles]:
+        parts.panel("\n".join(warnings), title="To know before", tone="paused")
+    return troubles
+
+
+def founded(found: Forecast) -> str:
+    """What a forecast's figures come from."""
+    if found.n:
+        return f"from earlier replies to this version, n = {found.n:,}"
+    return "from the rendered prompt; no earlier replies, n = 0"
+
+
+def figures(found: Forecast) -> list[parts.Figure]:
+    """A forecast's numbers."""
+    most = f"at most {wording.money(found.cost_ceiling)}" if found.cost_ceiling is not None else "its price is unknown"
+    tokens = wording.tokens(found.prompt_tokens, found.completion_tokens)
+    return [
+        parts.Figure(label="Rows", value=wording.number(found.rows)),
+        parts.Figure(
+            label="Calls",
+            value=wording.number(found.calls),
+            note=f"{found.reused:,} rows reuse an answer" if found.reused else "one a row; re-asks on top",
+        ),
+        parts.Figure(label="Tokens", value=f"{found.prompt_tokens + found.completion_tokens:,}", note=tokens),
+        parts.Figure(
+            label="Money",
+            value=wording.money(found.cost),
+            note=most if found.cost is not None else "its price is unknown",
+            help="at most: every answer as long as max_tokens allows, before re-asks",
+        ),
+        parts.Figure(
+            label="Time",
+            value=wording.duration(found.seconds) if found.seconds is not None else wording.UNKNOWN,
+            note="at these calls in flight" if found.seconds is not None else "no earlier replies",
+        ),
+    ]
