@@ -85,6 +85,7 @@ class Lane:
         self._outbox: deque[Handed] = deque()
         self._calls: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
+        self._ended = asyncio.Event()
         self._wake = asyncio.Event()
 
     def stop(self) -> None:
@@ -95,8 +96,8 @@ class Lane:
     async def run(self) -> None:
         """Be a lane until stopped."""
         logger.info("lane begins", extra={"action": "lane_begins", "lane": self.name})
-        beat = asyncio.create_task(self._beat_forever())
-        post = asyncio.create_task(self._post_forever())
+        beat = asyncio.create_task(self._beat_until_ended())
+        post = asyncio.create_task(self._post_until_ended())
         start = asyncio.create_task(self._start_until_stopped())
         take = asyncio.create_task(self._take_until_stopped())
         await self._stopping.wait()
@@ -107,10 +108,11 @@ class Lane:
             _, late = await asyncio.wait(self._calls, timeout=GRACE_SECONDS)
             for task in late:
                 task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
-        post.cancel()
-        beat.cancel()
-        await asyncio.gather(post, beat, return_exceptions=True)
+            if late:
+                await asyncio.wait(late, timeout=1.0)
+        # Not cancelled either: a cancellation inside a Redis command can be lost, and the loop would live on.
+        self._ended.set()
+        await asyncio.gather(post, beat)
         with suppress(RedisError):
             await self._post()
             await self._limits.leave()
@@ -121,8 +123,8 @@ class Lane:
 
     # -- the lease -----------------------------------------------------------------------------------------------------
 
-    async def _beat_forever(self) -> None:
-        while True:
+    async def _beat_until_ended(self) -> None:
+        while not self._ended.is_set():
             try:
                 began = time.monotonic()
                 lanes, self._control = await self._limits.beat()
@@ -403,8 +405,8 @@ class Lane:
         )
         self._outbox.append(Handed(entry=entry, outcome=outcome))
 
-    async def _post_forever(self) -> None:
-        while True:
+    async def _post_until_ended(self) -> None:
+        while not self._ended.is_set():
             try:
                 await self._post()
             except RedisError as error:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 import workbench
 from jobs import settings
 from jobs.api import Engine
+from jobs.keeper import apply_requests
 from jobs.store.database import open_writer
 from jobs.values import VersionContent
 from tests.jobs.ledger import Ledger
@@ -128,3 +131,34 @@ def press(app: AppTest, label: str) -> AppTest:
     """Press the one button of that label."""
     (button,) = [one for one in app.button if one.label == label]
     return button.click().run()
+
+
+@pytest.fixture
+def keeper(engine: Engine) -> Iterator[None]:
+    """Applies every request to that home as the keeper does, and does nothing else."""
+    stopped = threading.Event()
+
+    def apply() -> None:
+        db = open_writer(engine.settings.database)
+        while not stopped.wait(0.005):
+            apply_requests(db, now=time.time())
+        db.close()
+
+    thread = threading.Thread(target=apply)
+    thread.start()
+    yield
+    stopped.set()
+    thread.join()
+
+
+def act(app: AppTest, opener: str, button: str, **given: str) -> AppTest:
+    """Open a dialog, fill its fields (text inputs by the beginning of their label), and press its button.
+
+    AppTest runs the whole script where a browser runs the dialog alone, so the opener is pressed along each time.
+    """
+    press(app, opener)
+    for label, text in given.items():
+        (field,) = [one for one in app.text_input if one.label.startswith(label)]
+        field.input(text)
+        press(app, opener)
+    return confirm(app, opener, button)

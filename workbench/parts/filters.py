@@ -77,7 +77,7 @@ def text(name: str, *, placeholder: str, width: int = 240, help: str | None = No
 
 
 def _now(name: str, options: Sequence[str], default: str) -> str:
-    told = session.param(name)
+    told = session.param(name) or default
     return told if told in options else default
 
 

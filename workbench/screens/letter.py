@@ -114,7 +114,18 @@ def _actions(seen: Inspection, filter_: Filter, neighbour: LetterId | None) -> N
         if letter.replay is not None:
             session.link(f"Replay {letter.replay}", "replay", id=letter.replay)
             session.link("This row there", "letter", run=letter.replay, row=seen.ordinal)
+        _undo(seen)
     st.caption(KEYS)
+
+
+def _undo(seen: Inspection) -> None:
+    """The way back from a decision about this row alone; a replay's results are taken back on its own page."""
+    standing = [one for one in seen.decisions if one.undone_at is None and one.kind != "replay"]
+    if standing and seen.letter is not None and seen.letter.resolution in ("corrected", "discarded"):
+        last = standing[-1]
+        many = f" (of {len(last.ordinals):,} rows)" if len(last.ordinals) > 1 else ""
+        if st.button(f"Undo the {decided.KINDS[last.kind]}{many} …", key="undo"):
+            decided.undo(last)
 
 
 def _value(seen: Inspection) -> None:

@@ -150,7 +150,7 @@ def _folder_differs(name: str, latest: Version) -> None:
 def _after_saving(latest: Version | None) -> None:
     """The way back to the dead letters that this prompt was opened for."""
     run, signature = session.int_param("run"), session.param("signature")
-    if latest is None or run is None or session.int_param("saved") is None:
+    if latest is None or (run is None and signature is None) or session.int_param("saved") is None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         parts.panel(f"{latest.reference} is saved.", title="Next: replay the dead letters with it", tone="accepted")

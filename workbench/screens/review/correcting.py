@@ -39,9 +39,7 @@ def dialog(seen: Inspection) -> None:
     with left:
         value, found = _form(fields, begun, contract, action) if flat else _json(begun, contract, action)
     reason = st.text_input("Reason (optional)", key=f"reason:{action}") or ""
-    key = session.button(
-        "Accept this value", action=action, type="primary", disabled=value is None or bool(found), shortcut="Ctrl+Enter"
-    )
+    key = session.button("Accept this value", action=action, type="primary", disabled=value is None or bool(found))
     if key is None or value is None:
         return
     decided = parts.perform(

@@ -1,0 +1,80 @@
+"""What follows what, as a table."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobs.lifecycle import MOST_SECONDS, MOST_TRIES, Trouble, after_failure, raised_max_tokens
+from jobs.values import Failure, FailureKind
+
+
+def failed(kind: FailureKind, retry_after: float | None = None) -> Failure:
+    return Failure(kind=kind, message="m", retry_after=retry_after)
+
+
+def test_a_throttle_has_no_limit_of_tries() -> None:
+    """A thousand throttles wait and never kill a row."""
+    trouble = Trouble()
+    for _ in range(1000):
+        following = after_failure(failed(FailureKind.THROTTLED), trouble, now=0.0, chance=0.99)
+        assert following.dead is None and not following.pause
+        trouble = following.trouble
+    assert trouble.tries == 0 and trouble.waits == 1000
+
+
+def test_retry_after_is_a_floor_under_the_jitter() -> None:
+    """What the provider asks for is waited at least."""
+    least = after_failure(failed(FailureKind.THROTTLED, 7.0), Trouble(), now=0.0, chance=0.0)
+    most = after_failure(failed(FailureKind.THROTTLED, 7.0), Trouble(waits=20), now=0.0, chance=0.999)
+
+    assert least.after == 7.0
+    assert 7.0 < most.after <= 7.0 + 30.0
+
+
+def test_a_transient_failure_is_tried_six_times_and_then_unreachable() -> None:
+    """The sixth request in a row without a reply makes the row dead, with no strike."""
+    trouble, deaths = Trouble(), []
+    for _ in range(MOST_TRIES):
+        following = after_failure(failed(FailureKind.TRANSIENT), trouble, now=1.0, chance=0.5)
+        deaths.append(following.dead)
+        trouble = following.trouble
+    assert deaths == [None] * (MOST_TRIES - 1) + ["unreachable"]
+
+
+def test_a_transient_series_ends_after_fifteen_minutes() -> None:
+    """Time counts too, from the first failure of the series."""
+    following = after_failure(
+        failed(FailureKind.TRANSIENT), Trouble(tries=1, since=0.0), now=MOST_SECONDS + 1, chance=0.5
+    )
+    assert following.dead == "unreachable"
+
+
+@pytest.mark.parametrize(
+    ("kind", "times", "dead"),
+    [
+        (FailureKind.INTERNAL, 1, None),
+        (FailureKind.INTERNAL, 2, "internal"),
+        (FailureKind.LOST, 3, None),
+        (FailureKind.LOST, 4, "internal"),
+        (FailureKind.TOO_LONG, 1, "too_long"),
+    ],
+)
+def test_hopeless_rows_die(kind: FailureKind, times: int, dead: str | None) -> None:
+    """An error of ours is tried once more; a row that takes its lane with it four times is given up."""
+    trouble, last = Trouble(), None
+    for _ in range(times):
+        following = after_failure(failed(kind), trouble, now=0.0, chance=0.0)
+        trouble, last = following.trouble, following.dead
+    assert last == dead
+
+
+def test_a_rejected_key_pauses_the_run_and_leaves_the_row() -> None:
+    """What is wrong with the whole run is not the row's fault."""
+    following = after_failure(failed(FailureKind.BLOCKED), Trouble(tries=2), now=0.0, chance=0.0)
+    assert following.pause and following.dead is None and following.trouble == Trouble(tries=2)
+
+
+@pytest.mark.parametrize(("asked", "version", "then"), [(100, 100, 200), (200, 100, 200), (20_000, 20_000, 20_000)])
+def test_max_tokens_doubles_once_within_a_ceiling(asked: int, version: int, then: int) -> None:
+    """Twice the version's figure, never more, and never less than what was asked."""
+    assert raised_max_tokens(asked, version) == then

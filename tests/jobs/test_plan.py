@@ -1,0 +1,74 @@
+"""Which rows are asked next, and what names a question."""
+
+from __future__ import annotations
+
+from jobs import plan
+from jobs.plan import Wish
+from jobs.values import Problem, VersionContent
+
+CONTENT = VersionContent(template="{{ a }}", contract={"type": "object"})
+
+
+def key(**changed: object) -> bytes:
+    given: dict[str, object] = {
+        "base_url": "http://a",
+        "model": "m",
+        "content": CONTENT,
+        "version_hash": "v1:x",
+        "cells": {"a": "1", "b": "2"},
+    }
+    return plan.reuse_key(**{**given, **changed})  # type: ignore[arg-type]
+
+
+def test_the_same_question_has_the_same_name() -> None:
+    """The order of the columns is no part of a question."""
+    assert key() == key(cells={"b": "2", "a": "1"})
+
+
+def test_anything_that_changes_the_answer_changes_the_name() -> None:
+    """Endpoint, model, version and every used cell are part of it; so is where one cell ends and the next begins."""
+    others = [
+        key(base_url="http://b"),
+        key(model="n"),
+        key(version_hash="v1:y"),
+        key(cells={"a": "1", "b": "3"}),
+        key(cells={"a": "12", "b": ""}),
+        key(cells={"a": "1"}),
+    ]
+    assert len({key(), *others}) == 7
+
+
+def test_a_small_run_goes_before_a_large_one_in_every_turn() -> None:
+    """Fifty rows behind fifty thousand get their share at once, and none of the room is left unused."""
+    given = plan.shares([Wish(run=1, left=50_000, room=400), Wish(run=2, left=50, room=24)], 100)
+
+    assert given == {2: 24, 1: 76}
+
+
+def test_one_row_at_a_time_goes_to_the_run_with_the_least_left() -> None:
+    """When there is room for one only, the run that is nearest to its end has it."""
+    assert plan.shares([Wish(run=1, left=9, room=5), Wish(run=2, left=3, room=5)], 1) == {2: 1, 1: 0}
+
+
+def test_the_window_keeps_small_runs_moving() -> None:
+    """About twice what may be in flight, and a few more where that is next to nothing."""
+    assert plan.window(1) == 9 and plan.window(200) == 400
+
+
+def test_a_long_answer_is_cut_in_the_re_ask() -> None:
+    """Four thousand characters are enough to see what was wrong."""
+    said = plan.complaint("fix it", raw="x" * 9000, finish_reason="stop", problems=[])
+    assert said.answer is not None and len(said.answer) == plan.ANSWER_CHARS
+
+
+def test_an_answer_that_was_cut_off_or_refused_is_not_shown_again() -> None:
+    """Showing it would ask for more of the same."""
+    refusal = Problem(path="$", rule="refusal", expected="an answer", got="refused")
+    assert plan.complaint("t", raw="{", finish_reason="length", problems=[]).answer is None
+    assert plan.complaint("t", raw="I can't", finish_reason="stop", problems=[refusal]).answer is None
+
+
+def test_a_lone_surrogate_in_the_answer_can_be_sent_again() -> None:
+    """What UTF-8 cannot hold is replaced in the re-ask."""
+    said = plan.complaint("t", raw="a\ud800b", finish_reason="stop", problems=[])
+    assert said.answer == "a?b"
