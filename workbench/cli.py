@@ -117,12 +117,13 @@ def run_command(file: Path, prompt: str, id_column: str | None, **rest: Any) -> 
     """Push FILE through a prompt from start to end."""
     given = _given(rest["home"], rest["prompts"], rest["as_json"])
     _must_be_file(file)
-    with steps.engine_up(given.settings, workers=rest["workers"], quiet=given.as_json) as at_work:
-        engine, here = at_work.engine, at_work.settings
-        dataset = engine.datasets.add(file)
+    _must_be_usable(given, rest)
+    with Engine(given.settings) as engine:
         version = engine.prompts.resolve(prompt)
-        connection = here.connection(rest["connection"])
-        run = engine.runs.start(
+        dataset = engine.datasets.add(file)
+    with steps.engine_up(given.settings, workers=rest["workers"], quiet=given.as_json) as at_work:
+        connection = at_work.settings.connection(rest["connection"])
+        run = at_work.engine.runs.start(
             version=version,
             dataset=dataset,
             connection=connection,
@@ -145,15 +146,16 @@ def run_command(file: Path, prompt: str, id_column: str | None, **rest: Any) -> 
 def replay_command(run: int, prompt: str | None, group: str | None, **rest: Any) -> None:
     """Ask the open dead letters of RUN again, as a run of its own."""
     given = _given(rest["home"], rest["prompts"], rest["as_json"])
-    _must_have_run(given, run)
-    with steps.engine_up(given.settings, workers=rest["workers"], quiet=given.as_json) as at_work:
-        engine, here = at_work.engine, at_work.settings
+    _must_be_usable(given, rest)
+    with _reading(given) as engine:
         before = engine.runs.get(run)
         version = engine.prompts.resolve(prompt) if prompt else None
-        connection = here.connection(rest["connection"] or before.connection)
         letters = engine.letters.ids(run=run, signature=group)[: rest["limit"]]
         if not letters:
             raise errors.InputError(_nothing_open(engine, run, group))
+    with steps.engine_up(given.settings, workers=rest["workers"], quiet=given.as_json) as at_work:
+        engine = at_work.engine
+        connection = at_work.settings.connection(rest["connection"] or before.connection)
         made = engine.letters.replay(
             letters,
             version=version,
@@ -281,10 +283,12 @@ def eval_command(prompt: str, golden: Path | None, bar: float | None, **rest: An
     name = prompt.split("@", 1)[0]
     file = golden or given.settings.prompts / name / "golden.csv"
     _must_be_file(file)
-    with steps.engine_up(given.settings, workers=rest["workers"], quiet=given.as_json) as at_work:
-        engine, here = at_work.engine, at_work.settings
+    _must_be_usable(given, rest)
+    with Engine(given.settings) as engine:
         version = engine.prompts.resolve(prompt)
-        connection = here.connection(rest["connection"])
+    with steps.engine_up(given.settings, workers=rest["workers"], quiet=given.as_json) as at_work:
+        engine = at_work.engine
+        connection = at_work.settings.connection(rest["connection"])
         run = engine.evaluations.start(
             version,
             file,
@@ -356,6 +360,13 @@ def _options(rest: dict[str, Any], *, in_flight: int, defaults: dict[str, Any]) 
         first = error.errors()[0]
         flag = "--" + str(first["loc"][0]).replace("_", "-")
         raise errors.InputError(f"{flag} {first['input']}: {first['msg']}") from error
+
+
+def _must_be_usable(given: Given, rest: dict[str, Any]) -> None:
+    """Refuse options and connections that cannot be, before anything is started."""
+    _options(rest, in_flight=1, defaults={})
+    if rest["connection"] and not (given.settings.wants_embedded and rest["connection"] == settings.EMBEDDED):
+        given.settings.connection(rest["connection"])
 
 
 def _see_through(given: Given, at_work: steps.AtWork, made: Sequence[int]) -> None:

@@ -74,6 +74,8 @@ def open_screen(engine: Engine) -> Open:
 
     def opened(screen: str, **params: object) -> AppTest:
         app = AppTest.from_file(str(APP), default_timeout=20)
+        if "_" in screen:  # its address is not its file's name, which AppTest learns by a first run
+            app.run()
         app.switch_page(f"screens/{screen}.py")
         for name, value in params.items():
             app.query_params[name] = str(value)

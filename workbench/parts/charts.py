@@ -256,6 +256,7 @@ def across(bars: Sequence[Bar], *, unit: Unit, palette: Palette, chosen: str | N
         tickvals=list(range(len(bars))),
         ticktext=[plain(bar.name, _NAME) for bar in bars],
         showgrid=False,
+        zeroline=False,
     )
     return figure
 

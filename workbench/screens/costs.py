@@ -33,9 +33,12 @@ def page() -> None:
             parts.header(
                 TITLE, subtitle=f"{window.words}: {behind.stretch(window.since, window.until, zone)}, {zone.key}"
             )
-        if st.button("Refresh", help=f"figures are kept for {KEPT} s"):
-            _report.clear()
-            _groups.clear()
+        with st.container(horizontal=True, horizontal_alignment="right"):
+            if "run" in place.narrowed:
+                session.link(f"Open run {place.narrowed['run']}", "run", id=place.narrowed["run"])
+            if st.button("Refresh", help=f"figures are kept for {KEPT} s"):
+                _report.clear()
+                _groups.clear()
     report = _report(_home(), window.since, window.until, window.bars, place.by, tuple(place.narrowed.items()))
     measure = place.measure or ("money" if report.total.cost else "calls")
     at.controls(place, now, zone, runs=_runs(_home()), measure=measure)

@@ -1,0 +1,268 @@
+"""Dead letters by cause, the letters of one, and the inspector, as AppTest draws them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from jobs.api import Engine
+from tests.jobs.ledger import CONTRACT, FAULTS, Ledger
+from tests.workbench.conftest import Open, act, elements, links, press, tables, texts
+
+FIRST = FAULTS[0].signature
+
+
+@pytest.fixture
+def died(ledger: Ledger) -> int:
+    """A run of 40 rows of which 18 died, three of each cause; its id."""
+    return ledger.run(ledger.dataset(40), ledger.version(), dead=18, connection="stub")
+
+
+def ids(app: AppTest, label: str) -> list[str]:
+    return [row["id"] for row in tables(app)[label]["rows"]]
+
+
+def button(app: AppTest, label: str) -> Any:
+    (found,) = [one for one in app.button if one.label.startswith(label)]
+    return found
+
+
+def resolutions(engine: Engine, run: int) -> dict[str, int]:
+    return engine.runs.resolutions(run)
+
+
+# groups and letters
+
+
+def test_no_dead_letter_says_what_would_stand_here(open_screen: Open) -> None:
+    """The empty page explains itself and leads to the runs."""
+    app = open_screen("dead_letters")
+    assert "No dead letter is open" in texts(app)
+    assert "Look at the runs" in links(app)
+
+
+def test_causes_are_told_in_words_with_their_share(open_screen: Open, died: int) -> None:
+    """Each cause has its title, count, share, versions, runs, cost and an example."""
+    found = tables(open_screen("dead_letters"))["dead letters by cause"]
+    assert len(found["rows"]) == len(FAULTS)
+    row = next(row for row in found["rows"] if row["id"] == FIRST)
+    told = {column["k"]: cell["t"] for column, cell in zip(found["columns"], row["c"], strict=True)}
+    assert (told["title"], told["count"], told["share"]) == ("`sentiment` is missing", "3", "17 %")
+    assert (told["versions"], told["runs"]) == ("triage@1", str(died))
+    assert told["raw"] == FAULTS[0].raw and told["cost"].startswith("$")
+
+
+def test_the_filter_is_in_the_address(open_screen: Open, ledger: Ledger, died: int) -> None:
+    """Run, prompt and resolution of the address choose the letters; an unknown run shows none."""
+    other = ledger.run(ledger.dataset(10, name="b.csv"), ledger.version(prompt="other"), dead=2)
+    ledger.discard(other, ledger.dead(other)[:1])
+
+    def shown(**params: object) -> int:
+        found = tables(open_screen("dead_letters", **params)).get("dead letters by cause", {"rows": []})
+        return len(found["rows"])
+
+    assert shown() == len(FAULTS)
+    assert shown(prompt="other") == 1
+    assert shown(run=other, resolution="any") == 2
+    assert shown(resolution="discarded") == 1
+    assert shown(run=99) == 0
+
+
+def test_a_cause_opens_its_letters(open_screen: Open, died: int, ledger: Ledger) -> None:
+    """The letters of one cause, by ids, and what can be done with all of them."""
+    app = open_screen("dead_letters", signature=FIRST)
+    mine = [each.partition(":")[2] for each in ids(app, "dead letters")]
+    found = ledger.db.execute("SELECT ordinal FROM dead_letters WHERE signature = ? ORDER BY ordinal", (FIRST,))
+    assert mine == [str(ordinal) for (ordinal,) in found.fetchall()]
+    assert "`sentiment` is missing" in texts(app)
+    assert [one.label for one in app.button if "3 open" in one.label] == ["Replay 3 open …", "Discard 3 open …"]
+    tweak = links(app)["Tweak the prompt"]
+    assert "name=triage" in tweak and f"rows={'%2C'.join(mine)}" in tweak
+
+
+@pytest.mark.usefixtures("keeper")
+def test_a_group_is_discarded_with_a_reason_and_the_decision_undone(
+    open_screen: Open, died: int, engine: Engine
+) -> None:
+    """Without a reason nothing can be pressed; the discarded letters come back when the decision is undone."""
+    app = press(open_screen("dead_letters", signature=FIRST), "Discard 3 open …")
+    assert button(app, "Discard 3 dead").disabled
+    act(app, "Discard 3 open …", "Discard 3 dead letters", Reason="not ours")
+    assert resolutions(engine, died) == {"open": 15, "discarded": 3}
+    (decision,) = engine.letters.decisions()
+    assert decision.reason == "not ours"
+    assert "None of them is open" in texts(app)
+
+
+@pytest.mark.usefixtures("keeper")
+def test_what_dies_after_the_look_is_not_taken_along(
+    open_screen: Open, died: int, engine: Engine, ledger: Ledger
+) -> None:
+    """The dialog says how many and of when; a replay takes exactly these, and the letters are being replayed."""
+    app = press(open_screen("dead_letters", signature=FIRST), "Replay 3 open …")
+    said = texts(app)
+    assert f"3 open dead letters of run {died}, as they were at" in said
+    assert "Forecast" in said
+    act(app, "Replay 3 open …", "Replay 3 rows")
+    assert resolutions(engine, died) == {"open": 15, "replaying": 3}
+    (replay, *_), total = engine.runs.list(kinds=["replay"])
+    assert (total, replay.parent, replay.counts.rows) == (1, died, 3)
+    assert "Replay" in texts(app) and "waiting" in texts(app)
+
+
+def test_a_new_version_comes_back_as_the_one_to_replay_with(open_screen: Open, died: int, ledger: Ledger) -> None:
+    """The editor hands its saved version over by the address, and the dialog begins with it."""
+    ledger.version(number=2)
+    app = open_screen("dead_letters", signature=FIRST, version="triage@2")
+    assert "triage@2 is ready" in texts(app)
+    press(app, "Replay 3 open …")
+    (version,) = [one for one in app.selectbox if one.label == "Version"]
+    assert version.value == "triage@2"
+
+
+def test_many_letters_must_be_typed(open_screen: Open, ledger: Ledger) -> None:
+    """Above a hundred the number is typed before the button can be pressed."""
+    ledger.run(ledger.dataset(130), ledger.version(), dead=120, faults=FAULTS[:1], connection="stub")
+    app = press(open_screen("dead_letters"), "Replay 120 open …")
+    assert "Type 120 to confirm" in [one.label[:19] for one in app.text_input]
+    assert button(app, "Replay 120 rows").disabled
+
+
+# the inspector
+
+
+def inspector(open_screen: Open, ledger: Ledger, run: int, *, cause: int = 0, **params: object) -> AppTest:
+    found = ledger.db.execute(
+        "SELECT ordinal FROM dead_letters WHERE run = ? AND signature = ? ORDER BY ordinal",
+        (run, FAULTS[cause].signature),
+    ).fetchone()
+    return open_screen("letter", run=run, row=found[0], **params)
+
+
+def test_the_inspector_shows_all_that_is_known(open_screen: Open, ledger: Ledger, died: int) -> None:
+    """Cells, prompt, raw reply with the problem's place, expected against got, attempts with tokens and money, timeline."""
+    app = inspector(open_screen, ledger, died)
+    (raw,) = [data for data in elements(app) if "problems" in data]
+    assert raw["problems"][0]["path"] == "$.sentiment" and raw["problems"][0]["got"] == "nothing"
+    assert raw["lines"][0]["n"] == 1
+    attempts = tables(app)["attempts"]["rows"]
+    assert len(attempts) == 3 and all("$" in str(row) for row in attempts)
+    assert "became a dead letter" in json.dumps(tables(app)["timeline"])
+    said = texts(app)
+    assert "attempt 3 of 3" in said.lower() and "From " in said
+    assert "What changed from attempt 2 to attempt 3" in said
+
+
+def test_an_older_attempt_is_looked_at_by_the_address(open_screen: Open, ledger: Ledger, died: int) -> None:
+    """The attempt in the address is the one whose reply stands at the top."""
+    app = inspector(open_screen, ledger, died)
+    first = ids(app, "attempts")[0]
+    app = inspector(open_screen, ledger, died, attempt=first)
+    assert "attempt 1 of 3" in texts(app).lower()
+    assert "nothing stands before it" in texts(app)
+
+
+def test_next_and_previous_stay_in_the_group(open_screen: Open, ledger: Ledger, died: int) -> None:
+    """J and K walk the letters of the same cause in the list's order, and stop at its ends."""
+    app = inspector(open_screen, ledger, died, signature=FIRST)
+    assert [button(app, name).proto.shortcut for name in ("Previous", "Next")] == ["k", "j"]
+    assert button(app, "Previous").disabled
+    places = [app.query_params["row"]]
+    while not button(app, "Next").disabled:
+        press(app, "Next")
+        places.append(app.query_params["row"])
+    found = ledger.db.execute("SELECT ordinal FROM dead_letters WHERE signature = ? ORDER BY ordinal", (FIRST,))
+    assert [str(place).strip("[]'") for place in places] == [str(ordinal) for (ordinal,) in found.fetchall()]
+
+
+@pytest.mark.usefixtures("keeper")
+def test_a_value_by_hand_is_held_to_the_contract_field_by_field(
+    open_screen: Open, ledger: Ledger, died: int, engine: Engine
+) -> None:
+    """The form begins with what the reply meant; the missing field is named there, and only a whole value is accepted."""
+    app = press(inspector(open_screen, ledger, died), "Correct the value …")
+    assert "sentiment is missing" in texts(app)
+    assert button(app, "Accept this value").disabled
+    (sentiment,) = [one for one in app.selectbox if one.label == "sentiment"]
+    sentiment.select_index(2)
+    press(app, "Correct the value …")
+    button(app, "Correct the value …").click()
+    button(app, "Accept this value").click().run()
+    assert resolutions(engine, died) == {"open": 17, "corrected": 1}
+    (decision,) = engine.letters.decisions()
+    assert decision.value == {"sentiment": "negative", "urgency": 3, "summary": "Wants refund"}
+    assert "corrected by hand" in texts(app)
+    act(app, "Undo the correction …", "Undo it")
+    assert resolutions(engine, died) == {"open": 18}
+
+
+def test_a_contract_that_is_not_flat_is_corrected_as_json(open_screen: Open, ledger: Ledger) -> None:
+    """Nested values are given as JSON, and what is wrong is said at once."""
+    nested = CONTRACT | {
+        "properties": CONTRACT["properties"] | {"tags": {"type": "array", "items": {"type": "string"}}}
+    }
+    run = ledger.run(ledger.dataset(10), ledger.version(contract=nested), dead=1)
+    app = press(inspector(open_screen, ledger, run), "Correct the value …")
+    (field,) = [one for one in app.text_area if one.label == "The value, as JSON"]
+    field.input('{"sentiment": "neutral", "urgency": 3, "summary": "x", "tags": [1]}')
+    press(app, "Correct the value …")
+    assert "tags[0] has the wrong type" in texts(app)
+    assert button(app, "Accept this value").disabled
+
+
+@pytest.mark.usefixtures("keeper")
+def test_an_edited_row_is_replayed_and_the_original_stays(
+    open_screen: Open, ledger: Ledger, died: int, engine: Engine
+) -> None:
+    """The replay asks about the edited cells; the inspector of the replay shows both side by side."""
+    app = press(inspector(open_screen, ledger, died), "Edit the row …")
+    assert button(app, "Replay the edited row").disabled
+    (field,) = [one for one in app.text_area if one.label == "message"]
+    before = field.value
+    field.input("edited by hand")
+    press(app, "Edit the row …")
+    button(app, "Edit the row …").click()
+    button(app, "Replay the edited row").click().run()
+    (replay, *_), _ = engine.runs.list(kinds=["replay"])
+    ordinal = engine.letters.before_after(replay.id, offset=0, limit=1)[0][0].ordinal
+    seen = engine.letters.inspect(replay.id, ordinal)
+    assert (seen.cells["message"], seen.original_cells["message"]) == ("edited by hand", before)
+    said = texts(open_screen("letter", run=replay.id, row=ordinal))
+    assert "as it was edited" in said and "edited by hand" in said
+
+
+def test_a_resolved_letter_cannot_be_resolved_again(open_screen: Open, ledger: Ledger, died: int) -> None:
+    """Its buttons are disabled and say why."""
+    ledger.discard(died, ledger.dead(died))
+    app = inspector(open_screen, ledger, died)
+    for label in ("Replay …", "Edit the row …", "Correct the value …", "Discard …"):
+        assert button(app, label).disabled and "discarded" in button(app, label).help
+
+
+def test_an_accepted_row_can_be_inspected_too(open_screen: Open, ledger: Ledger, died: int) -> None:
+    """It shows its value and receipt, and nothing to resolve."""
+    dead = set(ledger.dead(died))
+    app = open_screen("letter", run=died, row=next(n for n in range(1, 41) if n not in dead))
+    said = texts(app)
+    assert "The value that stands now" in said and "Receipt: strict" in said
+    assert not [one for one in app.button if one.label.startswith("Discard")]
+
+
+def test_hostile_replies_and_cells_stay_text(open_screen: Open, ledger: Ledger) -> None:
+    """Mark-up in a cell, an id or a reply is escaped in our HTML and is in no Markdown."""
+    hostile = "<img src=x onerror=alert(1)> **bold** [x](javascript:alert(2)) \x1b[31m"
+    cells = [(hostile, hostile, hostile, hostile)]
+    run = ledger.run(ledger.dataset(cells=cells), ledger.version(), dead=1, faults=FAULTS[1:2])
+    with ledger.db.atomic():
+        ledger.db.execute("UPDATE calls SET raw = ?", (hostile.encode(),))
+    for app in (open_screen("letter", run=run, row=1), open_screen("dead_letters", signature=FAULTS[1].signature)):
+        texts(app)
+        for element in app.get("html"):
+            assert "<img" not in element.proto.body
+        for markdown in [*app.markdown, *app.caption]:
+            assert "**bold**" not in markdown.value and "<img" not in markdown.value
+        for one in [*app.button, *app.get("page_link")]:
+            assert "<img" not in one.proto.label

@@ -1,0 +1,243 @@
+"""Launching runs, their list and one run, as AppTest draws them."""
+
+from __future__ import annotations
+
+import html
+
+import pytest
+
+from jobs.api import Engine
+from jobs.options import RunOptions
+from jobs.values import VersionContent
+from tests.jobs.ledger import Ledger
+from tests.workbench.conftest import CONTENT, Open, act, links, press, tables, texts
+
+
+@pytest.fixture
+def prompt(engine: Engine) -> str:
+    """A prompt with one version; its name."""
+    engine.prompts.save("triage", CONTENT, note="first")
+    return "triage"
+
+
+# launching
+
+
+def test_launching_says_first_what_is_missing(open_screen: Open) -> None:
+    """Without a dataset and a prompt the page offers to get them, and no button to launch."""
+    app = open_screen("launch")
+    assert "A run needs a dataset" in texts(app)
+    assert {"**Upload a table**", "**Write a prompt**"} <= set(links(app))
+    assert not [button for button in app.button if button.label.startswith("Launch")]
+
+
+@pytest.mark.usefixtures("keeper")
+def test_a_run_is_launched_once_with_what_was_chosen(
+    open_screen: Open, engine: Engine, table: str, prompt: str
+) -> None:
+    """The forecast stands beside the form with its n; the click makes one run of the chosen rows and opens it."""
+    app = open_screen("launch", prompt="triage@1", dataset=table)
+    said = texts(app)
+    assert "no earlier replies, n = 0" in said
+    assert [button.label for button in app.button if button.label.startswith("Launch")] == ["Launch 120 rows"]
+    app.number_input(key=f"limit:{table}").set_value(7)
+    app.number_input(key="strikes:1").set_value(2)
+    app.text_input(key="note").input("a taste").run()
+    press(app, "Launch 7 rows")
+    assert "Run 1" in texts(app)
+    runs, total = engine.runs.list()
+    assert total == 1
+    assert (runs[0].counts.rows, runs[0].options.strikes, runs[0].note) == (7, 2, "a taste")
+    assert runs[0].options == RunOptions(strikes=2)
+
+
+def test_a_template_that_does_not_fit_the_dataset_cannot_be_launched(
+    open_screen: Open, engine: Engine, table: str
+) -> None:
+    """The unknown column is named, and the button is disabled."""
+    engine.prompts.save("other", VersionContent(template="{{ company }}", contract=CONTENT.contract), note="x")
+    app = open_screen("launch", prompt="other@1", dataset=table)
+    assert "there is no column 'company'" in html.unescape(texts(app))
+    (button,) = [button for button in app.button if button.label.startswith("Launch")]
+    assert button.disabled
+
+
+def test_the_prompt_that_fits_the_dataset_is_offered_first(open_screen: Open, engine: Engine, table: str) -> None:
+    """Without a prompt in the address, the first one whose template fits the columns is chosen."""
+    engine.prompts.save("a-misfit", VersionContent(template="{{ company }}", contract=CONTENT.contract), note="x")
+    engine.prompts.save("triage", CONTENT, note="first")
+    assert open_screen("launch", dataset=table).selectbox(key="launch:prompt").value == "triage"
+
+
+def test_a_budget_without_a_price_is_refused_with_the_way_out(
+    open_screen: Open, engine: Engine, table: str, prompt: str
+) -> None:
+    """The price of an unknown model is unknown, and a budget cannot be kept without one."""
+    app = open_screen("launch", prompt="triage@1", dataset=table)
+    app.number_input(key="budget:1").set_value(0.5).run()
+    assert "A budget needs a price, and that of stub-small at connection stub is unknown" in texts(app)
+    assert [button.disabled for button in app.button if button.label.startswith("Launch")] == [True]
+
+
+# the list
+
+
+def test_no_run_yet_offers_the_first(open_screen: Open) -> None:
+    """An empty list says what a run is and leads to launching one."""
+    app = open_screen("runs")
+    assert "No run yet" in texts(app)
+    assert links(app)["**Launch the first run**"].startswith("launch")
+
+
+def test_runs_are_filtered_by_the_address(open_screen: Open, ledger: Ledger) -> None:
+    """State and prompt of the address choose the runs; tries and replays are not among them unless asked for."""
+    dataset = ledger.dataset(20)
+    one, other = ledger.version(), ledger.version(prompt="other")
+    first = ledger.run(dataset, one, dead=4)
+    ledger.run(dataset, one, kind="try", rows=2)
+    paused = ledger.run(dataset, other, due=5, state="paused", paused_by="provider")
+    replay = ledger.replay(first, one, fixed=2)
+
+    def shown(**params: object) -> list[str]:
+        found = tables(open_screen("runs", **params)).get("runs", {"rows": []})
+        return [row["id"] for row in found["rows"]]
+
+    assert shown() == [str(paused), str(first)]
+    assert shown(state="paused") == [str(paused)]
+    assert shown(prompt="triage") == [str(first)]
+    assert shown(kind="replay") == [str(replay)]
+    assert shown(state="cancelled") == []
+
+
+def test_runs_are_paged(open_screen: Open, ledger: Ledger) -> None:
+    """The second page of the address begins where the first has ended."""
+    dataset, version = ledger.dataset(1), ledger.version()
+    for _ in range(53):
+        ledger.run(dataset, version)
+    assert [row["id"] for row in tables(open_screen("runs", page=2))["runs"]["rows"]] == ["3", "2", "1"]
+
+
+# one run
+
+
+def test_the_line_of_truth_adds_up(open_screen: Open, ledger: Ledger) -> None:
+    """Accepted, dead, cancelled and waiting are the run's rows, and waiting says what it is made of."""
+    run = ledger.run(
+        ledger.dataset(40), ledger.version(), dead=6, due=3, dispatched=4, backing_off=2, struck=5, reused=1
+    )
+    said = texts(open_screen("run", id=run))
+    assert "accepted 20, dead 6, cancelled 0, waiting 14 of 40 rows" in said
+    assert "(4 in a call, 2 backing off, 5 with a strike)" in said and "(1 reused)" in said
+
+
+def test_a_provider_that_blocks_is_quoted(open_screen: Open, ledger: Ledger) -> None:
+    """The banner has the provider's words, escaped, and what to do."""
+    run = ledger.run(ledger.dataset(10), ledger.version(), due=5, state="paused", paused_by="provider")
+    with ledger.db.atomic():
+        ledger.db.execute("UPDATE runs SET reason = ? WHERE id = ?", ("<b>Incorrect</b> API key", run))
+    said = texts(open_screen("run", id=run))
+    assert "Paused by the provider" in said and "&lt;b&gt;Incorrect&lt;/b&gt; API key" in said
+    assert "Mend the cause, then resume. 5 rows waiting" in said
+
+
+@pytest.mark.parametrize(
+    ("state", "legal"),
+    [("running", ["Pause", "Cancel …", "Budget …"]), ("paused", ["Resume", "Cancel …", "Budget …"]), ("finished", [])],
+)
+def test_only_what_is_legal_can_be_pressed(open_screen: Open, ledger: Ledger, state: str, legal: list[str]) -> None:
+    """What cannot be done in a state stays visible, disabled, and says why."""
+    due = 0 if state == "finished" else 3
+    run = ledger.run(ledger.dataset(10), ledger.version(), due=due, state=state)
+    app = open_screen("run", id=run)
+    steering = [button for button in app.button if button.label in ("Pause", "Resume", "Cancel …", "Budget …")]
+    assert [button.label for button in steering if not button.disabled] == legal
+    assert all(
+        "there is nothing left" in button.help or "spends no more" in button.help
+        for button in steering
+        if button.disabled
+    )
+
+
+@pytest.mark.usefixtures("keeper")
+def test_a_run_is_paused_resumed_and_cancelled(open_screen: Open, ledger: Ledger, engine: Engine) -> None:
+    """Each press is applied, and the page shows the state that came of it."""
+    run = ledger.run(ledger.dataset(10), ledger.version(), due=4, state="running")
+    with ledger.db.atomic():
+        ledger.db.execute("UPDATE runs SET connection = 'stub', base_url = 'http://127.0.0.1:9/v1'")
+    app = open_screen("run", id=run)
+    press(app, "Pause")
+    assert engine.runs.get(run).state == "paused"
+    press(app, "Resume")
+    assert engine.runs.get(run).state == "running"
+    act(app, "Cancel …", "Cancel it")
+    assert engine.runs.get(run).state == "cancelled"
+    assert "cancelled 4" in texts(app)
+
+
+@pytest.mark.usefixtures("keeper")
+def test_a_resume_at_another_address_is_refused_in_words(open_screen: Open, ledger: Ledger, engine: Engine) -> None:
+    """A connection that has moved since the launch is named with both of its addresses."""
+    run = ledger.run(ledger.dataset(10), ledger.version(), due=4, state="paused", connection="stub")
+    app = press(open_screen("run", id=run), "Resume")
+    said = texts(app)
+    assert "https://stub.example/v1" in said and "http://127.0.0.1:9/v1" in said
+    assert engine.runs.get(run).state == "paused"
+
+
+@pytest.mark.usefixtures("keeper")
+def test_another_budget_resumes_a_run_that_its_budget_paused(open_screen: Open, ledger: Ledger, engine: Engine) -> None:
+    """The dialog sets the budget, and the run goes on."""
+    run = ledger.run(
+        ledger.dataset(10), ledger.version(), due=4, state="paused", paused_by="budget", options={"budget": 0.01}
+    )
+    app = press(open_screen("run", id=run), "Budget …")
+    (field,) = [one for one in app.number_input if one.label.startswith("Budget of the whole run")]
+    field.set_value(2.0)
+    press(app, "Budget …")
+    (inner,) = [one for one in app.button if one.label == "Set this budget"]
+    next(one for one in app.button if one.label == "Budget …").click()
+    inner.click().run()
+    found = engine.runs.get(run)
+    assert (found.options.budget, found.state) == (2.0, "running")
+
+
+def test_values_come_with_their_receipts(open_screen: Open, ledger: Ledger) -> None:
+    """The accepted rows have a column for each field of the contract, and say how each value was obtained."""
+    run = ledger.run(ledger.dataset(20), ledger.version(), dead=3, reasked=1)
+    shown = tables(open_screen("run", id=run))["rows of the run"]
+    assert {"sentiment", "urgency", "summary"} <= {column["l"] for column in shown["columns"]}
+    assert len(shown["rows"]) == 17
+    receipt = [column["k"] for column in shown["columns"]].index("receipt")
+    assert sorted({row["c"][receipt]["t"] for row in shown["rows"]}) == ["strict", "strict, re-asked ×1"]
+
+
+def test_both_truths_of_a_replayed_run_can_be_seen(open_screen: Open, ledger: Ledger) -> None:
+    """The current values hold what a replay fixed; the run's own history does not change."""
+    run = ledger.run(ledger.dataset(20), ledger.version(), dead=6)
+    ledger.replay(run, ledger.version(number=2), fixed=4, same=2)
+    app = open_screen("run", id=run)
+    assert "dead 6 (now: 4 fixed, 2 open)" in texts(app)
+    assert len(tables(app)["rows of the run"]["rows"]) == 18
+    own = open_screen("run", id=run, values="as this run left them")
+    assert len(tables(own)["rows of the run"]["rows"]) == 14
+
+
+def test_an_export_is_built_to_a_file_and_offered(open_screen: Open, ledger: Ledger, engine: Engine) -> None:
+    """The file stands in the home, is offered as a download, and is offered again in a new session."""
+    run = ledger.run(ledger.dataset(20), ledger.version(), dead=3)
+    app = press(open_screen("run", id=run, view="Export"), "Build the file")
+    assert "20 rows written" in texts(app)
+    file = engine.settings.home / "exports" / f"run-{run}.csv"
+    assert len(file.read_text().splitlines()) == 21
+    again = open_screen("run", id=run, view="Export")
+    assert [button.proto.label for button in again.get("download_button")] == [f"Download run-{run}.csv"]
+
+
+def test_lineage_leads_both_ways(open_screen: Open, ledger: Ledger) -> None:
+    """A run names the replays of its letters, and a replay the run that it is of."""
+    run = ledger.run(ledger.dataset(20), ledger.version(), dead=6)
+    replay = ledger.replay(run, ledger.version(number=2), fixed=4)
+    app = open_screen("run", id=run, view="Settings and lineage")
+    assert [row["id"] for row in tables(app)["replays of the run"]["rows"]] == [str(replay)]
+    app = open_screen("run", id=replay, view="Settings and lineage")
+    assert links(app)[f"run {run}"] == f"run?id={run}"

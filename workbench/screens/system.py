@@ -1,0 +1,338 @@
+"""How the parts of the engine are, and what to do about one that is down; looked at again every two seconds.
+
+No key is ever shown: of a connection only the name of its variable, and whether it is set.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import streamlit as st
+
+from jobs import views
+from jobs.settings import Price, Settings
+from workbench import parts, session, wording
+from workbench.parts import Cell, Column, Row
+
+#: seconds between two looks
+GLANCE = 2
+#: log files that are named
+LOGS = 8
+
+
+class Part(NamedTuple):
+    """A part of the engine: whether it is well (None: it need not be there), how it is, and what to do."""
+
+    name: str
+    well: bool | None
+    words: str
+    todo: str = ""
+    #: what it is if it is not well
+    ill: str = "down"
+
+
+def page() -> None:
+    parts.header("System", subtitle=f"the parts of this home, looked at every {GLANCE} s")
+    parts.watch(_body, standing="", every=GLANCE)
+
+
+def _body() -> str:
+    engine, now = session.engine(), time.time()
+    system, settings = engine.system.look(), engine.settings.with_embedded()
+    parts.figures(_figures(system))
+    found = checked(system, settings)
+    parts.section("Parts")
+    parts.table(_PARTS, [_part(one) for one in found], key="parts", label="parts")
+    _todo(found)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        parts.section("Workers", note="RQ workers; a busy one runs a lane")
+        _workers_table(system)
+    with right:
+        parts.section("Lanes", note="take calls of any run; a lease is renewed while its lane lives")
+        _lanes_table(system)
+    parts.section(
+        "Connections", note="limits are calls and tokens a minute; prices are US dollars for a million tokens"
+    )
+    _connections(system)
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        parts.section("Places")
+        parts.facts(_places(system, settings))
+        _logs(settings.logs, now)
+    with right:
+        parts.section("Versions")
+        _versions(system.versions)
+    return ""
+
+
+def _figures(system: views.System) -> list[parts.Figure]:
+    running = sum(int(lane["running"]) for lane in system.lanes)
+    now = "now" if system.redis_alive else "Redis does not answer"
+    known = system.redis_alive
+
+    def figure(label: str, value: int, note: str) -> parts.Figure:
+        return parts.Figure(
+            label=label, value=wording.number(value if known else None), note=note if known else now, tone="plain"
+        )
+
+    return [
+        figure("Workers", len(system.workers), now),
+        figure("Lanes", len(system.lanes), "with a lease, now"),
+        figure("Calls running", running, f"n = {wording.count(len(system.lanes), 'lane')}, now"),
+        figure("Calls waiting", system.calls_waiting, "in the stream, those running among them, now"),
+        figure("Outcomes waiting", system.outcomes_waiting, "for the keeper to record, now"),
+        parts.Figure(label="Store", value=wording.size(system.database_bytes), note="SQLite file, now"),
+    ]
+
+
+def checked(system: views.System, settings: Settings) -> list[Part]:
+    """Every part, and what to do about each that is not well."""
+    up = f"Start it in a terminal: redrive up --home {system.home}"
+    return [
+        Part("Keeper", True, "running; it alone writes the state of runs")
+        if system.keeper_alive
+        else Part("Keeper", False, "not running: nothing is asked or recorded, and requests are kept until it is back", up),
+        _redis(system, settings, up),
+        *_workers(system),
+        _model(settings),
+        *_keys(system, settings),
+    ]  # fmt: skip
+
+
+def _redis(system: views.System, settings: Settings, up: str) -> Part:
+    if system.redis_alive:
+        return Part("Redis", True, f"version {system.redis_version or wording.UNKNOWN} at {settings.redis_label}")
+    words = f"does not answer at {settings.redis_label}: calls reach no worker, and rows wait"
+    if settings.redis_url:
+        return Part(
+            "Redis", False, words, "Start that server, or unset REDIS_URL and restart redrive up for the embedded one."
+        )
+    return Part("Redis", False, words, up)  # fmt: skip
+
+
+def _workers(system: views.System) -> list[Part]:
+    if not system.redis_alive:
+        return [Part("Workers", None, "unknown while Redis does not answer")]
+    if not system.workers:
+        words = "none is registered: calls wait"
+        todo = f"redrive up starts two; more from any machine that reaches Redis: redrive worker --home {system.home}"
+        return [Part("Workers", False, words, todo)]
+    found = [Part("Workers", True, wording.count(len(system.workers), "worker"))]
+    if system.lanes:
+        running = sum(int(lane["running"]) for lane in system.lanes)
+        found.append(
+            Part("Lanes", True, f"{wording.count(len(system.lanes), 'lane')}, {wording.count(running, 'call')} running")
+        )
+    elif system.calls_waiting:
+        words = f"none holds a lease, and {wording.count(system.calls_waiting, 'call')} wait"
+        found.append(
+            Part("Lanes", False, words, "Look at the newest worker log below; restart redrive up if it says nothing.")
+        )
+    else:
+        found.append(Part("Lanes", None, "none holds a lease; none is needed while no call waits"))
+    return found
+
+
+def _model(settings: Settings) -> Part:
+    serving = settings.serving()
+    if serving is not None:
+        return Part("Embedded model", True, f"{serving.model} at {serving.address}, process {serving.pid}")
+    if not settings.wants_embedded:
+        return Part("Embedded model", None, "not running, and not needed: a connection is configured")
+    return Part(
+        "Embedded model",
+        False,
+        "not running, and no other connection is configured",
+        f"redrive up --home {settings.home} starts it (extra [local]), or set OPENAI_API_KEY; redrive doctor says what is missing.",
+    )
+
+
+def _keys(system: views.System, settings: Settings) -> list[Part]:
+    """The connections that cannot be used as they stand."""
+    if not system.connections:
+        file = settings.home / "connections.toml"
+        return [Part("Connections", False, "none: no model can be asked", f"Set OPENAI_API_KEY, or write {file}.")]
+    found = []
+    for connection in system.connections:
+        if connection["problem"]:
+            todo = f"Set {connection['key_env']} where redrive up and the workers are started, and restart them."
+            found.append(Part(f"Connection {connection['name']}", False, str(connection["problem"]), todo, "no key"))
+    return found
+
+
+_PARTS = (
+    Column(key="name", label="Part", kind="strong"),
+    Column(key="state", label="State"),
+    Column(key="words", label="How it is", kind="wide"),
+)
+
+
+def _part(part: Part) -> Row:
+    states = {
+        True: Cell("✓ well", "", "accepted"),
+        False: Cell(f"✕ {part.ill}", "", "dead"),
+        None: Cell("○ away", "", "waiting"),
+    }
+    return Row(
+        part.name,
+        {
+            "name": part.name,
+            "state": states[part.well],
+            "words": Cell(part.words, part.words),
+        },
+    )  # fmt: skip
+
+
+def _todo(found: list[Part]) -> None:
+    """What to do about all that is down, in the order of the table, each thing once."""
+    names: dict[str, list[str]] = {}
+    for part in found:
+        if part.well is False and part.todo:
+            names.setdefault(part.todo, []).append(part.name)
+    if names:
+        parts.panel("\n".join(f"{', '.join(of)}: {todo}" for todo, of in names.items()), title="What to do")
+
+
+def _workers_table(system: views.System) -> None:
+    columns = [Column(key="name", label="Worker", kind="mono"), Column(key="state", label="State")]
+    columns.append(Column(key="pid", label="Process", kind="number"))
+    rows = [
+        Row(str(one["name"]), {"name": str(one["name"]), "state": str(one["state"]), "pid": str(one["pid"] or "–")})
+        for one in system.workers
+    ]
+    parts.table(columns, rows or [_none("no worker")], key="workers", height=260, label="workers")
+
+
+def _lanes_table(system: views.System) -> None:
+    columns = [Column(key="name", label="Lane", kind="mono"), Column(key="lease", label="Lease left", kind="number")]
+    columns.append(Column(key="running", label="Calls running", kind="number"))
+    rows = [
+        Row(
+            str(one["name"]),
+            {
+                "name": str(one["name"]),
+                "lease": f"{float(one['seconds_left']):.0f} s",
+                "running": wording.number(int(one["running"])),
+            },
+        )
+        for one in system.lanes
+    ]
+    parts.table(columns, rows or [_none("no lane")], key="lanes", height=260, label="lanes")
+
+
+def _none(words: str) -> Row:
+    return Row("none", {"name": Cell(words, "", "waiting")})
+
+
+def _versions(found: dict[str, str]) -> None:
+    """In two columns."""
+    pairs = sorted(found.items())
+    half = -(-len(pairs) // 2)
+    for column, some in zip(st.columns(2, gap="small"), (pairs[:half], pairs[half:]), strict=True):
+        with column:
+            parts.facts(dict(some))
+
+
+def _connections(system: views.System) -> None:
+    columns = [
+        Column(key="name", label="Connection", kind="strong"),
+        Column(key="url", label="Base URL", kind="mono"),
+        Column(key="key", label="Key"),
+        Column(key="models", label="Models"),
+        Column(key="in_flight", label="In flight", kind="number", help="calls at once over all lanes"),
+        Column(key="limits", label="A minute", kind="number", help="calls and tokens, the limits of connections.toml"),
+        Column(key="prices", label="Prices", help="US dollars for a million tokens, in and out"),
+    ]
+    rows = [_connection(one) for one in system.connections]
+    if rows:
+        parts.table(columns, rows, key="connections", label="connections")
+
+
+def _connection(one: dict[str, Any]) -> Row:
+    models = ", ".join(one["models"])
+    return Row(
+        str(one["name"]),
+        {
+            "name": str(one["name"]),
+            "url": parts.text_cell(without_password(str(one["base_url"])), 36),
+            "key": _key(one),
+            "models": Cell(wording.head(models, 26), models) if models else Cell("chosen with a run", "", "waiting"),
+            "in_flight": wording.number(int(one["in_flight"])),
+            "limits": _limits(one["rpm"], one["tpm"]),
+            "prices": _prices(one),
+        },
+    )
+
+
+def _limits(calls: int | None, tokens: int | None) -> Cell:
+    told = [wording.count(calls, "call")] if calls is not None else []
+    told += [wording.count(tokens, "token")] if tokens is not None else []
+    return Cell(", ".join(told)) if told else Cell("no limit", "", "waiting")
+
+
+def _key(one: dict[str, Any]) -> Cell:
+    if one["key_env"] is None:
+        return Cell("none needed", "", "waiting")
+    name = str(one["key_env"])
+    return Cell(f"✕ {name} is not set", "", "dead") if one["problem"] else Cell(f"✓ {name} is set", "", "accepted")
+
+
+def _prices(one: dict[str, Any]) -> Cell:
+    prices: dict[str, Price | None] = one["prices"]
+    if not prices:
+        own = ", ".join(one["own_prices"])
+        return Cell(f"own: {own}" if own else wording.UNKNOWN, "", None if own else "paused")
+    told = [f"{model}: {_price(price)}" for model, price in prices.items()]
+    known = sum(price is not None for price in prices.values())
+    if known < len(prices):
+        words = wording.UNKNOWN if not known else f"{known} of {len(prices)} known"
+        return Cell(words, "\n".join(told), "paused")
+    return Cell(_price(next(iter(prices.values()))) if len(prices) == 1 else f"all {known} known", "\n".join(told))
+
+
+def _price(price: Price | None) -> str:
+    if price is None:
+        return wording.UNKNOWN
+    if not price.input and not price.output:
+        return "free"
+    cached = f", {wording.money(price.cached)} cached" if price.cached is not None else ""
+    return f"{wording.money(price.input)} in, {wording.money(price.output)} out{cached}"
+
+
+def _places(system: views.System, settings: Settings) -> dict[str, str]:
+    return {
+        "Home": system.home,
+        "Store": f"{settings.database} ({wording.size(system.database_bytes)})",
+        "Connections": str(settings.home / "connections.toml"),
+        "Prompts": str(settings.prompts),
+        "Logs": f"{settings.logs} (JSON lines, one file a process)",
+    }
+
+
+def _logs(folder: Path, now: float) -> None:
+    """The files that were written last."""
+    try:
+        found = sorted(((file.stat(), file.name) for file in folder.iterdir()), key=lambda one: -one[0].st_mtime)
+    except OSError:  # no folder yet, or a file went away between the two looks
+        return
+    rows = [
+        Row(name, {"name": name, "size": wording.size(stat.st_size), "when": parts.time_cell(stat.st_mtime, now)})
+        for stat, name in found[:LOGS]
+    ]
+    if rows:
+        columns = [Column(key="name", label="Log", kind="mono"), Column(key="size", label="Size", kind="number")]
+        columns.append(Column(key="when", label="Written"))
+        parts.table(columns, rows, key="logs", label="logs")
+
+
+def without_password(url: str) -> str:
+    """A URL without the user and password that may stand in it."""
+    found = urlsplit(url)
+    return found._replace(netloc="***@" + found.netloc.rpartition("@")[2]).geturl() if "@" in found.netloc else url
+
+
+page()
