@@ -17,6 +17,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Be one of the engine's processes until told to stop."""
     given = _parser().parse_args(arguments)
     here = settings.load(given.home, given.prompts)
+    if given.redis:
+        here = here.model_copy(update={"redis_url": given.redis})
     logs.configure(here.logs, given.part, key_variables=here.key_variables)
     try:
         if given.part == "keeper":
@@ -34,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("part", choices=["keeper", "worker"])
     parser.add_argument("--home", help="the home folder")
     parser.add_argument("--prompts", help="the prompts folder")
+    parser.add_argument("--redis", help="the address of the Redis that all machines share")
     parser.add_argument("--parent-fd", type=int, help="a pipe whose end says that the starter is gone")
     return parser
 
@@ -54,16 +57,6 @@ def _keeper(here: settings.Settings, parent_fd: int | None) -> None:
             keeper.run(stop.is_set)
         finally:
             keeper.close()
-
-
-def worker(*, home: str | None, redis_url: str | None) -> int:
-    """Be a worker that a person started; its home need not hold a store."""
-    here = settings.load(home)
-    if redis_url is not None:
-        here = here.model_copy(update={"redis_url": redis_url})
-    logs.configure(here.logs, "worker", key_variables=here.key_variables)
-    _worker(here, None)
-    return 0
 
 
 def _worker(here: settings.Settings, parent_fd: int | None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from jobs.values import Failure, Usage, Value, VersionContent, Verdict
+from jobs.values import Failure, Usage, Value, Verdict, VersionContent
 
 #: raised with every change of a message; a worker of another number hands calls back unpaid
 WIRE = 1

@@ -85,7 +85,9 @@ def table(rows: Sequence[str]) -> str:
 class Home:
     """One home with everything that it needs, in this process."""
 
-    def __init__(self, folder: Path, redis_address: str, stub: StubProvider, *, lanes: int = 1, in_flight: int = 8) -> None:
+    def __init__(
+        self, folder: Path, redis_address: str, stub: StubProvider, *, lanes: int = 1, in_flight: int = 8
+    ) -> None:
         self.folder, self.stub = folder, stub
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "connections.toml").write_text(

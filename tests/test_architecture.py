@@ -195,6 +195,15 @@ def test_the_top_level_is_the_fixed_one() -> None:
         "LICENSE",
         "CHANGELOG.md",
     }
-    passing = {".git", ".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", "redrive.egg-info", "build"}
+    passing = {
+        ".git",
+        ".venv",
+        ".mypy_cache",
+        ".ruff_cache",
+        ".pytest_cache",
+        ".hypothesis",
+        "redrive.egg-info",
+        "build",
+    }
 
     assert {path.name for path in ROOT.iterdir()} - may - passing == set()

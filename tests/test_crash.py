@@ -86,7 +86,8 @@ def hold(house: House, run: Run, *, paid_again: int) -> None:
     assert (counts.accepted, counts.dead, counts.cancelled, counts.waiting) == (ROWS, 0, 0, 0)
     db = house.engine._house.read()
     applied = db.conn.execute(
-        "SELECT ordinal, count(*) FROM attempts WHERE run = ? AND verdict = 'accepted' AND superseded = 0 GROUP BY 1", [run.id]
+        "SELECT ordinal, count(*) FROM attempts WHERE run = ? AND verdict = 'accepted' AND superseded = 0 GROUP BY 1",
+        [run.id],
     ).fetchall()
     assert len(applied) == ROWS and all(count == 1 for _, count in applied), "a row was applied twice, or never"
     asked = Counter(entry.user for entry in house.stub.ledger.entries)

@@ -8,6 +8,7 @@ fault, 130 Ctrl-C.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +19,6 @@ from typing import Any, TypeVar
 import click
 from pydantic import ValidationError
 
-from jobs import __main__ as parts
 from jobs import errors, settings
 from jobs.api import Engine
 from jobs.options import RunOptions
@@ -121,6 +121,7 @@ def run_command(file: Path, prompt: str, id_column: str | None, **rest: Any) -> 
     with Engine(given.settings) as engine:
         version = engine.prompts.resolve(prompt)
         dataset = engine.datasets.add(file)
+        engine.runs.usable(version, dataset, id_column=id_column)
     with steps.engine_up(given.settings, workers=rest["workers"], quiet=given.as_json) as at_work:
         connection = at_work.settings.connection(rest["connection"])
         run = at_work.engine.runs.start(
@@ -326,7 +327,10 @@ def prompts_command(prompts: str | None, home: str | None, as_json: bool) -> Non
 @everywhere
 def worker_command(redis_url: str | None, home: str | None, as_json: bool) -> None:
     """Be one more worker of a home, here or on another machine; ends with Ctrl-C."""
-    raise SystemExit(parts.worker(home=home, redis_url=redis_url))
+    words = [sys.executable, "-P", "-m", "jobs", "worker"]
+    words += ["--home", home] if home else []
+    words += ["--redis", redis_url] if redis_url else []
+    os.execv(sys.executable, words)
 
 
 @redrive.command("doctor")

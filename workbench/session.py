@@ -76,8 +76,17 @@ def go(screen: Screen, **params: object) -> NoReturn:
 
 
 def link(label: str, screen: Screen, *, help: str | None = None, disabled: bool = False, **params: object) -> None:
-    """Draw a link to a screen. ``label`` is Markdown: pass names through ``wording.escaped``."""
+    """Draw a link to another screen. ``label`` is Markdown: pass names through ``wording.escaped``.
+
+    Streamlit leaves the browser's address as it is when a link leads to the screen that it stands on: use ``hop``.
+    """
     st.page_link(path(screen), label=label, help=help, disabled=disabled, query_params=_texts(params))
+
+
+def hop(label: str, screen: Screen, *, key: str, **params: object) -> None:
+    """Draw a button that leads to a screen, be it the one that it stands on."""
+    if st.button(label, key=key):
+        go(screen, **params)
 
 
 def _texts(params: dict[str, object]) -> dict[str, str]:

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from types import FrameType
 
 from jobs import dispatch, errors, processes
@@ -25,6 +26,8 @@ from workbench.supervisor import PYTHON, Part, Supervisor
 WEB_PORT = 8501
 #: how a part of the engine is started; followed by its name and arguments
 ENGINE = (*PYTHON, "jobs")
+#: what a new home's connections.toml says, all of it in comments
+CONNECTIONS = Path(__file__).parent / "connections.toml"
 #: seconds in which workers may finish the calls in flight
 WORKER_GRACE = 15.0
 
@@ -92,6 +95,7 @@ class Household:
             self._supervisor = Supervisor(home, output=self._settings.logs, say=self._told, changed=self._note)
             if self._hurried:
                 self._supervisor.hurry()
+            self._offer_connections()
             self._start_redis(self._supervisor)
             self._start_model(self._supervisor)
             self._start_engine(self._supervisor)
@@ -151,6 +155,12 @@ class Household:
         if left:
             self._say(f"swept     stopped what an earlier start left ({len(left)} processes)")
         (self._settings.home / "model.json").unlink(missing_ok=True)
+
+    def _offer_connections(self) -> None:
+        """Lay the commented template into a home that has no connections yet."""
+        file = self._settings.home / "connections.toml"
+        if not file.exists():
+            ownership.write_private(file, CONNECTIONS.read_text("utf-8"))
 
     def _start_redis(self, supervisor: Supervisor) -> None:
         if self._settings.redis_url:

@@ -162,7 +162,9 @@ def check_id_column(db: Database, dataset: views.Dataset, column: str) -> None:
     problems = intake.id_problems(cell for _, cell in cells)
     if problems:
         why = "; ".join(problem.message for problem in problems)
-        raise errors.InputError(f"the column {column!r} of {dataset.name} cannot name its rows: {why}")
+        raise errors.InputError(
+            f"the column {column!r} of {dataset.name} cannot name its rows: {why}; choose another, or number the rows"
+        )
 
 
 def _batches(rows: Iterator[tuple[str, ...]]) -> Iterator[list[tuple[str, ...]]]:

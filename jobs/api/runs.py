@@ -81,9 +81,7 @@ class Runs(Room):
             Refused: the keeper cannot start it in the present state.
             EngineDown: the keeper does not answer.
         """
-        columns = self._usable(version, dataset, limit=limit, ordinals=ordinals, edits=edits)
-        if id_column is not None and id_column != dataset.id_column:
-            check_id_column(self.read(), dataset, id_column)
+        columns = self.usable(version, dataset, limit=limit, ordinals=ordinals, edits=edits, id_column=id_column)
         options = options or _usual(version)
         if kind in QUIET_KINDS:
             options = options.model_copy(update={"reuse": False})
@@ -127,16 +125,21 @@ class Runs(Room):
             )
         return chosen
 
-    def _usable(
+    def usable(
         self,
         version: views.Version,
         dataset: views.Dataset,
         *,
-        limit: int | None,
-        ordinals: Sequence[int] | None,
-        edits: dict[int, dict[str, str]] | None,
+        limit: int | None = None,
+        ordinals: Sequence[int] | None = None,
+        edits: dict[int, dict[str, str]] | None = None,
+        id_column: str | None = None,
     ) -> tuple[str, ...]:
-        """The columns that the template uses, if it can be asked about these rows."""
+        """The columns that the template uses, if it can be asked about these rows.
+
+        Raises:
+            InputError: why not.
+        """
         if dataset.state != "ready":
             raise errors.InputError(
                 f"{dataset.name} is still being loaded; wait until it is ready, or give the file again"
@@ -156,6 +159,8 @@ class Runs(Room):
                 raise errors.InputError(
                     f"the edit of row {ordinal:,} must have the columns of {dataset.name}; see: {wrong}"
                 )
+        if id_column is not None and id_column != dataset.id_column:
+            check_id_column(self.read(), dataset, id_column)
         return template.columns(dataset.columns)
 
     def get(self, run_id: int) -> views.Run:

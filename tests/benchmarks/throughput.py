@@ -82,7 +82,9 @@ def run(home: Path, redis: str, given: argparse.Namespace) -> int:
     settings = settings_module.load(home, home / "prompts", {"REDIS_URL": redis})
     parts = Processes(settings, redis, workers=given.workers)
     names = {"keeper": parts.keeper.pid} | {f"worker {n}": p.pid for n, p in enumerate(parts.workers, 1)}
-    names["valkey"] = next(p.pid for p in processes.table() if "valkey.conf" in p.command and str(home.parent) in p.command)
+    names["valkey"] = next(
+        p.pid for p in processes.table() if "valkey.conf" in p.command and str(home.parent) in p.command
+    )
     try:
         with Engine(settings, patience=60) as engine:
             file = home / "rows.csv"
@@ -110,7 +112,13 @@ def run(home: Path, redis: str, given: argparse.Namespace) -> int:
 
 
 def report(
-    given: argparse.Namespace, seconds: float, startup: float, before: dict[str, Use], after: dict[str, Use], *, accepted: int
+    given: argparse.Namespace,
+    seconds: float,
+    startup: float,
+    before: dict[str, Use],
+    after: dict[str, Use],
+    *,
+    accepted: int,
 ) -> int:
     ideal = given.rows * given.latency / given.in_flight
     thousands = given.rows / 1000

@@ -191,7 +191,8 @@ def test_findings_say_what_was_done(put, name, data, delimiter, findings):
     assert [(finding.line, finding.message) for finding in layout.findings] == findings
 
 
-CELL = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=12)
+# A table that is mostly control characters is taken for a binary; they have cases of their own above.
+CELL = st.text(st.characters(exclude_categories=("Cs", "Cc"), include_characters="\t\n\r\x85\x9f"), max_size=12)
 AWKWARD = st.sampled_from(
     ["", " ", '"', '""', ",", ";", "\t", "|", "\r", "\n", "\r\n", "a\rb", "NA", "007", "\ufeff", "\x1a"]
 )

@@ -153,7 +153,9 @@ def test_pause_and_cancel_keep_what_is_in_flight(home: Home) -> None:
     assert counts.accepted == len(home.stub.ledger.entries), "every paid answer is kept"
 
 
-def test_no_more_calls_are_in_flight_than_the_run_allows(tmp_path: Path, redis_address: str, stub: StubProvider) -> None:
+def test_no_more_calls_are_in_flight_than_the_run_allows(
+    tmp_path: Path, redis_address: str, stub: StubProvider
+) -> None:
     """The limit counts over all lanes."""
     home = Home(tmp_path / "many", redis_address, stub, lanes=3)
     stub.latency = 0.05

@@ -71,6 +71,19 @@ def test_the_filter_is_in_the_address(open_screen: Open, ledger: Ledger, died: i
     assert shown(run=99) == 0
 
 
+def test_another_choice_is_written_into_the_address_and_begins_at_the_first_page(
+    open_screen: Open, ledger: Ledger
+) -> None:
+    """The page number of the choice before is not carried over."""
+    for name in ("a.csv", "b.csv"):
+        ledger.run(ledger.dataset(130, name=name), ledger.version(prompt=name[0]), dead=120, faults=FAULTS[:1])
+    app = open_screen("dead_letters", signature=FIRST, page=3)
+    assert ids(app, "dead letters")[0].startswith("2:")
+    app.text_input(key="run:").input("1").run()
+    assert str(app.query_params["run"]).strip("[]'") == "1"
+    assert len(ids(app, "dead letters")) == 50 and "1–50 of 120 dead letters" in texts(app)
+
+
 def test_a_cause_opens_its_letters(open_screen: Open, died: int, ledger: Ledger) -> None:
     """The letters of one cause, by ids, and what can be done with all of them."""
     app = open_screen("dead_letters", signature=FIRST)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import html
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -175,13 +176,15 @@ def bins(ordered: Sequence[float], most: int = BINS) -> list[Bin]:
     low, high = ordered[0], ordered[max(0, math.ceil(0.99 * len(ordered)) - 1)]
     step = _round_step((high - low) / most or max(high, 0.001) / most)
     first = math.floor(low / step)
+    if round(first * step, 9) > low:
+        first -= 1
     count = max(1, math.floor(high / step) - first + 1)
-    found = [0] * (count + 1)
-    for value in ordered:
-        found[min(count, math.floor(value / step) - first)] += 1
     edge = [round((first + n) * step, 9) for n in range(count + 1)]
-    made = [Bin(low=edge[n], high=edge[n + 1], n=found[n]) for n in range(count)]
-    return [*made, Bin(low=edge[count], high=math.inf, n=found[count])] if found[count] else made
+    # counted by the edges themselves, as the calls behind a bin are: a quotient may round to the other side of one
+    below = [bisect_left(ordered, one) for one in edge]
+    made = [Bin(low=edge[n], high=edge[n + 1], n=below[n + 1] - below[n]) for n in range(count)]
+    beyond = len(ordered) - below[-1]
+    return [*made, Bin(low=edge[count], high=math.inf, n=beyond)] if beyond else made
 
 
 def histogram(

@@ -25,17 +25,20 @@ def segments(
 ) -> str:
     """Draw a choice of one as a row of buttons; ``default`` is not in the URL."""
     now = _now(name, options, default)
-    chosen = st.segmented_control(
+    key = f"{name}:{now}"
+    st.segmented_control(
         name,
         options,
         default=now,
         required=True,
         format_func=words,
-        key=f"{name}:{now}",
+        key=key,
+        on_change=_settle,
+        args=(name, key, default, page),
         help=help,
         label_visibility="collapsed",
     )
-    return _settle(name, now, str(chosen), default, page)
+    return now
 
 
 def select(
@@ -49,31 +52,37 @@ def select(
 ) -> str:
     """Draw a choice of one as a list that opens; ``default`` is not in the URL."""
     now = _now(name, options, default)
-    chosen = st.selectbox(
+    key = f"{name}:{now}"
+    st.selectbox(
         name,
         options,
         index=list(options).index(now),
         format_func=words,
-        key=f"{name}:{now}",
+        key=key,
+        on_change=_settle,
+        args=(name, key, default, page),
         label_visibility="collapsed",
         width=width,
     )
-    return _settle(name, now, str(chosen), default, page)
+    return now
 
 
 def text(name: str, *, placeholder: str, width: int = 240, help: str | None = None, page: str = "page") -> str:
     """Draw a field for a text."""
     now: str = session.param(name) or ""
-    given = st.text_input(
+    key = f"{name}:{now}"
+    st.text_input(
         name,
         value=now,
-        key=f"{name}:{now}",
+        key=key,
+        on_change=_settle,
+        args=(name, key, "", page),
         placeholder=placeholder,
         label_visibility="collapsed",
         width=width,
         help=help,
     )
-    return _settle(name, now, str(given or "").strip(), "", page)
+    return now
 
 
 def _now(name: str, options: Sequence[str], default: str) -> str:
@@ -81,11 +90,9 @@ def _now(name: str, options: Sequence[str], default: str) -> str:
     return told if told in options else default
 
 
-def _settle(name: str, now: str, chosen: str, default: str, page: str) -> str:
-    if chosen != now:
-        session.put(**{name: None if chosen == default else chosen})
-        # another choice begins at the first page; a pager that is bound to the URL is only set through its state
-        if st.query_params.get(page):
-            st.session_state[page] = 1
-        st.rerun()
-    return now
+def _settle(name: str, key: str, default: str, page: str) -> None:
+    """Write what was chosen into the URL, before the page is drawn; another choice begins at the first page."""
+    chosen = str(st.session_state.get(key) or "").strip()
+    session.put(**{name: None if chosen == default else chosen})
+    if page in st.session_state:
+        st.session_state[page] = 1

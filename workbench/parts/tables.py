@@ -157,7 +157,7 @@ def paged(
             first = (page - 1) * size + 1
             st.caption(f"{first:,}–{first + len(found) - 1:,} of {wording.count(total, noun)}", width="content")
             if pages > 1:
-                st.pagination(pages, default=page, key=key, bind="query-params", width=SIGN * (min(pages, 7) + 2) + 8)
+                st.pagination(pages, key=key, bind="query-params", width=SIGN * (min(pages, 7) + 2) + 8)
     return found, total
 
 

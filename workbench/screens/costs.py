@@ -18,7 +18,7 @@ from workbench.screens.spending.sheet import Sheet, palette
 from workbench.screens.spending.window import Place
 
 #: seconds for which a report is kept: a choice in a chart does not add everything up again
-KEPT = 10
+KEPT = 20
 #: runs whose versions, models and connections the filters offer
 OFFERED = 200
 TITLE = "Costs and latency"

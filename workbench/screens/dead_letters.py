@@ -93,7 +93,7 @@ def _letters(filter_: Filter, top: st.delta_generator.DeltaGenerator) -> None:
     with top, st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         _group_head(group, filter_)
         with st.container(horizontal=True, horizontal_alignment="right"):
-            session.link("All causes", "dead_letters", **(filter_.params() | {"signature": None}))
+            session.hop("All causes", "dead_letters", key="causes", **(filter_.params() | {"signature": None}))
     actions = st.container()
     found, total = parts.paged(
         "page",

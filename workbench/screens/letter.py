@@ -113,7 +113,7 @@ def _actions(seen: Inspection, filter_: Filter, neighbour: LetterId | None) -> N
             discarding.dialog(alone, then=lambda: _leave(filter_, neighbour))
         if letter.replay is not None:
             session.link(f"Replay {letter.replay}", "replay", id=letter.replay)
-            session.link("This row there", "letter", run=letter.replay, row=seen.ordinal)
+            session.hop("This row there", "letter", key="there", run=letter.replay, row=seen.ordinal)
         _undo(seen)
     st.caption(KEYS)
 

@@ -62,6 +62,8 @@ def _undo(run: Run, decision: Decision | None) -> None:
         why = "Its results are taken back already"
     elif run.state in ("running", "paused"):
         why = f"It is {run.state}: cancel it first, then its results can be taken back"
+    elif not session.engine().letters.outcome(run.id).fixed:
+        why = "It fixed nothing, so there is nothing to take back"
     if st.button("Undo its results …", disabled=bool(why), help=why or "Shows what first", key="undo"):
         decided.undo(decision)
 

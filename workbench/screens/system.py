@@ -7,31 +7,21 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import Any
 
 import streamlit as st
 
 from jobs import views
-from jobs.settings import Price, Settings
+from jobs.settings import Settings
 from workbench import parts, session, wording
 from workbench.parts import Cell, Column, Row
+from workbench.screens import machinery
+from workbench.screens.machinery import Part
 
 #: seconds between two looks
 GLANCE = 2
 #: log files that are named
 LOGS = 8
-
-
-class Part(NamedTuple):
-    """A part of the engine: whether it is well (None: it need not be there), how it is, and what to do."""
-
-    name: str
-    well: bool | None
-    words: str
-    todo: str = ""
-    #: what it is if it is not well
-    ill: str = "down"
 
 
 def page() -> None:
@@ -43,7 +33,7 @@ def _body() -> str:
     engine, now = session.engine(), time.time()
     system, settings = engine.system.look(), engine.settings.with_embedded()
     parts.figures(_figures(system))
-    found = checked(system, settings)
+    found = machinery.checked(system, settings)
     parts.section("Parts")
     parts.table(_PARTS, [_part(one) for one in found], key="parts", label="parts")
     _todo(found)
@@ -87,81 +77,6 @@ def _figures(system: views.System) -> list[parts.Figure]:
         figure("Outcomes waiting", system.outcomes_waiting, "for the keeper to record, now"),
         parts.Figure(label="Store", value=wording.size(system.database_bytes), note="SQLite file, now"),
     ]
-
-
-def checked(system: views.System, settings: Settings) -> list[Part]:
-    """Every part, and what to do about each that is not well."""
-    up = f"Start it in a terminal: redrive up --home {system.home}"
-    return [
-        Part("Keeper", True, "running; it alone writes the state of runs")
-        if system.keeper_alive
-        else Part("Keeper", False, "not running: nothing is asked or recorded, and requests are kept until it is back", up),
-        _redis(system, settings, up),
-        *_workers(system),
-        _model(settings),
-        *_keys(system, settings),
-    ]  # fmt: skip
-
-
-def _redis(system: views.System, settings: Settings, up: str) -> Part:
-    if system.redis_alive:
-        return Part("Redis", True, f"version {system.redis_version or wording.UNKNOWN} at {settings.redis_label}")
-    words = f"does not answer at {settings.redis_label}: calls reach no worker, and rows wait"
-    if settings.redis_url:
-        return Part(
-            "Redis", False, words, "Start that server, or unset REDIS_URL and restart redrive up for the embedded one."
-        )
-    return Part("Redis", False, words, up)  # fmt: skip
-
-
-def _workers(system: views.System) -> list[Part]:
-    if not system.redis_alive:
-        return [Part("Workers", None, "unknown while Redis does not answer")]
-    if not system.workers:
-        words = "none is registered: calls wait"
-        todo = f"redrive up starts two; more from any machine that reaches Redis: redrive worker --home {system.home}"
-        return [Part("Workers", False, words, todo)]
-    found = [Part("Workers", True, wording.count(len(system.workers), "worker"))]
-    if system.lanes:
-        running = sum(int(lane["running"]) for lane in system.lanes)
-        found.append(
-            Part("Lanes", True, f"{wording.count(len(system.lanes), 'lane')}, {wording.count(running, 'call')} running")
-        )
-    elif system.calls_waiting:
-        words = f"none holds a lease, and {wording.count(system.calls_waiting, 'call')} wait"
-        found.append(
-            Part("Lanes", False, words, "Look at the newest worker log below; restart redrive up if it says nothing.")
-        )
-    else:
-        found.append(Part("Lanes", None, "none holds a lease; none is needed while no call waits"))
-    return found
-
-
-def _model(settings: Settings) -> Part:
-    serving = settings.serving()
-    if serving is not None:
-        return Part("Embedded model", True, f"{serving.model} at {serving.address}, process {serving.pid}")
-    if not settings.wants_embedded:
-        return Part("Embedded model", None, "not running, and not needed: a connection is configured")
-    return Part(
-        "Embedded model",
-        False,
-        "not running, and no other connection is configured",
-        f"redrive up --home {settings.home} starts it (extra [local]), or set OPENAI_API_KEY; redrive doctor says what is missing.",
-    )
-
-
-def _keys(system: views.System, settings: Settings) -> list[Part]:
-    """The connections that cannot be used as they stand."""
-    if not system.connections:
-        file = settings.home / "connections.toml"
-        return [Part("Connections", False, "none: no model can be asked", f"Set OPENAI_API_KEY, or write {file}.")]
-    found = []
-    for connection in system.connections:
-        if connection["problem"]:
-            todo = f"Set {connection['key_env']} where redrive up and the workers are started, and restart them."
-            found.append(Part(f"Connection {connection['name']}", False, str(connection["problem"]), todo, "no key"))
-    return found
 
 
 _PARTS = (
@@ -258,12 +173,12 @@ def _connection(one: dict[str, Any]) -> Row:
         str(one["name"]),
         {
             "name": str(one["name"]),
-            "url": parts.text_cell(without_password(str(one["base_url"])), 36),
+            "url": parts.text_cell(machinery.without_password(str(one["base_url"])), 36),
             "key": _key(one),
             "models": Cell(wording.head(models, 26), models) if models else Cell("chosen with a run", "", "waiting"),
             "in_flight": wording.number(int(one["in_flight"])),
             "limits": _limits(one["rpm"], one["tpm"]),
-            "prices": _prices(one),
+            "prices": machinery.prices(one),
         },
     )
 
@@ -279,28 +194,6 @@ def _key(one: dict[str, Any]) -> Cell:
         return Cell("none needed", "", "waiting")
     name = str(one["key_env"])
     return Cell(f"✕ {name} is not set", "", "dead") if one["problem"] else Cell(f"✓ {name} is set", "", "accepted")
-
-
-def _prices(one: dict[str, Any]) -> Cell:
-    prices: dict[str, Price | None] = one["prices"]
-    if not prices:
-        own = ", ".join(one["own_prices"])
-        return Cell(f"own: {own}" if own else wording.UNKNOWN, "", None if own else "paused")
-    told = [f"{model}: {_price(price)}" for model, price in prices.items()]
-    known = sum(price is not None for price in prices.values())
-    if known < len(prices):
-        words = wording.UNKNOWN if not known else f"{known} of {len(prices)} known"
-        return Cell(words, "\n".join(told), "paused")
-    return Cell(_price(next(iter(prices.values()))) if len(prices) == 1 else f"all {known} known", "\n".join(told))
-
-
-def _price(price: Price | None) -> str:
-    if price is None:
-        return wording.UNKNOWN
-    if not price.input and not price.output:
-        return "free"
-    cached = f", {wording.money(price.cached)} cached" if price.cached is not None else ""
-    return f"{wording.money(price.input)} in, {wording.money(price.output)} out{cached}"
 
 
 def _places(system: views.System, settings: Settings) -> dict[str, str]:
@@ -327,12 +220,6 @@ def _logs(folder: Path, now: float) -> None:
         columns = [Column(key="name", label="Log", kind="mono"), Column(key="size", label="Size", kind="number")]
         columns.append(Column(key="when", label="Written"))
         parts.table(columns, rows, key="logs", label="logs")
-
-
-def without_password(url: str) -> str:
-    """A URL without the user and password that may stand in it."""
-    found = urlsplit(url)
-    return found._replace(netloc="***@" + found.netloc.rpartition("@")[2]).geturl() if "@" in found.netloc else url
 
 
 page()

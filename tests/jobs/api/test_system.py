@@ -163,6 +163,7 @@ def test_a_connection_without_its_key_says_so(tmp_path: Path) -> None:
         (found,) = engine.system.look().connections
     assert "OPENAI_API_KEY" in found["problem"]
     assert found["name"] == "openai"
+    assert found["prices"]["gpt-4o-mini"].output > 0
 
 
 def test_queries_use_the_indexes(db: Database) -> None:

@@ -46,7 +46,7 @@ def dialog(frozen: Frozen, *, version: str | None = None) -> None:
     if not frozen.letters:
         return
     action = action_of("replay", frozen.letters)
-    parents = [session.engine().runs.get(run) for run in frozen.runs[:LOOKED]]
+    parents = [session.engine().runs.get(run) for run in frozen.runs]
     choice = choose(parents, version=version, action=action)
     expect(parents, frozen.letters, choice)
     if len(frozen.letters) > MANY and not _typed(len(frozen.letters), action):
@@ -154,7 +154,7 @@ def _model(parents: Sequence[Run], version: Version | None, connection: Connecti
 def expect(parents: Sequence[Run], letters: Sequence[LetterId], choice: Choice) -> None:
     """Draw what it will take, over all runs that the letters are of."""
     found: list[Forecast] = []
-    for parent in parents:
+    for parent in parents[:LOOKED]:
         try:
             found.append(_forecast(parent, [ordinal for run, ordinal in letters if run == parent.id], choice))
         except errors.RedriveError as error:
@@ -164,7 +164,8 @@ def expect(parents: Sequence[Run], letters: Sequence[LetterId], choice: Choice) 
     whole = found[0]
     for one in found[1:]:
         whole = _sum(whole, one)
-    parts.section("Forecast", note=wish.founded(whole))
+    only = f"; of the first {LOOKED} of {len(parents):,} runs" if len(parents) > LOOKED else ""
+    parts.section("Forecast", note=wish.founded(whole) + only)
     parts.figures(wish.figures(whole))
     if whole.warnings:
         parts.panel("\n".join(dict.fromkeys(whole.warnings)), title="To know before")

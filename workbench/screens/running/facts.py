@@ -51,10 +51,12 @@ def lineage(run: Run) -> None:
         if run.parent is not None:
             parent = engine.runs.get(run.parent)
             st.text(f"{wording.KINDS.get(run.kind, 'run').capitalize()} of dead letters of")
-            session.link(f"run {parent.id}", "replay" if parent.kind == "replay" else "run", id=parent.id)
+            session.hop(
+                f"run {parent.id}", "replay" if parent.kind == "replay" else "run", key="parent", id=parent.id
+            )
             if run.root != run.parent:
                 st.text("; its values go to")
-                session.link(f"run {run.root}", "run", id=run.root)
+                session.hop(f"run {run.root}", "run", key="root", id=run.root)
         else:
             st.text(
                 "Launched by a person."

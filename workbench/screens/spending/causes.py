@@ -23,6 +23,10 @@ GROUPS = 8
 def latency_spread(sheet: Sheet) -> None:
     """How the latencies lie, with the percentiles of all of them."""
     report, total = sheet.report, sheet.report.total
+    if not report.latencies:
+        sheets.titled("Latency histogram", sheet.window.words)
+        st.caption("No call of this window was replied to.")
+        return
     found = []
     for one in charts.bins(report.latencies):
         high = one.high if math.isfinite(one.high) else None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import streamlit as st
+
 from jobs.views import Spending
 from workbench import wording
 from workbench.parts import charts
@@ -130,6 +132,10 @@ def outcomes(sheet: Sheet) -> None:
 def latency_over_time(sheet: Sheet) -> None:
     """The percentiles of each bar's own raw latencies."""
     total = sheet.report.total
+    if not total.latency_n:
+        sheets.titled("Latency percentiles", sheet.window.words)
+        st.caption("No call of this window was replied to.")
+        return
     layers = []
     for place, (name, symbol) in enumerate((("p50", "circle"), ("p95", "diamond"), ("p99", "triangle-up"))):
         layers.append(

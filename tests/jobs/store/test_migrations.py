@@ -1,0 +1,77 @@
+"""The tables come from numbered steps, each whole or not at all, from a blank file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+from jobs import errors
+from jobs.store.database import open_reader, open_writer
+from jobs.store.migrations import MIGRATIONS
+
+
+def test_a_blank_file_gets_all_steps_in_order(tmp_path: Path) -> None:
+    """Every step is recorded, numbered without a gap, and applied once."""
+    db = open_writer(tmp_path / "a.db")
+    names = [one.name for one in MIGRATIONS.applied(db)]
+
+    assert [name[:4] for name in names] == [f"m{number:03}" for number in range(1, len(names) + 1)]
+    assert MIGRATIONS.pending(db) == []
+    db.close()
+    again = open_writer(tmp_path / "a.db")
+    assert [one.name for one in MIGRATIONS.applied(again)] == names
+
+
+def test_each_step_can_be_the_last_one_that_a_file_has(tmp_path: Path) -> None:
+    """A home of any age is brought up to date, and what it held is still there."""
+    names = [one.name for one in MIGRATIONS.pending(Database(memory=True))]
+    for name in names[1:]:
+        file = tmp_path / f"{name}.db"
+        old = Database(file)
+        MIGRATIONS.apply(old, stop_before=name)
+        old.execute("INSERT INTO datasets VALUES ('d', 's', 'n', '{}', '[]', 0, NULL, NULL, 'ready', 1.0)")
+        old.close()
+        db = open_writer(file)
+        assert MIGRATIONS.pending(db) == [] and db["datasets"].count == 1
+        db.close()
+
+
+def test_a_step_that_fails_leaves_nothing_behind() -> None:
+    """A step and its record are one transaction."""
+    broken = Migrations("broken")
+
+    @broken()
+    def m001(db: Database) -> None:
+        db.execute("CREATE TABLE half (id INTEGER)")
+        raise RuntimeError("stop")
+
+    db = Database(memory=True)
+    with pytest.raises(RuntimeError):
+        broken.apply(db)
+    assert not db["half"].exists() and [one.name for one in broken.pending(db)] == ["m001"]
+
+
+def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
+    """Nobody else on the machine can read what people's tables hold."""
+    open_writer(tmp_path / "home" / "a.db").close()
+
+    assert (tmp_path / "home" / "a.db").stat().st_mode & 0o077 == 0
+
+
+def test_a_reader_cannot_write_and_does_not_make_a_file(tmp_path: Path) -> None:
+    """Screens read through a connection that can do no harm."""
+    with pytest.raises(errors.EngineDown, match="does not exist yet"):
+        open_reader(tmp_path / "none.db")
+    open_writer(tmp_path / "a.db").close()
+    with pytest.raises(Exception, match="readonly"):
+        open_reader(tmp_path / "a.db").execute("DELETE FROM runs")
+
+
+def test_a_file_that_is_no_database_is_said_so(tmp_path: Path) -> None:
+    """The path is in the message."""
+    (tmp_path / "a.db").write_text("not a database, but long enough to look at it properly " * 20)
+    with pytest.raises(errors.EngineDown, match=r"a\.db"):
+        open_writer(tmp_path / "a.db")

@@ -1,0 +1,132 @@
+"""The README's command blocks, run as they are written in a fresh copy of the project."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobs import settings as settings_module
+from workbench.cli import redrive
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+BASH = [text for kind, text in BLOCKS if kind == "bash"]
+
+
+def block(beginning: str) -> str:
+    return next(text for text in BASH if text.startswith(beginning))
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tracked files, and nothing that lies about beside them."""
+    folder = tmp_path_factory.mktemp("clone")
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    for name in tracked.stdout.decode().split("\0"):
+        if name and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes((ROOT / name).read_bytes())
+    return folder
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """A person's: no settings of ours, no virtual environment that is active."""
+    dropped = ("REDRIVE_HOME", "REDIS_URL", "VIRTUAL_ENV", "PYTHONPATH")
+    return {name: value for name, value in os.environ.items() if name not in dropped}
+
+
+def lines_of(process: subprocess.Popen[str]) -> Iterator[str]:
+    assert process.stdout is not None
+    yield from process.stdout
+
+
+@pytest.mark.local_model
+@pytest.mark.timeout(600)
+def test_the_line_that_starts_it_works_as_typed_and_so_do_the_commands(
+    clone: Path, environment: dict[str, str]
+) -> None:
+    """A fresh copy is installed and started with one line, stopped with Ctrl-C, and runs a sample from the command line."""
+    process = subprocess.Popen(
+        ["bash", "-c", block("python3 -m venv")],
+        cwd=clone,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    said = []
+    for line in lines_of(process):
+        said.append(line)
+        if "Redrive is up" in line:
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    rest = "".join(lines_of(process))
+    text = "".join(said)
+    assert process.wait(timeout=60) == 0
+
+    assert "Redrive is up: http://127.0.0.1:" in text, text
+    assert [name for name in ("valkey", "model", "keeper", "workers", "web") if f"\n{name}" not in f"\n{text}"] == []
+    assert "stopped" in rest
+    assert not (clone / "data/local/kv.sock").exists()
+
+    run, stats, dead, export = block(".venv/bin/redrive run").strip().splitlines()
+    done = subprocess.run(["bash", "-c", run], cwd=clone, env=environment, capture_output=True, text=True, timeout=300)
+    found = json.loads(done.stdout)
+    assert done.returncode in (0, 3), done.stderr
+    assert found["rows"] == 8 == found["accepted"] + found["dead"] + found["waiting"] + found["cancelled"]
+    assert done.returncode == (3 if found["dead"] else 0)
+
+    letters = subprocess.run(
+        ["bash", "-c", dead], cwd=clone, env=environment, capture_output=True, text=True, timeout=60
+    )
+    listed = json.loads(letters.stdout)
+    assert len(listed) == found["dead"]
+    assert all(one["raw"] and one["problems"] for one in listed)
+    for command in (stats, export):
+        subprocess.run(["bash", "-c", command], cwd=clone, env=environment, check=True, timeout=60)
+    assert (clone / "results.csv").read_text("utf-8-sig").count("\n") >= 9
+
+
+def test_the_test_command_is_the_one_that_ci_runs() -> None:
+    """What a person types is what is held green."""
+    install, test = block(".venv/bin/pip install").strip().split(" && ")
+    ci = (ROOT / ".ci/run").read_text("utf-8")
+
+    assert test in ci
+    assert install.removeprefix(".venv/bin/pip install ") in ci
+
+
+def test_every_command_is_in_the_readme_and_has_a_help_text() -> None:
+    """A command that nobody can find does not exist."""
+    for name, command in redrive.commands.items():
+        assert re.search(rf"`[^`]*\b{name}\b[^`]*`", README), f"`redrive {name}` is not in the README"
+        assert command.help and not command.help.startswith("TODO")
+
+
+def test_the_connections_in_the_readme_and_in_the_template_can_be_read(tmp_path: Path) -> None:
+    """Both are taken as they stand; the template once its comment signs are gone."""
+    toml = next(text for kind, text in BLOCKS if kind == "toml")
+    (tmp_path / "connections.toml").write_text(toml)
+    assert list(settings_module.load(tmp_path, tmp_path, {}).connections) == ["openai", "ollama"]
+
+    template = (ROOT / "workbench/connections.toml").read_text("utf-8")
+    assert tomllib.loads(template) == {}, "the template must change nothing as it stands"
+    opened = re.sub(r"^# (?=\[|\w+ = )", "", template, flags=re.MULTILINE)
+    (tmp_path / "connections.toml").write_text(opened)
+    assert list(settings_module.load(tmp_path, tmp_path, {}).connections) == ["openai", "anthropic", "ollama", "vllm"]

@@ -1,0 +1,180 @@
+"""The command as a person types it: one JSON value, documented exit codes, clear refusals, nothing left running."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs import processes
+from jobs.testing import StubProvider
+from tests.house import table
+from workbench import cli
+
+pytestmark = pytest.mark.timeout(240)
+
+PROMPT = """---
+description: a task for tests
+response_format: json_schema
+max_tokens: 50
+---
+system:
+Answer with JSON.
+
+user:
+{{ text }}
+"""
+CONTRACT = {
+    "type": "object",
+    "properties": {"mood": {"type": "string", "enum": ["good", "bad"]}},
+    "required": ["mood"],
+    "additionalProperties": False,
+}
+
+
+class Shell:
+    """A folder with a home, a prompt and tables, and the command."""
+
+    def __init__(self, folder: Path, stub: StubProvider) -> None:
+        self.folder = folder
+        (folder / "home").mkdir()
+        (folder / "home/connections.toml").write_text(
+            f'[stub]\nbase_url = "{stub.base_url}"\nmodels = ["m"]\n[stub.prices.m]\ninput = 1.0\noutput = 2.0\n'
+        )
+        (folder / "prompts/task").mkdir(parents=True)
+        (folder / "prompts/task/prompt.md").write_text(PROMPT)
+        (folder / "prompts/task/schema.json").write_text(json.dumps(CONTRACT))
+        (folder / "prompts/task/golden.csv").write_text("id,text,expected.mood\n1,a,good\n2,b,bad\n")
+        (folder / "other.csv").write_text("a,b\n1,2\n")
+        (folder / "fine.csv").write_text(table(["a", "b", "c"]))
+        (folder / "some.csv").write_text(table(["a", "later [[invalid 3 times]]", "never [[invalid always]]"]))
+
+    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
+        environ = {**os.environ, "REDRIVE_HOME": "home", "REDRIVE_PROMPTS": "prompts"}
+        return subprocess.run(
+            [sys.executable, "-m", "workbench.cli", *words],
+            cwd=self.folder,
+            env=environ,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=120,
+        )
+
+    def value(self, *words: str, code: int = 0) -> Any:
+        done = self(*words, "--json")
+        assert done.returncode == code, done.stderr
+        return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    folder = tmp_path_factory.mktemp("cli")
+    with StubProvider(answer={"mood": "good"}) as stub:
+        yield Shell(folder, stub)
+    assert processes.family(folder / "home") == [], "something was left running"
+
+
+def test_a_run_from_start_to_end_and_what_can_be_asked_of_it_afterwards(shell: Shell) -> None:
+    """run, dead, replay, stats and export, each with its exit code, on a home where nothing was up."""
+    run = shell.value("run", "some.csv", "--prompt", "task", "--id-column", "id", code=3)
+    assert (run["rows"], run["accepted"], run["dead"], run["waiting"], run["cancelled"]) == (3, 1, 2, 0, 0)
+    assert run["calls"] == 7 and run["state"] == "finished" and run["cost_usd"] > 0
+    assert set(run["tokens"]) == {"prompt", "completion", "cached"}
+
+    dead = shell.value("dead", str(run["run"]))
+    assert [one["row"] for one in dead] == ["2", "3"]
+    for one in dead:
+        assert one["raw"] and one["title"] and len(one["attempts"]) == 3
+        problem = one["problems"][0]
+        assert set(problem) == {"path", "rule", "expected", "got", "start", "end"}
+
+    replay = shell.value("replay", str(run["run"]), "--group", dead[0]["signature"], code=3)
+    assert (replay["replay_of"], replay["fixed"], replay["same_failure"], replay["new_failure"]) == (run["run"], 1, 1, 0)
+
+    stats = shell.value("stats", str(run["run"]))
+    assert stats["dead_now"] == {"fixed": 1, "open": 1} and stats["latency_seconds"]["n"] == 7
+    shell.value("export", str(run["run"]), "--format", "jsonl", "--out", "out.jsonl")
+    rows = [json.loads(line) for line in (shell.folder / "out.jsonl").read_text().splitlines()]
+    assert [row.get("mood") for row in rows] == ["good", "good", None]
+
+
+def test_an_evaluation_says_agreement_with_its_n_and_fails_below_the_bar(shell: Shell) -> None:
+    """Half of the golden rows agree: above 0.5 it passes, above 0.9 it exits with 5."""
+    report = shell.value("eval", "task", "--min", "0.5")
+    assert report["fields"] == [{"path": "mood", "n": 2, "agree": 1, "agreement": 0.5}] or report["n"] == 2
+    assert report["agreement"] == 0.5
+    assert shell("eval", "task", "--min", "0.9").returncode == 5
+
+
+def test_a_run_whose_key_is_missing_is_paused_with_the_reason(shell: Shell) -> None:
+    """Exit code 4, and the words say which variable is empty; nothing is lost."""
+    file = shell.folder / "home/connections.toml"
+    before = file.read_text()
+    file.write_text(before + '[keyed]\nbase_url = "http://127.0.0.1:9/v1"\nkey_env = "NO_SUCH_KEY"\nmodels = ["m"]\n')
+    try:
+        run = shell.value("run", "fine.csv", "--prompt", "task", "--connection", "keyed", code=4)
+    finally:
+        file.write_text(before)
+    assert run["state"] == "paused" and "NO_SUCH_KEY" in run["reason"] and run["waiting"] == 3
+    assert shell.value("cancel", str(run["run"]))["state"] == "cancelled"
+
+
+def test_resume_all_ends_what_was_left_and_leaves_what_was_paused(shell: Shell) -> None:
+    """Nothing unfinished is an empty list and a good end."""
+    assert shell.value("resume", "--all", "--wait") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "none.csv", "--prompt", "task"], "none.csv: there is no such file"),
+        (["run", "prompts", "--prompt", "task"], "not a file"),
+        (["run", "fine.csv", "--prompt", "nosuch"], "there is no prompt 'nosuch'; there are: task"),
+        (["run", "fine.csv", "--prompt", "task@99"], "there is no task@99"),
+        (["run", "fine.csv", "--prompt", "task", "--budget", "-1"], "--budget"),
+        (["run", "fine.csv", "--prompt", "task", "--connection", "nope"], "no connection is named 'nope'; known: stub"),
+        (["run", "fine.csv", "--prompt", "task", "--rows-per-call", "5"], "--rows-per-call"),
+        (["run", "fine.csv", "--prompt", "task", "--limit", "0"], "--limit"),
+        (["run", "prompts/task/schema.json", "--prompt", "task"], "schema.json"),
+        (["run", "other.csv", "--prompt", "task"], "there is no column 'text'"),
+        (["stats", "999"], "there is no run 999"),
+        (["dead", "x"], "is not a valid integer"),
+        (["replay", "999"], "there is no run 999"),
+        (["pause", "999"], "there is no run 999"),
+        (["export", "999", "--format", "csv", "--out", "x.csv"], "there is no run 999"),
+        (["export", "1", "--format", "xls", "--out", "x.xls"], "is not one of"),
+        (["resume"], "name a run, or say --all"),
+        (["stats", "1", "--home", "elsewhere"], "there is no home in"),
+        (["nonsense"], "No such command"),
+    ],
+)
+def test_wrong_input_is_said_plainly_and_exits_with_2(
+    shell: Shell, words: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is wrong and what there is instead, on standard error, without a trace and without starting anything."""
+    monkeypatch.chdir(shell.folder)
+    monkeypatch.setenv("REDRIVE_HOME", "home")
+    monkeypatch.setenv("REDRIVE_PROMPTS", "prompts")
+    monkeypatch.setattr(sys, "argv", ["redrive", *words])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    out, err = capsys.readouterr()
+
+    assert left.value.code == 2 and said in err
+    assert "Traceback" not in err and "valkey" not in err
+    assert out == ""
+
+
+def test_the_doctor_and_the_prompts_answer_in_json(shell: Shell) -> None:
+    """One value each, also where a check has something to say."""
+    checks = json.loads(shell("doctor", "--json").stdout)
+    assert {"python", "redis", "home"} <= {check["name"] for check in checks}
+    (prompt,) = shell.value("prompts")
+    assert prompt["prompt"] == "task" and prompt["error"] is None
