@@ -285,9 +285,7 @@ class Keeper:
         orphans = self._tray.orphans()
         if not orphans:
             return
-        # A lane that handed back in the last moment has put its outcome on the stream: that is read first.
-        while self._inbox.waiting():
-            self._receive(progress)
+        # A lane that has handed back since has taken its call off the stream in the same moment.
         still = self._tray.try_ids()
         self._lose([try_id for try_id in orphans.values() if try_id and try_id in still])
         self._tray.drop(orphans)

@@ -180,12 +180,19 @@ class Processes:
         self.keeper = self.start("keeper")
         self.workers = [self.start("worker") for _ in range(workers)]
 
+    @classmethod
+    def none(cls) -> Processes:
+        """No processes, where somebody else runs them."""
+        nobody = cls.__new__(cls)
+        nobody.workers = []
+        return nobody
+
     def start(self, part: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "jobs", part, "--home", str(self._settings.home)]
         return subprocess.Popen(command, env=self._environ)
 
     def close(self) -> None:
-        parts = [self.keeper, *self.workers]
+        parts = [part for part in (getattr(self, "keeper", None), *self.workers) if part is not None]
         for part in parts:
             part.terminate()
         for part in parts:

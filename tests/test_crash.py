@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ from jobs.settings import Settings
 from jobs.testing import StubProvider
 from jobs.views import Run
 from tests.house import CONTENT, Processes, table, valkey, wait_until
-from workbench import local_valkey
+from workbench import local_valkey, ownership
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(120)]
 
@@ -32,15 +33,18 @@ ROWS, IN_FLIGHT = 400, 20
 GOOD = {"sentiment": "good", "words": 2}
 
 
-class House:
-    """A home whose parts are processes, with a run of ``ROWS`` rows to start."""
+def at_home(folder: Path, stub: StubProvider, redis_address: str | None = None) -> Settings:
+    (folder / "connections.toml").write_text(f'[stub]\nbase_url = "{stub.base_url}"\nmodels = ["m"]\n')
+    return settings_module.load(folder, folder / "prompts", {"REDIS_URL": redis_address} if redis_address else {})
 
-    def __init__(self, folder: Path, redis_address: str, stub: StubProvider) -> None:
-        self.stub = stub
-        (folder / "connections.toml").write_text(f'[stub]\nbase_url = "{stub.base_url}"\nmodels = ["m"]\n')
-        self.settings = settings_module.load(folder, folder / "prompts", {"REDIS_URL": redis_address})
+
+class House:
+    """A home with a run of ``ROWS`` rows to start; its parts are processes of ours, where an address is given."""
+
+    def __init__(self, settings: Settings, stub: StubProvider, redis_address: str | None = None) -> None:
+        self.settings, self.stub = settings, stub
         self.engine = Engine(self.settings, patience=60)
-        self.parts = Processes(self.settings, redis_address)
+        self.parts = Processes(self.settings, redis_address, workers=2) if redis_address else Processes.none()
 
     def start(self) -> int:
         file = self.settings.home / "t.csv"
@@ -74,7 +78,7 @@ def stub() -> Iterator[StubProvider]:
 
 @pytest.fixture
 def house(tmp_path: Path, redis_address: str, stub: StubProvider) -> Iterator[House]:
-    house = House(tmp_path, redis_address, stub)
+    house = House(at_home(tmp_path, stub, redis_address), stub, redis_address)
     yield house
     house.close()
 
@@ -145,7 +149,7 @@ def test_a_killed_valkey_is_found_again_with_its_streams(tmp_path: Path, stub: S
     home = tmp_path / "home"
     home.mkdir()
     with valkey(kv) as address:
-        house = House(home, address, stub)
+        house = House(at_home(home, stub, address), stub, address)
         run = house.start()
         house.at(run, 60)
         here = Settings(home=kv, prompts=kv)
@@ -172,3 +176,28 @@ def test_an_orphaned_lane_hands_back_and_ends(house: House) -> None:
 
     hold(house, house.ended(run), paid_again=0)
     wait_until(lambda: not any(process.pid in horses for process in processes.table()), patience=20)
+
+
+def test_whatever_of_a_home_that_is_up_dies_is_started_again(tmp_path: Path, stub: StubProvider) -> None:
+    """``redrive up`` loses web, worker, keeper and Valkey in the middle of a run, one by one, and the run ends whole."""
+    settings = at_home(tmp_path, stub)
+    command = [sys.executable, "-m", "workbench.cli", "up", "--home", str(tmp_path), "--port", "8790"]
+    with (tmp_path / "said.txt").open("w") as said, subprocess.Popen(command, stdout=said, stderr=said) as starter:
+        wait_until(lambda: "Redrive is up" in (tmp_path / "said.txt").read_text())
+        home = House(settings, stub)
+        run = home.start()
+        for accepted, part in ((40, "web"), (90, "worker-1"), (140, "keeper"), (190, "valkey")):
+            home.at(run, accepted)
+            before = parts_of(settings)[part]
+            os.kill(before, signal.SIGKILL)
+            wait_until(lambda before=before, part=part: parts_of(settings).get(part, before) != before)  # type: ignore[misc]
+        hold(home, home.ended(run), paid_again=2 * IN_FLIGHT)
+        home.close()
+        starter.send_signal(signal.SIGINT)
+        assert starter.wait(timeout=60) == 0
+    assert processes.family(tmp_path) == [], "something was left running"
+
+
+def parts_of(settings: Settings) -> dict[str, int]:
+    owner = ownership.running(settings)
+    return owner.parts if owner else {}

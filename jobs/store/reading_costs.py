@@ -163,7 +163,9 @@ def report(
         total=total.spending(*_TOTAL),  # sorts the latencies
         slices=tuple(sorted(slices_, key=lambda spending: (-spending.cost, -spending.calls, spending.key))),
         buckets=tuple(one.spending(start, _TOTAL[1]) for start, one in zip(starts, whole, strict=True)),
-        series=tuple(sums[slice_][n].spending(start, slice_[1]) for n, start in enumerate(starts) for slice_ in sorted(sums)),
+        series=tuple(
+            sums[slice_][n].spending(start, slice_[1]) for n, start in enumerate(starts) for slice_ in sorted(sums)
+        ),
         latencies=tuple(total.latencies[every // 2 :: every]),
     )
 

@@ -48,7 +48,12 @@ def missing(what: str) -> NoReturn:
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Chromium. It is closed with the last test of this folder, since its driver keeps an event loop in the main thread."""
-    places = [os.environ.get("CHROME_PATH"), "/usr/bin/chromium", shutil.which("chromium"), shutil.which("google-chrome")]
+    places = [
+        os.environ.get("CHROME_PATH"),
+        "/usr/bin/chromium",
+        shutil.which("chromium"),
+        shutil.which("google-chrome"),
+    ]
     found = next((place for place in places if place and Path(place).exists()), None)
     if found is None:
         missing("no browser: apt-get install chromium, or name one in CHROME_PATH")

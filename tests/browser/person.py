@@ -169,10 +169,17 @@ class Person:
         assert sum(found.values()) == rows, told
         return found | {"rows": rows}
 
+    def _figure(self, label: str) -> Locator:
+        name = self.page.locator(".label", has_text=re.compile(f"^{re.escape(label)}$"))
+        return self.page.locator(".rd-figure").filter(has=name).locator(".value").first
+
     def figure(self, label: str) -> str:
         """The value of a figure by its label."""
-        found = self.page.locator(".rd-figure").filter(has=self.page.locator(".label", has_text=re.compile(f"^{label}$")))
-        return found.locator(".value").first.inner_text()
+        return self._figure(label).inner_text()
+
+    def shows(self, label: str, value: str | re.Pattern[str]) -> None:
+        """A figure comes to say that."""
+        expect(self._figure(label)).to_have_text(value)
 
     def state(self, word: str, *, patience: float = PATIENCE) -> None:
         """The badge beside the heading says that."""

@@ -167,15 +167,26 @@ def test_no_more_calls_are_in_flight_than_the_run_allows(
 
 
 def test_a_mix_of_faults_ends_with_every_row_accounted_for(home: Home) -> None:
-    """With malformed replies, errors, resets and throttles that heal, all rows are accepted and no throttle is a strike."""
-    home.stub.scripts = (Mix(malformed=0.05, error=0.03, reset=0.02, first_try_429=0.1, retry_after=0.05),)
-    run = home.went([f"row {number}" for number in range(300)], options=RunOptions(in_flight=50))
+    """Malformed replies, errors, resets, hangs and throttles that heal: all rows are accepted, and only replies are strikes."""
+    mix = Mix(
+        malformed=0.02, error=0.01, reset=0.005, first_try_429=0.05, retry_after=0.05, hang=0.01, hang_seconds=30.0
+    )
+    home.stub.scripts = (mix,)
+    rows = [f"row {number}" for number in range(500)]
+    run = home.went(rows, options=RunOptions(in_flight=50, timeout=1.0))
 
+    faults = [mix.fault_of(text) for text in rows]
+    met = {name: faults.count(name) for name in ("malformed", "error", "reset", "first_try_429", "hang")}
+    assert all(met.values()), "the mix must hold every fault"
     db = home.engine._house.read()
-    wrong = db.conn.execute(
-        "SELECT count(*) FROM attempts JOIN calls ON calls.id = attempts.call WHERE strike = 1 AND outcome != 'replied'"
-    ).fetchone()[0]
-    assert run.counts.accepted == 300 and wrong == 0
+    strikes = dict(
+        db.conn.execute(
+            "SELECT outcome, count(*) FROM attempts JOIN calls ON calls.id = attempts.call WHERE strike = 1 GROUP BY 1"
+        ).fetchall()
+    )
+    assert run.counts.accepted == 500
+    assert strikes == {"replied": met["malformed"]}
+    assert run.calls == 500 + sum(met.values()) and run.throttles == met["first_try_429"]
 
 
 def test_a_refusal_and_an_empty_reply_are_verdicts_of_their_own(home: Home) -> None:

@@ -96,7 +96,12 @@ def test_a_run_from_start_to_end_and_what_can_be_asked_of_it_afterwards(shell: S
         assert set(problem) == {"path", "rule", "expected", "got", "start", "end"}
 
     replay = shell.value("replay", str(run["run"]), "--group", dead[0]["signature"], code=3)
-    assert (replay["replay_of"], replay["fixed"], replay["same_failure"], replay["new_failure"]) == (run["run"], 1, 1, 0)
+    assert (replay["replay_of"], replay["fixed"], replay["same_failure"], replay["new_failure"]) == (
+        run["run"],
+        1,
+        1,
+        0,
+    )
 
     stats = shell.value("stats", str(run["run"]))
     assert stats["dead_now"] == {"fixed": 1, "open": 1} and stats["latency_seconds"]["n"] == 7

@@ -22,6 +22,7 @@
     excerpt(text, problems, *, head, tail)            what of a long reply is shown (pure)
     diff(pieces, *, same="No difference.")            of ``engine.prompts.diff``
     safe(text)                                        a hostile text as the content of HTML of one's own
+    charts.stacked · charts.lines · charts.histogram · charts.across   Plotly figures of small values (import the module)
     chat(messages) · as_json(value) · plain(text)     texts as they are
     cells({column: text}, *, original=None)           a row's cells; edited ones beside what they were
     changes(name, before, after)                      a piece for ``diff`` of two texts

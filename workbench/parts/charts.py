@@ -178,6 +178,8 @@ def bins(ordered: Sequence[float], most: int = BINS) -> list[Bin]:
     first = math.floor(low / step)
     if round(first * step, 9) > low:
         first -= 1
+    elif round((first + 1) * step, 9) <= low:
+        first += 1
     count = max(1, math.floor(high / step) - first + 1)
     edge = [round((first + n) * step, 9) for n in range(count + 1)]
     # counted by the edges themselves, as the calls behind a bin are: a quotient may round to the other side of one

@@ -51,9 +51,7 @@ def lineage(run: Run) -> None:
         if run.parent is not None:
             parent = engine.runs.get(run.parent)
             st.text(f"{wording.KINDS.get(run.kind, 'run').capitalize()} of dead letters of")
-            session.hop(
-                f"run {parent.id}", "replay" if parent.kind == "replay" else "run", key="parent", id=parent.id
-            )
+            session.hop(f"run {parent.id}", "replay" if parent.kind == "replay" else "run", key="parent", id=parent.id)
             if run.root != run.parent:
                 st.text("; its values go to")
                 session.hop(f"run {run.root}", "run", key="root", id=run.root)

@@ -276,7 +276,7 @@ def founded(found: Forecast) -> str:
     """What a forecast's figures come from."""
     if found.n:
         return f"from earlier replies to this version, n = {found.n:,}"
-    return "from the rendered prompt; no earlier replies, n = 0"
+    return "from the rendered prompt; too few earlier replies to go by"
 
 
 def figures(found: Forecast) -> list[parts.Figure]:
@@ -300,6 +300,6 @@ def figures(found: Forecast) -> list[parts.Figure]:
         parts.Figure(
             label="Time",
             value=wording.duration(found.seconds) if found.seconds is not None else wording.UNKNOWN,
-            note="at these calls in flight" if found.seconds is not None else "no earlier replies",
+            note="at these calls in flight" if found.seconds is not None else "too few earlier replies",
         ),
     ]
