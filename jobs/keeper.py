@@ -31,7 +31,7 @@ from jobs.prices import ceiling
 from jobs.settings import Settings
 from jobs.store import applying, rows, runs
 from jobs.store.database import open_writer
-from jobs.store.record import Recorder
+from jobs.store.record import Recorded, Recorder
 from jobs.store.runs import RunRecord, transaction
 
 logger = logging.getLogger(__name__)
@@ -163,20 +163,7 @@ class Keeper:
             done = recorder.done
             progress.changed |= done.runs
             progress.busy = True
-            for run, reason in done.paused:
-                logger.error("run paused: %s", reason, extra={"action": "run_paused", "run": run})
-            logger.info(
-                "recorded %s outcomes",
-                len(received),
-                extra={
-                    "action": "recorded",
-                    "seconds": round(time.monotonic() - began, 4),
-                    "accepted": done.accepted,
-                    "dead": done.dead,
-                    "strikes": done.strikes,
-                    "throttled": done.throttled,
-                },
-            )
+            _log(done, len(received), time.monotonic() - began)
         self._inbox.delete([one.place for one in received] + foreign)
 
     # -- laying out ----------------------------------------------------------------------------------------------------
@@ -341,6 +328,26 @@ def _brief(record: RunRecord) -> Brief:
             "rpm": record.options.rpm,
             "tpm": record.options.tpm,
         }
+    )
+
+
+def _log(done: Recorded, outcomes: int, seconds: float) -> None:
+    for one in done.mishaps:
+        about = {"action": one.action, "run": one.run, "row": one.row, "class": one.kind, "seconds": one.seconds}
+        logger.info("run %s, row %s: %s", one.run, one.row, one.kind, extra=about)
+    for run, reason in done.paused:
+        logger.error("run paused: %s", reason, extra={"action": "run_paused", "run": run})
+    logger.info(
+        "recorded %s outcomes",
+        outcomes,
+        extra={
+            "action": "recorded",
+            "seconds": round(seconds, 4),
+            "accepted": done.accepted,
+            "dead": done.dead,
+            "strikes": done.strikes,
+            "throttled": done.throttled,
+        },
     )
 
 

@@ -86,13 +86,21 @@ class Home:
     """One home with everything that it needs, in this process."""
 
     def __init__(
-        self, folder: Path, redis_address: str, stub: StubProvider, *, lanes: int = 1, in_flight: int = 8
+        self,
+        folder: Path,
+        redis_address: str,
+        stub: StubProvider,
+        *,
+        lanes: int = 1,
+        in_flight: int = 8,
+        key_env: str | None = None,
     ) -> None:
         self.folder, self.stub = folder, stub
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "connections.toml").write_text(
             f'[stub]\nbase_url = "{stub.base_url}"\nmodels = ["stub-model"]\nin_flight = {in_flight}\n'
-            '[stub.prices."*"]\ninput = 1.0\noutput = 2.0\n'
+            + (f'key_env = "{key_env}"\n' if key_env else "")
+            + '[stub.prices."*"]\ninput = 1.0\noutput = 2.0\n'
         )
         environ = {"REDIS_URL": redis_address}
         self.settings = settings_module.load(folder, folder / "prompts", environ)

@@ -13,10 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+# The two heaviest things that a screen draws with: imported before the first visitor comes, who would wait for them.
+import pandas as pd
+import plotly.graph_objects as go
 from streamlit.web import bootstrap
 
-from jobs import logs, processes, settings
+from jobs import api, logs, processes, settings
 
+WARM = (pd, go, api)
 APP = Path(__file__).with_name("app.py")
 CONFIG = Path(__file__).parents[1] / ".streamlit" / "config.toml"
 #: what holds whatever a configuration file says

@@ -37,6 +37,20 @@ class Recorded:
     returned: int = 0
     paused: list[tuple[int, str]] = field(default_factory=list)
     runs: set[int] = field(default_factory=set)
+    #: what happened to single rows that did not go well
+    mishaps: list[Mishap] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mishap:
+    """One row's strike, failure or death, for the log."""
+
+    run: int
+    row: int
+    action: str
+    #: the failure's kind, or the signature
+    kind: str
+    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,6 +270,7 @@ class Recorder:
             return
         attempt = self._attempt(row, call, verdict="rejected", asked=one.asked, strike=True, value=verdict)
         self.done.strikes += 1
+        self._mishap(row, "row_struck", verdict.signature or "", outcome.seconds)
         strikes = row.strikes + 1
         if strikes >= record.options.strikes:
             self._die(record, row, attempt, verdict.signature or signature.signature(verdict.problems), strikes=strikes)
@@ -284,6 +299,7 @@ class Recorder:
         named = signature.failure_signature(what.dead, _detail(failure)) if what.dead else None
         verdict = Verdict(kind="rejected", problems=(problem,), signature=named)
         attempt = self._attempt(row, call, verdict="failed", asked=row.strikes + 1, value=verdict)
+        self._mishap(row, "call_failed", failure.kind.value, outcome.seconds)
         if what.pause:
             self._pause(record, failure)
         if what.dead and named:
@@ -298,6 +314,11 @@ class Recorder:
                 due_at=self._now + what.after,
                 max_tokens=row.max_tokens,
             )
+
+    def _mishap(self, row: _Row, action: str, kind: str, seconds: float) -> None:
+        self.done.mishaps.append(
+            Mishap(run=row.run, row=row.ordinal, action=action, kind=kind, seconds=round(seconds, 4))
+        )
 
     def _pause(self, record: RunRecord, failure: Failure) -> None:
         changed = self._db.conn.execute("SELECT state FROM runs WHERE id = ?", [record.id]).fetchone()[0]
@@ -343,6 +364,7 @@ class Recorder:
     def _die(self, record: RunRecord, row: _Row, attempt: int, named: str, *, strikes: int) -> None:
         self._end(row, RowState.DEAD, attempt=attempt, signature_=named, strikes=strikes)
         self.done.dead += 1
+        self._mishap(row, "row_dead", named, 0.0)
         quiet = record.kind in QUIET_KINDS
         self._db.conn.execute(
             "INSERT OR IGNORE INTO signatures (signature, title) VALUES (?, ?)", [named, signature.title(named)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,12 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from jobs import errors
+from jobs import errors, logs
 from jobs.keeper import sole_owner
 from jobs.keys import Keys
 from jobs.options import RunOptions
 from jobs.testing import Mix, StubProvider, marked
-from jobs.testing.script import failed
+from jobs.testing.script import Act, error_body, failed
 from jobs.values import VersionContent
 from tests.house import CONTENT, Home
 
@@ -294,3 +295,41 @@ def test_rows_that_a_lost_stream_took_with_it_are_asked_again(home: Home) -> Non
         redis.delete(Keys(home.settings.home_id).calls)
 
     assert home.ended(run).counts.accepted == 50
+
+
+def test_a_key_is_in_no_file_of_the_home_and_not_in_redis(
+    tmp_path: Path, redis_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither after good calls nor after an endpoint has repeated the key in its refusal."""
+    secret = "sk-Zq7Lw0vTn3Xy9PbR5cD1"
+    monkeypatch.setenv("A_PROVIDERS_KEY", secret)
+    logs.configure(tmp_path / "home" / "logs", "keeper", key_variables=("A_PROVIDERS_KEY",))
+    with StubProvider(marked, answer=GOOD, keys={secret}) as stub:
+        (tmp_path / "home").mkdir(exist_ok=True)
+        home = Home(tmp_path / "home", redis_address, stub, key_env="A_PROVIDERS_KEY")
+        run = home.went(["a", "b [[invalid]]"])
+        body = error_body(f"Incorrect API key provided: {secret}.", code="invalid_api_key")
+        stub.scripts = (lambda ask: Act(kind="401", status=401, body=body),)
+        second = home.start(["c"])
+        paused = home.until(second, lambda seen: seen.state == "paused" and not seen.counts.in_flight)
+        with Redis.from_url(redis_address) as redis:
+            dump = [redis.dump(key) or b"" for key in redis.scan_iter(f"*{home.settings.home_id}*")]
+        home.close()
+
+    assert run.counts.accepted == 2 and "Incorrect API key" in (paused.reason or "")
+    files = [file for file in (tmp_path / "home").rglob("*") if file.is_file()]
+    assert len(files) > 3 and (tmp_path / "home/logs/keeper.jsonl") in files
+    assert [file.name for file in files if secret.encode() in file.read_bytes()] == []
+    assert not any(secret.encode() in blob for blob in dump)
+
+
+def test_what_goes_wrong_with_a_row_is_in_the_log(home: Home) -> None:
+    """A line of JSON with run, row, action, class and seconds."""
+    logs.configure(home.settings.logs, "keeper")
+    run = home.went(["throttled [[429]]", "struck [[invalid always]]"])
+
+    lines = [json.loads(line) for line in (home.settings.logs / "keeper.jsonl").read_text().splitlines()]
+    about = [(line["action"], line["row"]) for line in lines if line.get("run") == run.id and "row" in line]
+    assert about.count(("row_struck", 2)) == 3
+    assert {("call_failed", 1), ("row_dead", 2)} <= set(about)
+    assert all({"class", "seconds"} <= line.keys() for line in lines if "row" in line)

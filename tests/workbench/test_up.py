@@ -134,7 +134,7 @@ def test_starts_in_order_and_leaves_nothing(home: Path, engine: Sequence[str]) -
     assert (owner.pid, owner.web, owner.address) == (os.getpid(), False, None)
     assert set(owner.parts) == {"valkey", "keeper", "worker-1", "worker-2"}
     assert up.running(place) is None
-    assert {file.name for file in home.iterdir()} == {"keeper.lock", "logs", "up.lock", "valkey"}
+    assert {file.name for file in home.iterdir()} == {"connections.toml", "keeper.lock", "logs", "up.lock", "valkey"}
 
 
 def test_home_is_private(home: Path, engine: Sequence[str]) -> None:
