@@ -6,7 +6,7 @@
     contract             JSON Schema <-> the Pydantic model that holds a value to it
     plan              2  rows due -> calls (reuse, the re-ask with its corrected prompt)
     dispatch          3  calls onto the stream, lanes onto RQ
-    lane              4  the worker's loop: take a call, render, ask, judge, hand back
+    lane, call        4  the worker's loop; one call: render, ask, judge
     llm, limits       5  one OpenAI-compatible request -> reply or typed failure; the shared limits
     reply, judge      6  raw text -> candidate values with places; value x contract -> verdict
     outcomes          7  the stream back

@@ -15,7 +15,6 @@ import socket
 import time
 import traceback
 import uuid
-import zlib
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,15 +24,13 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from jobs import dispatch, errors, llm, outcomes
-from jobs.contract import Contract, StrictSchema
-from jobs.judge import judge
+from jobs.call import Caller
 from jobs.keys import Keys
 from jobs.limits import BEAT_SECONDS, LEASE_SECONDS, LaneLimits
-from jobs.messages import WIRE, Ask, Brief, Control, LaneArguments, Outcome, RowAsk, RowVerdict
+from jobs.messages import WIRE, Ask, Brief, Control, LaneArguments, Outcome
 from jobs.outcomes import Handed
-from jobs.settings import Settings, key_of, reload
-from jobs.templates import Template, parse
-from jobs.values import Failure, FailureKind, Message, Reply
+from jobs.settings import Settings
+from jobs.values import Failure, FailureKind, Usage
 
 logger = logging.getLogger(__name__)
 
@@ -51,22 +48,23 @@ LIVE_STEP = 16
 
 @dataclass
 class _Work:
-    """What a lane keeps of a run."""
+    """What a lane has of a run: its caller, and the calls that it has taken."""
 
-    brief: Brief
-    template: Template
-    contract: Contract
-    #: the contract as a request can hold the model to it
-    strict: StrictSchema
-    endpoint: llm.Endpoint
+    caller: Caller
     backlog: deque[tuple[str, Ask]] = field(default_factory=deque)
     running: int = 0
+    #: places in flight that the lane holds
     held: int = 0
     used_at: float = 0.0
     #: no start before this, on the loop's clock: the bucket is empty
     not_before: float = 0.0
-    #: learned from replies, for reserving
+    #: tokens of a request, learned from replies, for reserving
     tokens: float = 0.0
+
+    @property
+    def brief(self) -> Brief:
+        """What the run is."""
+        return self.caller.brief
 
 
 class Lane:
@@ -117,7 +115,7 @@ class Lane:
             await self._post()
             await self._limits.leave()
         for work in self._work.values():
-            await work.endpoint.close()
+            await work.caller.close()
         await self._redis.aclose()
         logger.info("lane ends", extra={"action": "lane_ends", "lane": self.name})
 
@@ -144,7 +142,7 @@ class Lane:
         for run, work in list(self._work.items()):
             if run not in self._control and not work.running and not work.backlog and now - work.used_at > IDLE_SECONDS:
                 del self._work[run]
-                await work.endpoint.close()
+                await work.caller.close()
 
     # -- taking --------------------------------------------------------------------------------------------------------
 
@@ -190,28 +188,7 @@ class Lane:
             self._return(entry, ask, "this worker knows nothing of the run yet")
             return None
         try:
-            connection = reload(self._settings).connection(brief.connection)
-            if connection.base_url != brief.base_url:
-                raise errors.UnusableConnection(
-                    f"connection {brief.connection!r} is {connection.base_url} for this worker, "
-                    f"but the run was started for {brief.base_url}"
-                )
-            key = key_of(connection)
-            address = self._settings.address_of(connection)
-            endpoint = llm.Endpoint(
-                connection.model_copy(update={"base_url": address}),
-                key,
-                timeout=brief.timeout,
-                max_connections=brief.in_flight + 8,
-            )
-            contract = Contract.from_schema(brief.content.contract)
-            work = _Work(
-                brief=brief,
-                template=parse(brief.content.template),
-                contract=contract,
-                strict=contract.strict_schema(),
-                endpoint=endpoint,
-            )
+            work = _Work(caller=Caller(brief, self._settings))
         except errors.RedriveError as error:
             self._fail(entry, ask, Failure(kind=FailureKind.BLOCKED, message=error.message, code="worker"))
             return None
@@ -294,72 +271,19 @@ class Lane:
             self._wake.set()
 
     async def _ask_and_judge(self, work: _Work, entry: str, ask: Ask) -> None:
-        brief, row = work.brief, ask.rows[0]
-        streamed = brief.kind == "try"
-        held_to = brief.content.response_format == "json_schema"
-        body = llm.body(
-            self._messages(work, row),
-            model=brief.model,
-            connection=work.endpoint.connection,
-            max_tokens=ask.max_tokens,
-            response_format=brief.content.response_format,
-            schema=work.strict.schema if held_to else None,
-            strict=work.strict.usable,
-            settings=brief.content.settings,
-            stream=streamed,
-        )
-        answer = await (self._streamed(work, body, row) if streamed else work.endpoint.ask(body))
-        reply, failure = answer.reply, answer.failure
-        if failure is not None and failure.kind is FailureKind.THROTTLED:
-            await self._cool_down(brief, answer.rates)
-        if reply is not None:
-            await self._learn(work, reply)
-        outcome = Outcome(
-            run=ask.run,
-            try_id=ask.try_id,
-            lane=self.name,
-            kind="replied" if reply is not None else "failed",
-            ordinals=tuple(one.ordinal for one in ask.rows),
-            verdicts=(self._verdict(work, row, reply),) if reply is not None else (),
-            failure=failure,
-            sent_at=answer.started_at,
-            seconds=answer.seconds,
-            queue_seconds=max(0.0, answer.started_at - ask.dispatched_at),
-            status=reply.status if reply is not None else failure.status if failure else None,
-            finish_reason=reply.finish_reason if reply is not None else None,
-            request_id=reply.request_id if reply is not None else None,
-            usage=reply.usage if reply is not None else None,
-            model=reply.model if reply is not None else None,
-        )
-        raw = reply.raw if reply is not None else answer.partial or None
-        self._outbox.append(Handed(entry=entry, outcome=outcome, raw=raw, request=zlib.compress(answer.sent, 1)))
+        called = await work.caller.call(ask, self.name, streamer=self._streamed if work.brief.kind == "try" else None)
+        self._outbox.append(Handed(entry=entry, outcome=called.outcome, raw=called.raw, request=called.request))
+        if called.failure is not None and called.failure.kind is FailureKind.THROTTLED:
+            await self._cool_down(work.brief, called.rates)
+        if called.usage is not None:
+            await self._learn(work, called.usage)
 
-    def _messages(self, work: _Work, row: RowAsk) -> list[Message]:
-        messages = list(work.template.render(row.cells))
-        if row.complaint is not None:
-            if row.complaint.answer is not None:
-                messages.append(Message(role="assistant", content=row.complaint.answer))
-            messages.append(Message(role="user", content=row.complaint.problems))
-        return messages
-
-    def _verdict(self, work: _Work, row: RowAsk, reply: Reply) -> RowVerdict:
-        verdict = judge(
-            reply.text,
-            work.contract,
-            finish_reason=reply.finish_reason,
-            refusal=reply.refusal,
-            asked=row.asked,
-            echo=tuple(row.cells.values()),
-            nulls_for_absent=work.brief.content.response_format == "json_schema" and work.strict.usable,
-        )
-        return RowVerdict(ordinal=row.ordinal, asked=row.asked, verdict=verdict)
-
-    async def _streamed(self, work: _Work, body: dict[str, object], row: RowAsk) -> llm.Answer:
+    async def _streamed(self, endpoint: llm.Endpoint, body: dict[str, object], run: int, ordinal: int) -> llm.Answer:
         """Ask with a stream, and let screens see the text as it comes."""
-        shown = _Live(self._redis, self._keys, work.brief.run, row.ordinal)
+        shown = _Live(self._redis, self._keys, run, ordinal)
         viewer = asyncio.create_task(shown.follow())
         try:
-            return await work.endpoint.stream(body, on_delta=shown.add)
+            return await endpoint.stream(body, on_delta=shown.add)
         finally:
             shown.end()
             await viewer
@@ -371,8 +295,8 @@ class Lane:
                 with suppress(RedisError):
                     await self._limits.cool_down(brief.connection, brief.model, min(window.reset, 60.0))
 
-    async def _learn(self, work: _Work, reply: Reply) -> None:
-        used = reply.usage.prompt + reply.usage.completion
+    async def _learn(self, work: _Work, usage: Usage) -> None:
+        used = usage.prompt + usage.completion
         if work.brief.tpm:
             with suppress(RedisError):
                 await self._limits.settle(

@@ -36,6 +36,7 @@ BANDS = [
         "jobs.review",
         "jobs.plan",
         "jobs.llm",
+        "jobs.call",
     ],
     ["jobs.limits", "jobs.outcomes", "jobs.dispatch"],
     ["jobs.store"],

@@ -1,0 +1,145 @@
+"""Stop 4, one call: render the prompt for its row, ask the endpoint, judge the reply.
+
+A ``Caller`` is all that is needed of a run for that; it is opened once a run and decides nothing.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from jobs import errors, llm
+from jobs.contract import Contract
+from jobs.judge import judge
+from jobs.messages import Ask, Brief, Outcome, RowAsk, RowVerdict
+from jobs.settings import Settings, key_of, reload
+from jobs.templates import parse
+from jobs.values import Failure, Message, Reply, Usage
+
+#: asks an endpoint with a stream about a row of a run, so that people see the reply as it comes
+Streamer = Callable[[llm.Endpoint, dict[str, object], int, int], Awaitable[llm.Answer]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Called:
+    """What came of a call."""
+
+    outcome: Outcome
+    #: the reply byte for byte, or what there was of it
+    raw: bytes | None
+    #: zlib of the exact bytes that were sent
+    request: bytes
+    #: what the provider says of its limits
+    rates: llm.Rates
+    usage: Usage | None
+    failure: Failure | None
+
+
+class Caller:
+    """Makes the calls of one run."""
+
+    def __init__(self, brief: Brief, settings: Settings) -> None:
+        """Opens the endpoint; no request is made yet.
+
+        Raises:
+            UnusableConnection: this worker does not have the run's connection, its key, or the same address for it.
+            ContractError, PromptError: the version cannot be held.
+        """
+        connection = reload(settings).connection(brief.connection)
+        if connection.base_url != brief.base_url:
+            raise errors.UnusableConnection(
+                f"connection {brief.connection!r} is {connection.base_url} for this worker, "
+                f"but the run was started for {brief.base_url}"
+            )
+        self.brief = brief
+        self._template = parse(brief.content.template)
+        self._contract = Contract.from_schema(brief.content.contract)
+        self._strict = self._contract.strict_schema()
+        self._held_to_schema = brief.content.response_format == "json_schema"
+        self._endpoint = llm.Endpoint(
+            connection.model_copy(update={"base_url": settings.address_of(connection)}),
+            key_of(connection),
+            timeout=brief.timeout,
+            max_connections=brief.in_flight + 8,
+        )
+
+    async def close(self) -> None:
+        """Close the endpoint."""
+        await self._endpoint.close()
+
+    async def call(self, ask: Ask, lane: str, *, streamer: Streamer | None = None) -> Called:
+        """Make one call; what came of it, judged.
+
+        Raises:
+            PromptError: the template cannot be rendered for this row.
+        """
+        row, brief = ask.rows[0], self.brief
+        body = llm.body(
+            self._messages(row),
+            model=brief.model,
+            connection=self._endpoint.connection,
+            max_tokens=ask.max_tokens,
+            response_format=brief.content.response_format,
+            schema=self._strict.schema if self._held_to_schema else None,
+            strict=self._strict.usable,
+            settings=brief.content.settings,
+            stream=streamer is not None,
+        )
+        answer = await (
+            self._endpoint.ask(body) if streamer is None else streamer(self._endpoint, body, ask.run, row.ordinal)
+        )
+        reply = answer.reply
+        return Called(
+            outcome=self._outcome(ask, lane, answer),
+            raw=reply.raw if reply is not None else answer.partial or None,
+            request=zlib.compress(answer.sent, 1),
+            rates=answer.rates,
+            usage=reply.usage if reply is not None else None,
+            failure=answer.failure,
+        )
+
+    def _messages(self, row: RowAsk) -> list[Message]:
+        messages = list(self._template.render(row.cells))
+        if row.complaint is not None:
+            if row.complaint.answer is not None:
+                messages.append(Message(role="assistant", content=row.complaint.answer))
+            messages.append(Message(role="user", content=row.complaint.problems))
+        return messages
+
+    def _outcome(self, ask: Ask, lane: str, answer: llm.Answer) -> Outcome:
+        reply, failure = answer.reply, answer.failure
+        common: dict[str, Any] = {
+            "run": ask.run,
+            "try_id": ask.try_id,
+            "lane": lane,
+            "ordinals": tuple(row.ordinal for row in ask.rows),
+            "sent_at": answer.started_at,
+            "seconds": answer.seconds,
+            "queue_seconds": max(0.0, answer.started_at - ask.dispatched_at),
+        }
+        if reply is None:
+            return Outcome(kind="failed", failure=failure, status=failure.status if failure else None, **common)
+        return Outcome(
+            kind="replied",
+            verdicts=(self._verdict(ask.rows[0], reply),),
+            status=reply.status,
+            finish_reason=reply.finish_reason,
+            request_id=reply.request_id,
+            usage=reply.usage,
+            model=reply.model,
+            **common,
+        )
+
+    def _verdict(self, row: RowAsk, reply: Reply) -> RowVerdict:
+        verdict = judge(
+            reply.text,
+            self._contract,
+            finish_reason=reply.finish_reason,
+            refusal=reply.refusal,
+            asked=row.asked,
+            echo=tuple(row.cells.values()),
+            nulls_for_absent=self._held_to_schema and self._strict.usable,
+        )
+        return RowVerdict(ordinal=row.ordinal, asked=row.asked, verdict=verdict)
