@@ -7,6 +7,7 @@ at its head says which model is answering, since nobody should pay for, or trust
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import streamlit as st
 
@@ -53,6 +54,7 @@ def main() -> None:
             for section, screens in SECTIONS.items()
         }
     )
+    session.stand(cast(session.Screen, chosen.url_path.replace("-", "_") or "overview"))
     st.logo(str(ICON), size="small")
     for notice in session.notices():
         st.toast(notice)
@@ -66,6 +68,7 @@ def main() -> None:
         chosen.run()
     except errors.RedriveError as error:
         parts.error(error)
+    session.arrived()
 
 
 def _exists(screen: session.Screen) -> bool:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 import uuid
 from collections.abc import Callable
-from typing import Literal, NoReturn, TypeVar
+from typing import Literal, NamedTuple, NoReturn, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
@@ -21,6 +22,8 @@ from jobs import settings
 from jobs.api import Engine
 
 T = TypeVar("T")
+#: seconds after leaving a screen in which a stray click cannot bring it back
+STRAY = 3.0
 
 Screen = Literal[
     "overview",
@@ -72,7 +75,37 @@ def path(screen: Screen) -> str:
 
 def go(screen: Screen, **params: object) -> NoReturn:
     """Leave for another screen; ``None`` values are left out of its URL."""
-    st.switch_page(path(screen), query_params=_texts(params))
+    query = _texts(params)
+    here: str | None = st.session_state.get("here")
+    if here is not None and here != screen:
+        st.session_state["leaving"] = _Leaving(here, screen, query, time.monotonic())
+    st.switch_page(path(screen), query_params=query)
+
+
+class _Leaving(NamedTuple):
+    """A way to another screen that was taken and has not been seen to its end."""
+
+    origin: str
+    screen: Screen
+    query: dict[str, str]
+    at: float
+
+
+def stand(screen: Screen) -> None:
+    """Say which screen is to be drawn; one that was just left is left again.
+
+    The last click of a double one may reach the script after the first has led elsewhere, and the browser, which does
+    not know that yet, asks for the old screen once more.
+    """
+    leaving: _Leaving | None = st.session_state.get("leaving")
+    if leaving is not None and leaving.origin == screen and time.monotonic() - leaving.at < STRAY:
+        st.switch_page(path(leaving.screen), query_params=leaving.query)
+    st.session_state["here"] = screen
+
+
+def arrived() -> None:
+    """Say that the screen was drawn to its end."""
+    st.session_state.pop("leaving", None)
 
 
 def link(label: str, screen: Screen, *, help: str | None = None, disabled: bool = False, **params: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -125,8 +126,11 @@ def with_local_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House
 
 
 @pytest.fixture
-def sit(browser: Browser) -> Iterator[Sit]:
-    """Sit down before a household's screens; nothing may be amiss when the person leaves."""
+def sit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Sit]:
+    """Sit down before a household's screens; nothing may be amiss when the person leaves.
+
+    With REDRIVE_SCREENSHOTS the last that was seen is kept in that folder.
+    """
     seated: list[Person] = []
 
     def down(household: Household, *, width: int = 1280, height: int = 1000, dark: bool = False) -> Person:
@@ -141,7 +145,10 @@ def sit(browser: Browser) -> Iterator[Sit]:
         return person
 
     yield down
-    for person in seated:
+    for place, person in enumerate(seated):
+        if folder := os.environ.get("REDRIVE_SCREENSHOTS"):
+            name = re.sub(r"[^\w-]+", "-", request.node.name)
+            person.page.screenshot(path=Path(folder) / f"last-{name}-{place}.png")
         person.page.context.close()
     for person in seated:
         person.left()
