@@ -34,8 +34,12 @@ from jobs.values import Failure, FailureKind, Usage
 
 logger = logging.getLogger(__name__)
 
-#: seconds between two looks at what can be started, and between two groups handed back
-TICK_SECONDS = 0.01
+#: seconds between two looks at what can be started; a free place waits as long
+START_SECONDS = 0.003
+#: seconds between two groups handed back
+POST_SECONDS = 0.01
+#: seconds that a go-ahead without a limit holds before the shared bucket is asked again, for a cool-down
+FREE_SECONDS = 0.05
 #: outcomes handed back in one group
 GROUP_MOST = 200
 #: seconds that calls in flight get to finish after a stop flag
@@ -58,6 +62,8 @@ class _Work:
     used_at: float = 0.0
     #: no start before this, on the loop's clock: the bucket is empty
     not_before: float = 0.0
+    #: until then no bucket need be asked: there is no limit, and nobody has called for a cool-down
+    free_until: float = 0.0
     #: tokens of a request, learned from replies, for reserving
     tokens: float = 0.0
 
@@ -168,7 +174,7 @@ class Lane:
         """Calls to take now: enough to fill the lane's share of every run, and a few ahead."""
         share = sum(self._share(control.in_flight) for control in self._control.values() if control.state == "go")
         busy = sum(work.running + len(work.backlog) for work in self._work.values())
-        return share + max(1, share // 8) - busy if share else max(0, 4 - busy)
+        return share + max(1, share // 4) - busy if share else max(0, 4 - busy)
 
     async def _accept(self, entry: str, ask: Ask | None) -> None:
         if ask is None or ask.wire != WIRE:
@@ -205,7 +211,7 @@ class Lane:
             except RedisError as error:
                 logger.warning("calls not started: %s", error, extra={"action": "start_failed", "lane": self.name})
                 await asyncio.sleep(0.2)
-            await asyncio.sleep(TICK_SECONDS)
+            await asyncio.sleep(START_SECONDS)
 
     async def _start(self, run: int, work: _Work) -> None:
         control = self._control.get(run)
@@ -228,6 +234,8 @@ class Lane:
         now = time.monotonic()
         if now < work.not_before:
             return 0
+        if now < work.free_until:
+            return ready
         brief = work.brief
         granted, wait = await self._limits.reserve(
             brief.connection,
@@ -238,7 +246,9 @@ class Lane:
             tpm=brief.tpm,
         )
         if granted < ready:
-            work.not_before = now + min(max(wait, TICK_SECONDS), 1.0)
+            work.not_before = now + min(max(wait, START_SECONDS), 1.0)
+        elif brief.rpm is None and brief.tpm is None:
+            work.free_until = now + FREE_SECONDS
         return granted
 
     def _reserved_tokens(self, work: _Work) -> int:
@@ -292,6 +302,8 @@ class Lane:
         """Stop everybody for a moment only where the provider says that nothing remains."""
         for window in (rates.requests, rates.tokens, rates.input_tokens, rates.output_tokens):
             if window.remaining == 0 and window.reset:
+                for work in self._work.values():
+                    work.free_until = 0.0
                 with suppress(RedisError):
                     await self._limits.cool_down(brief.connection, brief.model, min(window.reset, 60.0))
 
@@ -336,7 +348,7 @@ class Lane:
             except RedisError as error:
                 logger.warning("outcomes kept back: %s", error, extra={"action": "post_failed", "lane": self.name})
                 await asyncio.sleep(0.3)
-            await asyncio.sleep(TICK_SECONDS)
+            await asyncio.sleep(POST_SECONDS)
 
     async def _post(self) -> None:
         """Hand back what is ready. What cannot be handed back stays in the outbox; a repeat is settled by the ledger."""

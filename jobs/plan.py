@@ -38,7 +38,7 @@ def reuse_key(
 
 def window(in_flight: int) -> int:
     """Calls of a run that may stand on the stream or be under way, so that no lane waits for the keeper."""
-    return max(2 * in_flight, in_flight + 8)
+    return max(in_flight * 5 // 2, in_flight + 8)
 
 
 @dataclass(frozen=True, kw_only=True)

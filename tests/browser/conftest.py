@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -15,9 +12,10 @@ from typing import NoReturn
 import pytest
 from playwright.sync_api import Browser, ViewportSize, sync_playwright
 
-from jobs import processes
+from tests.browser.household import Household
 from tests.browser.person import Person
-from workbench import local_model, ports
+from tests.browser.workshop import Workshop
+from workbench import local_model
 
 ROOT = Path(__file__).parents[2]
 #: no sandbox, since tests run as root in containers; the rest keeps the browser itself from calling out
@@ -32,10 +30,6 @@ FLAGS = (
     "--disable-default-apps",
     "--disable-domain-reliability",
 )
-KEYS = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL", "REDIS_URL", "REDRIVE_HOME", "REDRIVE_PROMPTS")
-#: seconds until everything stands on a busy machine, and until it is gone
-START, STOP = 120.0, 40.0
-
 Sit = Callable[..., Person]
 
 
@@ -64,53 +58,6 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-class Household:
-    """A ``redrive up`` that was started as a person starts it."""
-
-    def __init__(self, home: Path, prompts: Path) -> None:
-        self.home, self.prompts = home, prompts
-        self.said: list[str] = []
-        self._up = threading.Event()
-        command = [str(Path(sys.executable).with_name("redrive")), "up", "--home", str(home), "--prompts", str(prompts)]
-        self._process = subprocess.Popen(
-            [*command, "--port", str(ports.free(0))],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={name: value for name, value in os.environ.items() if name not in KEYS},
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
-            for line in lines:
-                self.said.append(line.rstrip())
-                if line.startswith("Redrive is up"):
-                    self._up.set()
-        self._up.set()
-
-    @property
-    def address(self) -> str:
-        """Where its screens are, as it said."""
-        assert self._up.wait(START), self.said
-        (line,) = [line for line in self.said if line.startswith("Redrive is up")] or [""]
-        assert "http://" in line, self.said
-        return line.split(": ", 1)[1].split()[0]
-
-    def close(self) -> None:
-        """Stop it as Ctrl-C does; it leaves nothing behind."""
-        self._process.terminate()
-        try:
-            self._process.wait(STOP)
-        finally:
-            self._process.kill()
-            left = processes.end(processes.family(self.home), grace=1.0)
-        self._reader.join()
-        assert (self._process.returncode, left) == (0, []), self.said
-
-
 @pytest.fixture(scope="module")
 def with_local_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Household]:
     """Everything on this machine, with the small model that Redrive serves itself, and the prompts that come with it."""
@@ -123,6 +70,17 @@ def with_local_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House
         yield household
     finally:
         household.close()
+
+
+@pytest.fixture(scope="package")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    """A home that has something on every screen, behind a stub of a provider."""
+    made = Workshop(tmp_path_factory.mktemp("workshop"))
+    try:
+        made.furnish()
+        yield made
+    finally:
+        made.close()
 
 
 @pytest.fixture

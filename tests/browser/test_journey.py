@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import ROOT, Household, Sit
+from tests.browser.conftest import ROOT, Sit
+from tests.browser.household import Household
 from tests.browser.person import PRESS, Person, heads
 
 pytestmark = [pytest.mark.browser, pytest.mark.local_model]
@@ -292,19 +293,31 @@ def exports(person: Person, run: int, fixed: int) -> None:
 
 
 def looks_at_the_costs(person: Person, run: int) -> None:
-    """What it took: the same calls by version and by run, narrowed by a click, down to one call and its row."""
+    """The same calls by version and by run; a bar lists the calls behind it, a slice narrows the page, a call leads to its row."""
     person.menu("Costs and latency")
-    calls = int(person.figure("Calls"))
     by_version = {line["Version"]: int(line["Calls"]) for line in person.read("breakdown")}
     assert set(by_version) == {"support-triage@2", "support-triage@3"}
-    assert sum(by_version.values()) == calls
+    calls = sum(by_version.values())
+    person.says(f"n = {calls} calls, 24 h")
     person.choose("run")
     person.page.wait_for_url(re.compile("by=run"))
-    runs = {line["Run"]: int(line["Calls"]) for line in person.read("breakdown")}
-    assert sum(runs.values()) == calls
+    expect(person.page.locator('table[aria-label="breakdown"] th').first).to_have_text("Run")
+    by_run = {line["Run"]: int(line["Calls"]) for line in person.read("breakdown")}
+    assert sum(by_run.values()) == calls
+
+    outcomes = person.page.get_by_test_id("stPlotlyChart").nth(1)
+    tallest = max(
+        (bar.bounding_box() or {} for bar in outcomes.locator(".bars path").all()), key=lambda one: one["height"]
+    )
+    person.page.mouse.click(tallest["x"] + tallest["width"] / 2, tallest["y"] + tallest["height"] / 2, delay=PRESS)
+    person.page.wait_for_url(re.compile("what=(rejected|accepted)"))
+    person.says("Calls behind it")
+    person.press("Clear the choice")
+    expect(person.page).not_to_have_url(re.compile("what="))
+
     person.open("breakdown", re.compile(f"^run {run}"))
     person.page.wait_for_url(re.compile(f"run={run}"))
-    person.shows("Calls", str(runs[f"run {run}"]))
+    person.says(f"n = {by_run[f'run {run}']} calls, 24 h")
     person.choose("rejected")
     rejected = person.read("calls")
     assert {line["Run"] for line in rejected} == {str(run)}

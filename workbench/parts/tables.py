@@ -19,7 +19,7 @@ from workbench import wording
 T = TypeVar("T")
 PAGE = 50
 #: pixels of a page's number in the pager, which leaves out pages when it is made to fit its content
-SIGN = 34
+SIGN = 38
 #: characters of a cell and of its tooltip that are sent to the browser
 _CELL, _TIP = 300, 1_500
 

@@ -1,0 +1,106 @@
+"""Every screen with something on it, at two widths, in light and in dark: nothing sticks out, nothing is amiss.
+
+With REDRIVE_SCREENSHOTS each is kept as an image in that folder.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import ViewportSize, expect
+
+from tests.browser.conftest import Sit
+from tests.browser.person import Person
+from tests.browser.workshop import Workshop
+
+pytestmark = pytest.mark.browser
+
+WIDTHS, HEIGHT = (1280, 1920), 1700
+#: name -> (address, heading); the braces are ids of the workshop
+SCREENS = {
+    "overview": ("", "Overview"),
+    "datasets": ("datasets", "Datasets"),
+    "dataset": ("dataset?id={dataset}", "reviews.csv"),
+    "prompts": ("prompts", "Prompts"),
+    "prompt": ("prompt?name=triage&dataset={dataset}", "triage"),
+    "prompt-contract": ("prompt?name=triage&dataset={dataset}&view=Contract", "triage"),
+    "prompt-model": ("prompt?name=triage&dataset={dataset}&view=Model+and+settings", "triage"),
+    "prompt-history": ("prompt?name=triage&view=History", "triage"),
+    "runs": ("runs", "Runs"),
+    "run": ("run?id={run}", "Run {run}"),
+    "run-export": ("run?id={run}&view=Export", "Run {run}"),
+    "run-settings": ("run?id={run}&view=Settings+and+lineage", "Run {run}"),
+    "run-hostile": ("run?id={hostile}", "Run {hostile}"),
+    "launch": ("launch?dataset={dataset}", "Launch a run"),
+    "dead-letters": ("dead-letters", "Dead letters"),
+    "dead-letters-group": ("dead-letters?signature={signature}", "reply is not JSON"),
+    "letter": ("letter?run={run}&row=5&signature={signature}", "Row R-0005"),
+    "letter-corrected": ("letter?run={run}&row=2", "Row R-0002"),
+    "letter-contract": ("letter?run={run}&row={shapeless}", "Row R-00"),
+    "letter-hostile": ("letter?run={hostile}&row=8", "Row R-0008"),
+    "replays": ("replays", "Replays"),
+    "replay": ("replay?id={replay}", "Replay {replay}"),
+    "costs": ("costs", "Costs and latency"),
+    "system": ("system", "System"),
+}
+#: what sticks out of the page's width, or of the box that it stands in without a way to scroll to it
+STICKS_OUT = """
+() => {
+  const main = document.querySelector('[data-testid="stMain"]'), found = [];
+  if (main.scrollWidth > main.clientWidth) found.push(`the page: ${main.scrollWidth} of ${main.clientWidth} pixels`);
+  if (document.documentElement.scrollWidth > innerWidth) found.push(`the window: ${document.documentElement.scrollWidth}`);
+  for (const one of main.querySelectorAll("h1, h2, button, a, .rd-figure, .rd-panel, .rd-badge, .rd-facts, input, label")) {
+    const box = one.getBoundingClientRect();
+    if (box.width && box.right > innerWidth + 1) found.push(`${one.tagName} ${one.className}: ${one.textContent.slice(0, 60)}`);
+  }
+  return found;
+}
+"""
+
+
+@pytest.fixture(params=["light", "dark"], scope="module")
+def theme(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_screen(workshop: Workshop, sit: Sit, theme: str, name: str) -> None:
+    """It has its heading, no exception, and nothing that sticks out of it."""
+    signature = workshop.engine.letters.groups(run=workshop.reviews.id)[0][0].signature
+    ids = {
+        "dataset": workshop.reviews.dataset,
+        "run": workshop.reviews.id,
+        "hostile": workshop.hostile.id,
+        "replay": workshop.replay.id,
+        "signature": signature,
+        "shapeless": 70,
+    }
+    address, heading = (text.format(**ids) for text in SCREENS[name])
+    person = sit(workshop.household, width=WIDTHS[0], height=HEIGHT, dark=theme == "dark")
+    person.visit(address, heading)
+    for width in WIDTHS:
+        person.page.set_viewport_size(ViewportSize(width=width, height=HEIGHT))
+        drawn(person)
+        keep(person, f"{name}-{width}-{theme}")
+        assert person.page.evaluate(STICKS_OUT) == []
+        expect(person.page.locator("h1")).to_have_count(1)
+    colour = person.page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
+    shade = sum(int(part) for part in re.findall(r"\d+", colour)[:3])
+    assert (shade < 200) == (theme == "dark")
+
+
+def drawn(person: Person) -> None:
+    """Nothing is still being put up: no placeholder, no chart without its lines."""
+    person.rest()
+    expect(person.page.get_by_test_id("stSkeleton")).to_have_count(0)
+    for chart in person.page.get_by_test_id("stPlotlyChart").all():
+        expect(chart.locator("svg.main-svg").first).to_be_visible()
+
+
+def keep(person: Person, name: str) -> None:
+    """Keep what is seen as an image, where that is asked for."""
+    if folder := os.environ.get("REDRIVE_SCREENSHOTS"):
+        person.page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")

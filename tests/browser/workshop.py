@@ -1,0 +1,135 @@
+"""A home with something on every screen, behind a stub of a provider: runs, dead letters of several causes, replays, decisions."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jobs import settings
+from jobs.api import Engine
+from jobs.options import RunOptions
+from jobs.testing import Act, Ask, StubProvider, marked
+from jobs.values import VersionContent
+from jobs.views import Run, Version
+from tests.browser.household import Household
+from tests.house import wait_until
+
+CONTRACT: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "label": {"type": "string", "enum": ["good", "bad"], "description": "What the customer means"},
+        "score": {"type": "integer", "minimum": 0, "maximum": 10},
+        "quote": {"type": "string", "maxLength": 400},
+    },
+    "required": ["label", "score", "quote"],
+    "additionalProperties": False,
+}
+TEMPLATE = "system:\nAnswer with one JSON object: label, score, quote.\n\nuser:\n{{ text }}\n"
+FIRST = VersionContent(template=TEMPLATE, contract=CONTRACT, settings={"temperature": 0}, max_tokens=300)
+SECOND = FIRST.model_copy(update={"template": TEMPLATE.replace("one JSON object", "one JSON object and nothing else")})
+#: what a browser, a Markdown reader or a terminal would act on
+HOSTILE = (
+    "<script>window.pwned = 1</script>",
+    "<img src=http://evil.example/i.png onerror='window.pwned = 2'> and <b>bold</b>",
+    "![image](http://evil.example/p.png) [link](http://evil.example/) **bold** `code` # heading",
+    ":red[directive] :material/skull: $x^2$ <a href='javascript:window.pwned=3'>a</a>",
+    "left \u202eright to left\u202c \u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627",
+    "{{ 7 * 7 }} {% raw %} </code></pre></textarea> =1+1",
+)
+#: rows that the stub answers with their own text, which is no JSON
+ECHO = "echo: "
+BROKEN, SHAPELESS, REFUSED, HEALING, GOOD = 64, 30, 6, 12, 40
+
+
+def echoed(ask: Ask) -> Act | None:
+    """The row's text as the reply, where the row asks for it."""
+    return Act(kind="echo", content=ask.user.removeprefix(ECHO)) if ask.user.startswith(ECHO) else None
+
+
+def answered(messages: Sequence[Mapping[str, Any]], text: str) -> Mapping[str, Any]:
+    """A good answer that quotes the row."""
+    return {"label": "good" if len(text) % 2 else "bad", "score": len(text) % 11, "quote": text[:300]}
+
+
+def table(file: Path, texts: Sequence[str]) -> Path:
+    """A CSV of these texts, each with an id."""
+    with file.open("w", encoding="utf-8", newline="") as out:
+        csv.writer(out).writerows([("id", "text"), *((f"R-{n:04}", text) for n, text in enumerate(texts, 1))])
+    return file
+
+
+class Workshop:
+    """The home, its household, the stub behind it, and an engine beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        home, prompts = folder / "home", folder / "prompts"
+        home.mkdir(mode=0o700)
+        prompts.mkdir()
+        self.stub = StubProvider(echoed, marked, answer=answered, latency=0.02)
+        self.stub.__enter__()
+        (home / "connections.toml").write_text(
+            f'[stub]\nbase_url = "{self.stub.base_url}"\nmodels = ["stub-model"]\nin_flight = 40\n'
+            '[stub.prices."*"]\ninput = 1.0\noutput = 2.0\n'
+        )
+        self.household = Household(home, prompts)
+        self.engine = Engine(settings.load(home, prompts, {}))
+
+    def close(self) -> None:
+        """Stop all of it."""
+        self.engine.close()
+        try:
+            self.household.close()
+        finally:
+            self.stub.__exit__(None, None, None)
+
+    def version(self, content: VersionContent = FIRST, *, note: str = "as it began") -> Version:
+        """A saved version of the prompt ``triage``."""
+        return self.engine.prompts.save("triage", content, note=note)
+
+    def run(self, name: str, texts: Sequence[str], *, wait: bool = True, **options: Any) -> Run:
+        """A run over these texts as a dataset of that name."""
+        dataset = self.engine.datasets.add(table(self.folder / name, texts))
+        if dataset.id_column is None:
+            self.engine.datasets.set_id_column(dataset.id, "id")
+        run = self.engine.runs.start(
+            version=self.version(),
+            dataset=self.engine.datasets.get(dataset.id),
+            connection=self.engine.settings.connection("stub"),
+            options=RunOptions(**({"in_flight": 20} | options)),
+            id_column="id",
+            key=f"{name}:{time.time_ns()}",
+        )
+        return self.ended(run) if wait else self.engine.runs.get(run)
+
+    def ended(self, run: int) -> Run:
+        """That run when it has ended."""
+        wait_until(lambda: self.engine.runs.get(run).ended_at is not None)
+        return self.engine.runs.get(run)
+
+    def furnish(self) -> None:
+        """Something for every screen."""
+        assert self.household.address
+        reviews = [f"[[always bad]] review {n}: it stops at the second page" for n in range(BROKEN)]
+        reviews += [f"[[invalid always]] review {n}: they charged me twice" for n in range(SHAPELESS)]
+        reviews += [f"[[refuse always]] review {n}" for n in range(REFUSED)]
+        reviews += [f"[[malformed 3 times]] review {n}: how do I add a user?" for n in range(HEALING)]
+        reviews += [f"review {n}: all is well, thank you" for n in range(GOOD)]
+        run = self.run("reviews.csv", reviews)
+        assert (run.counts.dead, run.counts.accepted) == (BROKEN + SHAPELESS + REFUSED + HEALING, GOOD)
+        self.hostile = self.run("hostile.csv", [*HOSTILE, *(ECHO + text for text in HOSTILE)])
+        self.reviews = run
+        second = self.version(SECOND, note="says what not to write")
+        healing = [(run.id, BROKEN + SHAPELESS + REFUSED + n) for n in range(1, HEALING + 1)]
+        letters = self.engine.letters
+        (replay,) = letters.replay(
+            [*healing, (run.id, 1)], version=second, note="with the second", key="furnish:replay"
+        )
+        self.replay = self.ended(replay)
+        letters.correct(
+            run.id, 2, {"label": "bad", "score": 1, "quote": "by hand"}, reason="it is clear", key="furnish:correct"
+        )
+        letters.discard([(run.id, 3)], "an advertisement", key="furnish:discard")
