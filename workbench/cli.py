@@ -23,7 +23,7 @@ from jobs import errors, settings
 from jobs.api import Engine
 from jobs.options import RunOptions
 from jobs.settings import Settings
-from jobs.views import Run
+from jobs.views import Prompt, Run
 from workbench import doctor as doctor_checks
 from workbench import reports, steps, up
 
@@ -208,6 +208,7 @@ def stats_command(run: int, home: str | None, as_json: bool) -> None:
         seen = engine.runs.get(run)
         found = reports.run_object(engine, seen)
         now = engine.runs.resolutions(run)
+        stands_still = seen.state == "running" and not engine.system.keeper_alive()
         slices = engine.costs.slices(since=0, until=4e9, by="run", run=run)
     found["dead_now"] = now
     if slices:
@@ -215,6 +216,8 @@ def stats_command(run: int, home: str | None, as_json: bool) -> None:
         found["latency_seconds"] = {"p50": one.p50, "p95": one.p95, "p99": one.p99, "n": one.latency_n}
         found |= {"strikes": one.strikes, "throttles": one.throttles, "wasted_usd": one.wasted}
     lines = list(reports.run_lines(found))
+    if stands_still:
+        lines.append(f"  nothing is up for this home, so it stands still: redrive resume {run} --wait goes on")
     if now:
         lines.append("  dead letters now: " + ", ".join(f"{count} {state}" for state, count in sorted(now.items())))
     given.put(found, lines)
@@ -251,7 +254,7 @@ def resume_command(
     if (run is None) == (not every):
         raise click.UsageError("name a run, or say --all")
     if run is not None:
-        _must_have_run(given, run)
+        _must_go_on(given, run)
     if up.running(given.settings) is not None and not wait:
         with steps.engine_for_requests(given.settings) as engine:
             chosen = [run] if run is not None else _unfinished(engine)
@@ -283,10 +286,10 @@ def eval_command(prompt: str, golden: Path | None, bar: float | None, **rest: An
     given = _given(rest["home"], rest["prompts"], rest["as_json"])
     name = prompt.split("@", 1)[0]
     file = golden or given.settings.prompts / name / "golden.csv"
-    _must_be_file(file)
     _must_be_usable(given, rest)
     with Engine(given.settings) as engine:
         version = engine.prompts.resolve(prompt)
+    _must_be_file(file)
     with steps.engine_up(given.settings, workers=rest["workers"], quiet=given.as_json) as at_work:
         engine = at_work.engine
         connection = at_work.settings.connection(rest["connection"])
@@ -318,7 +321,7 @@ def prompts_command(prompts: str | None, home: str | None, as_json: bool) -> Non
     given = _given(home, prompts, as_json)
     with Engine(given.settings) as engine:
         found = engine.prompts.list()
-    lines = [_prompt_line(one.name, one.latest, one.labels, one.description, one.folder_error) for one in found]
+    lines = [_prompt_line(one) for one in found]
     given.put([reports.prompt_object(one) for one in found], lines or [f"no prompts in {given.settings.prompts}"])
 
 
@@ -348,6 +351,8 @@ def doctor_command(prompts: str | None, home: str | None, as_json: bool) -> None
 
 
 def _given(home: str | None, prompts: str | None, as_json: bool) -> Given:
+    if prompts is not None and not Path(prompts).is_dir():
+        raise errors.InputError(f"--prompts {prompts}: there is no such folder")
     return Given(settings=settings.load(home, prompts), as_json=as_json)
 
 
@@ -369,8 +374,11 @@ def _options(rest: dict[str, Any], *, in_flight: int, defaults: dict[str, Any]) 
 def _must_be_usable(given: Given, rest: dict[str, Any]) -> None:
     """Refuse options and connections that cannot be, before anything is started."""
     _options(rest, in_flight=1, defaults={})
-    if rest["connection"] and not (given.settings.wants_embedded and rest["connection"] == settings.EMBEDDED):
-        given.settings.connection(rest["connection"])
+    wanted = rest["connection"]
+    if wanted and given.settings.wants_embedded and wanted != settings.EMBEDDED:
+        raise errors.InputError(f"no connection is named {wanted!r}; known: {settings.EMBEDDED} (the embedded model)")
+    if wanted and not given.settings.wants_embedded:
+        given.settings.connection(wanted)
 
 
 def _see_through(given: Given, at_work: steps.AtWork, made: Sequence[int]) -> None:
@@ -412,6 +420,15 @@ def _must_have_run(given: Given, run: int) -> None:
         engine.runs.get(run)
 
 
+def _must_go_on(given: Given, run: int) -> None:
+    with _reading(given) as engine:
+        seen = engine.runs.get(run)
+    if seen.ended_at is not None or seen.state == "cancelled":
+        raise errors.InputError(
+            f"run {run} is {seen.state}: there is nothing to go on with; `redrive replay {run}` asks again"
+        )
+
+
 def _must_be_file(file: Path) -> None:
     if not file.exists():
         raise errors.InputError(f"{file}: there is no such file")
@@ -426,10 +443,12 @@ def _nothing_open(engine: Engine, run: int, group: str | None) -> str:
     return f"run {run} has no open dead letter{which} (its dead letters: {states})"
 
 
-def _prompt_line(name: str, latest: int | None, labels: dict[str, int], description: str, error: str | None) -> str:
-    marks = "".join(f" [{label}=@{number}]" for label, number in labels.items())
-    version = f"@{latest}" if latest is not None else "(not stored yet)"
-    return f"{name} {version}{marks}  {error or description}"
+def _prompt_line(prompt: Prompt) -> str:
+    marks = "".join(f" [{label}=@{number}]" for label, number in prompt.labels.items())
+    version = f"@{prompt.latest}" if prompt.latest is not None else "(not stored yet)"
+    differs = prompt.in_folder and prompt.latest is not None and not prompt.folder_is_latest and not prompt.folder_error
+    other = "  (the folder holds another content, and the bare name means the folder)" if differs else ""
+    return f"{prompt.name} {version}{marks}  {prompt.folder_error or prompt.description}{other}"
 
 
 def _safe(line: str) -> str:

@@ -153,6 +153,7 @@ def prompt_object(prompt: Prompt) -> dict[str, Any]:
         "latest": prompt.latest,
         "labels": prompt.labels,
         "in_folder": prompt.in_folder,
+        "folder_is_latest": prompt.folder_is_latest,
         "error": prompt.folder_error,
         "runs": prompt.runs,
     }

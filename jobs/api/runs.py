@@ -115,13 +115,18 @@ class Runs(Room):
         """The model that would answer: the one asked for, else the version's, else the connection's first.
 
         Raises:
-            InputError: none of them names one.
+            InputError: none of them names one, or the embedded server would answer in another's name.
         """
         chosen = model or version.content.model or next(iter(connection.models), None)
         if not chosen:
             raise errors.InputError(
                 f"no model: name one, write it into the prompt {version.prompt}, or give connection {connection.name!r} a list "
                 "of models in connections.toml"
+            )
+        if connection.is_embedded and chosen not in connection.models:
+            raise errors.InputError(
+                f"the embedded model is {', '.join(connection.models)}, and it answers to any name: {chosen!r} would be "
+                "booked without having been asked"
             )
         return chosen
 

@@ -13,6 +13,7 @@ from jobs import errors
 from jobs.api import Engine
 from jobs.options import RunOptions
 from jobs.requests import Start
+from jobs.settings import Connection
 from tests.jobs.ledger import DAWN, FAULTS, TEMPLATE, Ledger
 
 LETTER_VALUE = {"sentiment": "neutral", "urgency": 1, "summary": "by hand"}
@@ -103,6 +104,17 @@ def test_a_run_needs_a_model_and_a_dataset_that_is_ready(engine: Engine, ledger:
     loading = engine.datasets.get(ledger.dataset(4, state="loading"))
     with pytest.raises(errors.InputError, match="still being loaded"):
         engine.runs.start(version=named, dataset=loading, connection=vllm, key="k")
+
+
+def test_the_embedded_server_is_not_asked_in_another_models_name(engine: Engine, ledger: Ledger) -> None:
+    """It answers to any name, so a wrong one is refused before its answers are booked to a model that never ran."""
+    version = engine.prompts.get(ledger.version())
+    local = Connection(name="local", base_url="embedded://smol", models=("smol",))
+
+    assert engine.runs.model_of(version, local, "smol") == "smol"
+    with pytest.raises(errors.InputError, match="gpt-9"):
+        engine.runs.model_of(version, local, "gpt-9")
+
 
 
 def test_a_versions_run_defaults_are_used_where_no_options_are_given(
