@@ -68,6 +68,8 @@ class Prompt:
     #: in the prompts folder, and whether its content there is the latest version's
     in_folder: bool
     folder_is_latest: bool
+    #: hash of the folder's content, to be found among the versions; None where there is none to be read
+    folder_hash: str | None
     #: why the folder cannot be read
     folder_error: str | None
     runs: int
@@ -266,6 +268,9 @@ class Decision:
     reason: str
     made_at: float
     undone_at: float | None
+    #: of a replay: the version that it asks with, and how many of its rows were edited
+    version: str | None = None
+    edited: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -292,6 +297,9 @@ class BeforeAfter:
     after_title: str | None
     after_raw: str | None
     after_value: dict[str, Any] | None
+    #: as the replay asks about it, and as it stands in the dataset
+    cells: dict[str, str] = field(default_factory=dict)
+    original_cells: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

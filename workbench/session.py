@@ -189,6 +189,12 @@ def button(
     return key if pressed else None
 
 
+def submit(label: str, *, action: str, type: Literal["primary", "secondary", "tertiary"] = "secondary") -> str | None:
+    """``button`` inside a form, where one press commits the fields and takes the action; it is never disabled."""
+    key = token(action)
+    return key if st.form_submit_button(label, key=f"do:{action}:{key}", type=type) else None
+
+
 def notify(text: str) -> None:
     """Say this to the person at the next script run, on whatever screen that is."""
     st.session_state.setdefault("notices", []).append(text)

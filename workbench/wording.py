@@ -107,6 +107,19 @@ def rule(name: str) -> str:
     return RULES.get(name, f"breaks {name!r}")
 
 
+def path(text: str) -> str:
+    """A problem's place as a person names it: ``$.a.b`` is ``a.b``, and ``$`` is the answer itself."""
+    if text in ("$", ""):
+        return "the answer"
+    return text.removeprefix("$").removeprefix(".") if text.startswith(("$.", "$[")) else text
+
+
+def broken(text: str, name: str) -> str:
+    """A problem's place with the rule that it breaks; a rule that is a sentence needs no place when that is the answer."""
+    words = rule(name)
+    return words if text == "$" and words.startswith(("the ", "an ")) else f"{path(text)} {words}"
+
+
 def number(value: int | float | None) -> str:
     """With thousands separated; whole numbers without a point."""
     if value is None:

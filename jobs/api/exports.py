@@ -3,6 +3,10 @@
 The file is whole or not there: rows are streamed into a neighbour that takes its name at the end. CSV is for spreadsheets,
 so it begins with a byte order mark (without one Excel takes UTF-8 for something else) and no text in it can be run as a
 formula; JSON Lines and Parquet are for programs and hold every text as it is.
+
+Redrive's own columns come last: ``_redrive_row`` (the row's id), ``_redrive_state``, ``_redrive_receipt`` (how the value was
+obtained), ``_redrive_version`` and ``_redrive_run`` (which gave it), and ``_redrive_problem``, the cause of death of a dead row
+in the words of its dead letter; where a replay died too, of the newest. It is empty, or null, for every other row.
 """
 
 from __future__ import annotations
@@ -33,7 +37,7 @@ Kind = Literal["text", "integer", "number", "boolean", "json"]
 
 #: rows that are made ready together; a row group of Parquet
 CHUNK = 5_000
-OWN = ("row", "state", "receipt", "version", "run")
+OWN = ("row", "state", "receipt", "version", "run", "problem")
 _ARROW = {
     "text": pa.string(),
     "integer": pa.int64(),
@@ -98,7 +102,7 @@ class Table:
             cells.append(value if found.value else None)
         receipt = Receipt.model_validate_json(found.receipt).label if found.receipt else None
         version = self._scope.versions.get(found.run) if found.run is not None else None
-        return [*cells, found.row_id, found.state, receipt, version, found.run]
+        return [*cells, found.row_id, found.state, receipt, version, found.run, found.problem]
 
     def as_text(self, name: str) -> None:
         """Give a field as JSON text from now on, since its values do not fit their type."""

@@ -182,7 +182,7 @@ class Prompts(Room):
         try:
             folders.check(content)
         except errors.PromptError as error:
-            found.append(error.message)
+            found.append(f"template, {error.message}" if error.line else error.message)
         try:
             template = templates.parse(content.template)
         except errors.PromptError:
@@ -218,7 +218,8 @@ class Prompts(Room):
         for name in sorted(stored.keys() | listed.keys()):
             standing, entry = stored.get(name), listed.get(name)
             folder = entry.folder if entry else None
-            same = folder is not None and standing is not None
+            folder_hash = folders.content_hash(folder.content) if folder else None
+            same = folder_hash is not None and standing is not None and folder_hash == standing.latest_hash
             found.append(
                 views.Prompt(
                     name=name,
@@ -226,9 +227,8 @@ class Prompts(Room):
                     latest=standing.latest if standing else None,
                     labels=standing.labels if standing else {},
                     in_folder=entry is not None,
-                    folder_is_latest=bool(
-                        same and folder and standing and folders.content_hash(folder.content) == standing.latest_hash
-                    ),
+                    folder_is_latest=same,
+                    folder_hash=folder_hash,
                     folder_error=entry.error if entry else None,
                     runs=standing.runs if standing else 0,
                     updated_at=max(standing.updated_at if standing else 0.0, _written(folder)),
@@ -240,7 +240,7 @@ class Prompts(Room):
 def unknown_columns(template: templates.Template, columns: Sequence[str]) -> list[str]:
     """The names that a template needs and the columns lack, each in a sentence."""
     return [
-        f"line {name.line}: there is no column {name.name!r}"
+        f"template, line {name.line}: there is no column {name.name!r}"
         + (f"; did you mean {name.suggestion}?" if name.suggestion else f"; there are: {', '.join(columns)}")
         for name in template.unknown(columns)
     ]

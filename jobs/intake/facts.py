@@ -28,7 +28,7 @@ class ColumnFacts(Value):
     name: str
     #: cells that are not ""; blanks count as text
     filled: int
-    #: different texts, "" among them
+    #: different texts; "" is none, so there are never more than ``filled``
     distinct: int
     #: there are at least ``distinct`` and counting stopped
     distinct_capped: bool = False
@@ -117,7 +117,7 @@ class Facts:
             self._filled[index] += len(cells) - cells.count("")
             self._longest[index] = max(self._longest[index], max(map(len, cells)))
             if len(self._seen[index]) <= self._cap:
-                self._seen[index].update(map(hash, cells))
+                self._seen[index].update(map(hash, filter(None, cells)))
 
 
 def id_problems(values: Iterable[str]) -> list[Finding]:

@@ -280,8 +280,14 @@ def decisions_about(db: Database, *, root: int, ordinal: int) -> list[views.Deci
 
 def _decisions(db: Database, rest: str, values: Sequence[Any]) -> list[views.Decision]:
     found = db.execute(
-        f"SELECT id, kind, run, replay, ordinals, value, reason, made_at, undone_at FROM decisions {rest}", values
-    )
+        f"""
+        SELECT id, kind, run, replay, ordinals, value, reason, made_at, undone_at,
+               (SELECT COUNT(*) FROM run_rows e WHERE e.run = decisions.replay AND e.cells IS NOT NULL)
+        FROM decisions {rest}
+        """,
+        values,
+    ).fetchall()
+    versions = _version_names(db, {row[3] for row in found if row[3] is not None})
     return [
         views.Decision(
             id=id_,
@@ -293,6 +299,8 @@ def _decisions(db: Database, rest: str, values: Sequence[Any]) -> list[views.Dec
             reason=reason,
             made_at=made_at,
             undone_at=undone_at,
+            version=versions.get(replay),
+            edited=edited,
         )
-        for id_, kind, run, replay, ordinals, value, reason, made_at, undone_at in found
+        for id_, kind, run, replay, ordinals, value, reason, made_at, undone_at, edited in found
     ]

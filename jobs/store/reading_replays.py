@@ -58,15 +58,18 @@ def before_after(
             {_PAIRS}{narrowed} ORDER BY rr.ordinal LIMIT ? OFFSET ?
         )
         SELECT page.ordinal, page.row_id, page.outcome, COALESCE(s.title, page.was, ''), bc.raw,
-               COALESCE(t.title, page.now), ac.raw, aa.value
+               COALESCE(t.title, page.now), ac.raw, aa.value, ds.columns, COALESCE(rr.cells, o.cells), o.cells
         FROM page
+        JOIN runs r ON r.id = ? JOIN datasets ds ON ds.id = r.dataset
+        JOIN run_rows rr ON rr.run = r.id AND rr.ordinal = page.ordinal
+        JOIN rows o ON o.dataset = r.dataset AND o.ordinal = page.ordinal
         LEFT JOIN attempts ba ON ba.id = page.before LEFT JOIN calls bc ON bc.id = ba.call
         LEFT JOIN attempts aa ON aa.id = page.after LEFT JOIN calls ac ON ac.id = aa.call
         LEFT JOIN signatures s ON s.signature = page.was
         LEFT JOIN signatures t ON t.signature = page.now
         ORDER BY page.ordinal
         """,
-        [replay, *values, limit, offset],
+        [replay, *values, limit, offset, replay],
     )
     return [
         views.BeforeAfter(
@@ -78,6 +81,8 @@ def before_after(
             after_title=now if kind in ("same_failure", "new_failure") else None,
             after_raw=head(after, PAIR_HEAD) if after is not None else None,
             after_value=json.loads(value) if value and kind == "fixed" else None,
+            cells=dict(zip(json.loads(columns), json.loads(seen), strict=True)),
+            original_cells=dict(zip(json.loads(columns), json.loads(original), strict=True)),
         )
-        for ordinal, row_id, kind, was, before, now, after, value in found
+        for ordinal, row_id, kind, was, before, now, after, value, columns, seen, original in found
     ], int(total)

@@ -50,6 +50,8 @@ class Found(NamedTuple):
     receipt: str | None
     run: int | None
     attempt: int | None
+    #: the title of its dead letter, of a dead row
+    problem: str | None
 
 
 def scope(db: Database, run_id: int, *, as_run: bool) -> Scope | None:
@@ -122,7 +124,11 @@ def _chosen(where: Scope, state: str | None) -> tuple[str, str, list[Any]]:
 
 _OWN = """
     SELECT rr.ordinal, rr.row_id, rr.state, r.cells, COALESCE(rr.cells, r.cells), a.value, a.receipt,
-           CASE WHEN a.id IS NOT NULL THEN rr.run END, a.id
+           CASE WHEN a.id IS NOT NULL THEN rr.run END, a.id,
+           CASE WHEN rr.state = 'dead' THEN (
+               SELECT COALESCE(g.title, l.signature) FROM dead_letters l LEFT JOIN signatures g ON g.signature = l.signature
+               WHERE l.run = rr.run AND l.ordinal = rr.ordinal
+           ) END
     FROM run_rows rr
     JOIN rows r ON r.dataset = ? AND r.ordinal = rr.ordinal
     LEFT JOIN attempts a ON a.id = rr.attempt AND rr.state = 'accepted'
@@ -130,7 +136,11 @@ _OWN = """
 _CURRENT = """
     SELECT rr.ordinal, rr.row_id, CASE WHEN s.root IS NOT NULL THEN 'accepted' ELSE rr.state END, r.cells,
            COALESCE(sr.cells, rr.cells, r.cells), COALESCE(d.value, a.value),
-           CASE WHEN s.decision IS NOT NULL THEN '{"how": "corrected"}' ELSE a.receipt END, s.run, s.attempt
+           CASE WHEN s.decision IS NOT NULL THEN '{"how": "corrected"}' ELSE a.receipt END, s.run, s.attempt,
+           CASE WHEN rr.state = 'dead' AND s.root IS NULL THEN (
+               SELECT COALESCE(g.title, l.signature) FROM dead_letters l LEFT JOIN signatures g ON g.signature = l.signature
+               WHERE l.root = rr.run AND l.ordinal = rr.ordinal ORDER BY l.latest DESC, l.run DESC LIMIT 1
+           ) END
     FROM run_rows rr
     JOIN rows r ON r.dataset = ? AND r.ordinal = rr.ordinal
     LEFT JOIN results s ON s.root = rr.run AND s.ordinal = rr.ordinal

@@ -30,7 +30,7 @@ FLAGS = (
     "--disable-default-apps",
     "--disable-domain-reliability",
 )
-Sit = Callable[..., Person]
+Sit = Callable[[Household], Person]
 
 
 def missing(what: str) -> NoReturn:
@@ -83,6 +83,19 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
         made.close()
 
 
+def seat(
+    browser: Browser, household: Household, *, width: int = 1280, height: int = 1000, dark: bool = False
+) -> Person:
+    """A person with a browser of their own, who has opened nothing yet."""
+    context = browser.new_context(
+        viewport=ViewportSize(width=width, height=height),
+        color_scheme="dark" if dark else "light",
+        timezone_id="Europe/Berlin",
+        accept_downloads=True,
+    )
+    return Person(context.new_page(), household.address)
+
+
 @pytest.fixture
 def sit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Sit]:
     """Sit down before a household's screens; nothing may be amiss when the person leaves.
@@ -91,14 +104,8 @@ def sit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Sit]:
     """
     seated: list[Person] = []
 
-    def down(household: Household, *, width: int = 1280, height: int = 1000, dark: bool = False) -> Person:
-        context = browser.new_context(
-            viewport=ViewportSize(width=width, height=height),
-            color_scheme="dark" if dark else "light",
-            timezone_id="Europe/Berlin",
-            accept_downloads=True,
-        )
-        person = Person(context.new_page(), household.address)
+    def down(household: Household) -> Person:
+        person = seat(browser, household)
         seated.append(person)
         return person
 

@@ -18,6 +18,7 @@ from playwright.sync_api import ConsoleMessage, Locator, Page, Response, expect
 PRESS, PATIENCE, FIRST = 80, 20_000, 45_000
 #: Streamlit's page asks below its own address first, and takes the 404 for "look one level up"
 PROBE = re.compile(r"/[a-z-]+/_stcore/(health|host-config)$")
+expect.set_options(timeout=PATIENCE)
 AT_REST = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 
 
@@ -100,9 +101,9 @@ class Person:
 
     def choose(self, option: str) -> None:
         """Press one of a row of buttons, and see it chosen."""
-        button = self.page.get_by_role("radio", name=option, exact=True)
-        button.click(delay=PRESS)
-        expect(button).to_have_attribute("aria-checked", "true")
+        self.page.get_by_role("radio", name=option, exact=True).click(delay=PRESS)
+        # until the script has drawn it anew, the one before may stand there too
+        expect(self.page.get_by_role("radio", name=option, exact=True, checked=True)).to_have_count(1)
         self.rest()
 
     def select(self, label: str, option: str, *, within: Locator | None = None) -> None:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import ViewportSize, expect
+from playwright.sync_api import Browser, ViewportSize, expect
 
-from tests.browser.conftest import Sit
+from tests.browser.conftest import seat
 from tests.browser.person import Person
-from tests.browser.workshop import Workshop
+from tests.browser.workshop import BROKEN, Workshop
 
 pytestmark = pytest.mark.browser
 
@@ -66,20 +67,26 @@ def theme(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(scope="module")
+def person(browser: Browser, workshop: Workshop, theme: str) -> Iterator[Person]:
+    """One who looks at all the screens in one theme."""
+    seated = seat(browser, workshop.household, height=HEIGHT, dark=theme == "dark")
+    yield seated
+    seated.page.context.close()
+
+
 @pytest.mark.parametrize("name", SCREENS)
-def test_screen(workshop: Workshop, sit: Sit, theme: str, name: str) -> None:
-    """It has its heading, no exception, and nothing that sticks out of it."""
-    signature = workshop.engine.letters.groups(run=workshop.reviews.id)[0][0].signature
+def test_screen(workshop: Workshop, person: Person, theme: str, name: str) -> None:
+    """It has its heading, no exception, and nothing that sticks out of it, in the colours of the theme."""
     ids = {
         "dataset": workshop.reviews.dataset,
         "run": workshop.reviews.id,
         "hostile": workshop.hostile.id,
         "replay": workshop.replay.id,
-        "signature": signature,
-        "shapeless": 70,
+        "signature": workshop.engine.letters.groups(run=workshop.reviews.id)[0][0].signature,
+        "shapeless": BROKEN + 1,
     }
     address, heading = (text.format(**ids) for text in SCREENS[name])
-    person = sit(workshop.household, width=WIDTHS[0], height=HEIGHT, dark=theme == "dark")
     person.visit(address, heading)
     for width in WIDTHS:
         person.page.set_viewport_size(ViewportSize(width=width, height=HEIGHT))
@@ -90,6 +97,7 @@ def test_screen(workshop: Workshop, sit: Sit, theme: str, name: str) -> None:
     colour = person.page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
     shade = sum(int(part) for part in re.findall(r"\d+", colour)[:3])
     assert (shade < 200) == (theme == "dark")
+    person.left()
 
 
 def drawn(person: Person) -> None:

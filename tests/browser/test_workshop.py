@@ -145,6 +145,7 @@ def test_hostile_text_stays_text(workshop: Workshop, sit: Sit) -> None:
     for (_, ordinal), text in zip(dead, HOSTILE, strict=True):
         person.visit(f"letter?run={run.id}&row={ordinal}", "Row R-")
         raw = person.page.get_by_role("region", name="raw reply")
+        expect(raw.locator(".line")).to_have_count(1)
         written = raw.locator(".line > span").evaluate_all(
             "all => all.map((one) => [...one.childNodes].filter((n) => n.tagName !== 'SUP').map((n) => n.textContent).join(''))"
         )

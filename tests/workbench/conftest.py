@@ -162,5 +162,4 @@ def act(app: AppTest, opener: str, button: str, **given: str) -> AppTest:
     for label, text in given.items():
         (field,) = [one for one in app.text_input if one.label.startswith(label)]
         field.input(text)
-        press(app, opener)
     return confirm(app, opener, button)

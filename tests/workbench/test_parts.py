@@ -233,17 +233,23 @@ def confirming() -> None:
 
 
 def test_many_items_need_their_number_and_a_reason() -> None:
-    """The button of a big act stays shut until the number is typed and a reason is given."""
+    """The button of a big act says what is missing, and does nothing, until the number is typed and a reason is given."""
     app = drawn(confirming).run()
 
     def act() -> Any:
         return next(button for button in app.button if button.label == "Discard 312 dead letters")
 
-    assert act().disabled
-    app.text_input[0].input("duplicates").run()
-    assert act().disabled
-    app.text_input[1].input("312").run()
-    assert not act().disabled
+    def said() -> list[bool]:
+        told = " ".join(element.proto.body for element in app.get("html"))
+        return ["A reason is required" in told, "Type 312 here" in told, "done" in app.session_state]
+
+    assert said() == [False, False, False]
+    act().click().run()
+    assert said() == [True, True, False]
+    app.text_input[0].input("duplicates")
+    act().click().run()
+    assert said() == [False, True, False]
+    app.text_input[1].input("312")
     act().click().run()
     assert app.session_state["done"][1] == "duplicates"
 

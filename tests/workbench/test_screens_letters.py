@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from jobs.api import Engine
 from tests.jobs.ledger import CONTRACT, FAULTS, Ledger
-from tests.workbench.conftest import Open, act, elements, links, press, tables, texts
+from tests.workbench.conftest import Open, act, confirm, elements, links, press, tables, texts
 
 FIRST = FAULTS[0].signature
 
@@ -100,10 +100,10 @@ def test_a_cause_opens_its_letters(open_screen: Open, died: int, ledger: Ledger)
 def test_a_group_is_discarded_with_a_reason_and_the_decision_undone(
     open_screen: Open, died: int, engine: Engine
 ) -> None:
-    """Without a reason nothing can be pressed; the discarded letters come back when the decision is undone."""
-    app = press(open_screen("dead_letters", signature=FIRST), "Discard 3 open …")
-    assert button(app, "Discard 3 dead").disabled
-    act(app, "Discard 3 open …", "Discard 3 dead letters", Reason="not ours")
+    """Without a reason nothing is done, and the dialog says so; with one, one press discards."""
+    app = act(open_screen("dead_letters", signature=FIRST), "Discard 3 open …", "Discard 3 dead letters")
+    assert "A reason is required: " in texts(app) and resolutions(engine, died) == {"open": 18}
+    app = act(app, "Discard 3 open …", "Discard 3 dead letters", Reason="not ours")
     assert resolutions(engine, died) == {"open": 15, "discarded": 3}
     (decision,) = engine.letters.decisions()
     assert decision.reason == "not ours"
@@ -136,12 +136,25 @@ def test_a_new_version_comes_back_as_the_one_to_replay_with(open_screen: Open, d
     assert version.value == "triage@2"
 
 
-def test_many_letters_must_be_typed(open_screen: Open, ledger: Ledger) -> None:
-    """Above a hundred the number is typed before the button can be pressed."""
+def test_many_letters_must_be_typed(open_screen: Open, ledger: Ledger, engine: Engine) -> None:
+    """Above a hundred the number is typed before a press starts anything."""
     ledger.run(ledger.dataset(130), ledger.version(), dead=120, faults=FAULTS[:1], connection="stub")
     app = press(open_screen("dead_letters"), "Replay 120 open …")
     assert "Type 120 to confirm" in [one.label[:19] for one in app.text_input]
-    assert button(app, "Replay 120 rows").disabled
+    app = confirm(app, "Replay 120 open …", "Replay 120 rows")
+    assert "Type 120 here first" in texts(app) and engine.runs.list(kinds=["replay"])[1] == 0
+
+
+@pytest.mark.usefixtures("keeper")
+def test_the_editor_is_given_only_rows_that_still_fail(open_screen: Open, ledger: Ledger, died: int) -> None:
+    """A row that was corrected or discarded is no failing row, neither in its group nor on its own page."""
+    mine = [int(each.partition(":")[2]) for each in ids(open_screen("dead_letters", signature=FIRST), "dead letters")]
+    ledger.discard(died, mine[:1])
+    tweak = links(open_screen("dead_letters", signature=FIRST))["Tweak the prompt"]
+    assert f"rows={'%2C'.join(map(str, mine[1:]))}" in tweak
+    assert "rows=" not in links(open_screen("letter", run=died, row=mine[0]))["Tweak the prompt"]
+    ledger.discard(died, mine[1:])
+    assert "rows=" not in links(open_screen("dead_letters", signature=FIRST))["Tweak the prompt"]
 
 
 # the inspector
@@ -159,7 +172,7 @@ def test_the_inspector_shows_all_that_is_known(open_screen: Open, ledger: Ledger
     """Cells, prompt, raw reply with the problem's place, expected against got, attempts with tokens and money, timeline."""
     app = inspector(open_screen, ledger, died)
     (raw,) = [data for data in elements(app) if "problems" in data]
-    assert raw["problems"][0]["path"] == "$.sentiment" and raw["problems"][0]["got"] == "nothing"
+    assert raw["problems"][0]["path"] == "sentiment" and raw["problems"][0]["got"] == "nothing"
     assert raw["lines"][0]["n"] == 1
     attempts = tables(app)["attempts"]["rows"]
     assert len(attempts) == 3 and all("$" in str(row) for row in attempts)
@@ -197,11 +210,11 @@ def test_a_value_by_hand_is_held_to_the_contract_field_by_field(
 ) -> None:
     """The form begins with what the reply meant; the missing field is named there, and only a whole value is accepted."""
     app = press(inspector(open_screen, ledger, died), "Correct the value …")
-    assert "sentiment is missing" in texts(app)
-    assert button(app, "Accept this value").disabled
+    assert "sentiment is missing</strong>" not in texts(app)
+    confirm(app, "Correct the value …", "Accept this value")
+    assert "sentiment is missing</strong>" in texts(app) and resolutions(engine, died) == {"open": 18}
     (sentiment,) = [one for one in app.selectbox if one.label == "sentiment"]
     sentiment.select_index(2)
-    press(app, "Correct the value …")
     button(app, "Correct the value …").click()
     button(app, "Accept this value").click().run()
     assert resolutions(engine, died) == {"open": 17, "corrected": 1}
@@ -212,8 +225,8 @@ def test_a_value_by_hand_is_held_to_the_contract_field_by_field(
     assert resolutions(engine, died) == {"open": 18}
 
 
-def test_a_contract_that_is_not_flat_is_corrected_as_json(open_screen: Open, ledger: Ledger) -> None:
-    """Nested values are given as JSON, and what is wrong is said at once."""
+def test_a_contract_that_is_not_flat_is_corrected_as_json(open_screen: Open, ledger: Ledger, engine: Engine) -> None:
+    """Nested values are given as JSON, and what is wrong is said when it is to be accepted."""
     nested = CONTRACT | {
         "properties": CONTRACT["properties"] | {"tags": {"type": "array", "items": {"type": "string"}}}
     }
@@ -221,9 +234,9 @@ def test_a_contract_that_is_not_flat_is_corrected_as_json(open_screen: Open, led
     app = press(inspector(open_screen, ledger, run), "Correct the value …")
     (field,) = [one for one in app.text_area if one.label == "The value, as JSON"]
     field.input('{"sentiment": "neutral", "urgency": 3, "summary": "x", "tags": [1]}')
-    press(app, "Correct the value …")
+    confirm(app, "Correct the value …", "Accept this value")
     assert "tags[0] has the wrong type" in texts(app)
-    assert button(app, "Accept this value").disabled
+    assert resolutions(engine, run) == {"open": 1}
 
 
 @pytest.mark.usefixtures("keeper")
@@ -232,11 +245,11 @@ def test_an_edited_row_is_replayed_and_the_original_stays(
 ) -> None:
     """The replay asks about the edited cells; the inspector of the replay shows both side by side."""
     app = press(inspector(open_screen, ledger, died), "Edit the row …")
-    assert button(app, "Replay the edited row").disabled
+    confirm(app, "Edit the row …", "Replay the edited row")
+    assert "Nothing is edited: " in texts(app) and engine.runs.list(kinds=["replay"])[1] == 0
     (field,) = [one for one in app.text_area if one.label == "message"]
     before = field.value
     field.input("edited by hand")
-    press(app, "Edit the row …")
     button(app, "Edit the row …").click()
     button(app, "Replay the edited row").click().run()
     (replay, *_), _ = engine.runs.list(kinds=["replay"])
@@ -245,6 +258,10 @@ def test_an_edited_row_is_replayed_and_the_original_stays(
     assert (seen.cells["message"], seen.original_cells["message"]) == ("edited by hand", before)
     said = texts(open_screen("letter", run=replay.id, row=ordinal))
     assert "as it was edited" in said and "edited by hand" in said
+    said = texts(open_screen("replay", id=replay.id))
+    assert "✎ 1 cell edited" in said and "as it was edited" in said and str(before).split("\n")[0] in said
+    decided = tables(open_screen("run", id=died, view="Decisions"))["decisions"]["rows"]
+    assert "replay with triage@1, 1 edited row" in [cell["t"] for cell in decided[0]["c"]]
 
 
 def test_a_resolved_letter_cannot_be_resolved_again(open_screen: Open, ledger: Ledger, died: int) -> None:

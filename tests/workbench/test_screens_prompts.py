@@ -54,7 +54,21 @@ def test_no_prompt_yet_offers_to_write_one(open_screen: Open) -> None:
     assert "use small letters" in texts(app)
     app.text_input(key="new").input("mine")
     press(app, "Write it")
-    assert "A new prompt: nothing is saved yet" in texts(app)
+    assert "There is no prompt mine yet; saving makes it." in texts(app)
+
+
+def test_a_new_prompt_wants_a_name(open_screen: Open) -> None:
+    """The button is enabled, and without a name it says what is missing."""
+    assert "The name is missing" in texts(press(open_screen("prompts"), "Write it"))
+
+
+def test_a_dataset_that_is_carried_along_is_shown_and_can_be_dropped(open_screen: Open, saved: str, table: str) -> None:
+    """Its name stands over the list; dropped, it is out of the address."""
+    app = open_screen("prompts", dataset=table)
+    assert "For messages.csv" in texts(app)
+    press(app, "Drop it")
+    assert "For messages.csv" not in texts(app) and "dataset" not in app.query_params
+    assert "There is no dataset &#x27;d-0&#x27;" in texts(open_screen("prompts", dataset="d-0"))
 
 
 # drafts
@@ -68,6 +82,16 @@ def test_a_draft_survives_a_reload(open_screen: Open, saved: str, table: str) ->
     assert area(again, "Template").value == "user:\nSay {{ text }}!"
     assert "a draft with changes" in texts(again)
     assert "Say text number 1!" in texts(again)
+
+
+def test_one_press_takes_the_text_and_saves(open_screen: Open, saved: str) -> None:
+    """The button that opens the dialog is enabled before the text has arrived; without a change it says that."""
+    app = open_screen("prompt", name=saved)
+    press(app, "Save a new version …")
+    assert "Nothing to save" in texts(app)
+    area(app, "Template").input("user:\nSay {{ text }}!")
+    press(app, "Save a new version …")
+    assert "Nothing to save" not in texts(app) and "+Say {{ text }}!" in texts(app)
 
 
 def test_discarding_a_draft_shows_the_version_again(open_screen: Open, saved: str, engine: Engine) -> None:
@@ -110,7 +134,7 @@ def test_an_unknown_variable_is_told_with_its_line(open_screen: Open, saved: str
     """The template is checked against the columns of the chosen dataset."""
     app = open_screen("prompt", name=saved)
     area(app, "Template").input("user:\n{{ txt }}").run()
-    assert "line 2: there is no column &#x27;txt&#x27;; did you mean text?" in texts(app)
+    assert "template, line 2: there is no column &#x27;txt&#x27;; did you mean text?" in texts(app)
 
 
 def test_without_a_dataset_no_variable_is_held_against_the_draft(open_screen: Open, saved: str) -> None:
@@ -239,9 +263,11 @@ def test_saving_shows_the_difference_and_asks_for_a_note(open_screen: Open, save
     area(app, "Template").input("user:\nSay {{ text }}!").run()
     press(app, "Save a new version …")
     said = texts(app)
+    assert "Required: the history shows it" in said
     assert '<span class="new">+Say {{ text }}!' in said and '<span class="old">-{{ text }}' in said
-    (save,) = [one for one in app.button if one.label == "Save"]
-    assert save.disabled
+    confirm(app, "Save a new version …", "Save")
+    assert "The note is missing" in texts(app)
+    assert len(engine.prompts.versions(saved)) == 1
 
 
 def test_a_saved_draft_is_a_version_and_no_draft(saved: str, engine: Engine, open_screen: Open) -> None:
@@ -301,6 +327,33 @@ def test_a_version_is_written_back_to_its_folder(open_screen: Open, two: str, en
     assert prompts.load_folder(engine.settings.prompts / two).content.template.endswith("!")
 
 
+def test_a_folder_with_an_older_version_is_written_to_first(open_screen: Open, two: str, engine: Engine) -> None:
+    """The banner names the version in the folder and offers to write the latest; then it is gone."""
+    engine.prompts.write_back(two, 1)
+    app = open_screen("prompt", name=two)
+    assert "The prompts folder holds triage@1" in texts(app)
+    labels = [one.label for one in app.button]
+    assert "Write @2 to the folder" in labels and "Take the folder's content as a version" not in labels
+    press(app, "Write @2 to the folder")
+    assert "The folder holds triage@1 now, which stays among the versions." in texts(app)
+    confirm(app, "Write @2 to the folder", "Write")
+    assert prompts.load_folder(engine.settings.prompts / two).content.template.endswith("!")
+    assert "The prompts folder holds" not in texts(open_screen("prompt", name=two))
+
+
+def test_a_folder_edited_by_hand_can_become_a_version(open_screen: Open, two: str, engine: Engine) -> None:
+    """Content that no version has is said to be that; it can be replaced, or taken as a version."""
+    engine.prompts.write_back(two, 1)
+    prompt_file = engine.settings.prompts / two / "prompt.md"
+    prompt_file.write_text(prompt_file.read_text() + "by hand\n")
+    app = open_screen("prompt", name=two)
+    assert "The prompts folder holds a content that is no saved version" in texts(app)
+    labels = [one.label for one in app.button]
+    assert labels.index("Write @2 to the folder") < labels.index("Take the folder's content as a version")
+    press(app, "Take the folder's content as a version")
+    assert engine.prompts.versions(two)[0].content.template.endswith("by hand")
+
+
 # tries and hand-over
 
 
@@ -318,10 +371,24 @@ def test_a_try_is_shown_with_raw_replies_and_verdicts(open_screen: Open, saved: 
     app = open_screen("prompt", name=saved, dataset=dataset, **{"try": run})
     said = texts(app)
     assert f"Try {run}" in said and "3 of 3 answered" in said
-    assert said.count("rejected</span>") == 1 and "Accepted value" in said
+    assert said.count("rejected, earlier draft</span>") == 1 and "Accepted value" in said
     assert [data["problems"] for data in elements(app) if data.get("problems")]
     inspected = [page for label, page in links(app).items() if label == "Inspect"]
     assert inspected and f"run={run}" in inspected[0]
+
+
+def test_verdicts_of_an_earlier_draft_are_marked(
+    open_screen: Open, saved: str, ledger: Ledger, engine: Engine, table: str
+) -> None:
+    """A try of what stands in the editor has no mark; after an edit its verdicts have one, and lose it when it is undone."""
+    version = engine.prompts.resolve(f"{saved}@1").id
+    run = ledger.run(ledger.dataset(rows=3), version, kind="try", dead=1)
+    app = open_screen("prompt", name=saved, dataset=table, **{"try": run})
+    assert "rejected</span>" in texts(app) and "earlier draft" not in texts(app)
+    area(app, "Template").input("user:\nSay {{ text }}!").run()
+    assert "From an earlier draft" in texts(app) and "rejected, earlier draft</span>" in texts(app)
+    area(app, "Template").input(CONTENT.template).run()
+    assert "earlier draft" not in texts(app)
 
 
 def test_launching_is_handed_the_latest_version(open_screen: Open, two: str, table: str) -> None:

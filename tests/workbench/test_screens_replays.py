@@ -54,6 +54,14 @@ def test_a_fixed_row_shows_its_reply_of_before_and_its_value_now(open_screen: Op
     assert "now: a value that passes the contract" in said and "before: " in said
 
 
+def test_each_pair_shows_the_row_itself(open_screen: Open, replay: int, engine: Engine) -> None:
+    """The row's head stands in its card, and opens to its cells."""
+    pair = engine.letters.before_after(replay, offset=0, limit=1)[0][0]
+    body = next(one.proto.body for one in open_screen("replay", id=replay).get("html") if "rd-pair" in one.proto.body)
+    assert pair.cells == pair.original_cells
+    assert "<details" in body and all(name in body for name in pair.cells) and pair.cells["ticket"] in body
+
+
 def test_what_failed_again_leads_to_its_causes(open_screen: Open, replay: int) -> None:
     """The letters of the replay itself are one click away."""
     app = open_screen("replay", id=replay)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from pathlib import Path
 
 import pytest
 
@@ -77,6 +78,44 @@ def test_a_budget_without_a_price_is_refused_with_the_way_out(
     app.number_input(key="budget:1").set_value(0.5).run()
     assert "A budget needs a price, and that of stub-small at connection stub is unknown" in texts(app)
     assert [button.disabled for button in app.button if button.label.startswith("Launch")] == [True]
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ("zzz@9", "There is no prompt 'zzz'."),
+        ("triage@9", "There is no version 'triage@9'."),
+        ("triage@beta", "There is no version 'triage@beta'."),
+        ("triage@1", None),
+        ("triage@production", None),
+        ("triage", None),
+    ],
+)
+def test_an_address_of_what_is_not_there_is_said_so(
+    open_screen: Open, engine: Engine, table: str, prompt: str, reference: str, said: str | None
+) -> None:
+    """What was not found is named, beside what is chosen instead; the form stays, and so does the notice."""
+    engine.prompts.label(prompt, "production", 1)
+    app = open_screen("launch", prompt=reference, dataset=table)
+    for _ in range(2):
+        shown = html.unescape(texts(app))
+        assert (said or "") in shown and ("There is no" in shown) == bool(said)
+        app.run()
+    lost = open_screen("launch", prompt=reference, dataset="q")
+    assert "There is no dataset 'q'" in html.unescape(texts(lost))
+    assert "messages.csv is chosen instead" in texts(lost)
+
+
+@pytest.mark.parametrize(("defaults", "proposed"), [({}, 2), ({"strikes": 2}, 2), ({"in_flight": 5}, 5)])
+def test_as_many_calls_in_flight_are_proposed_as_the_connection_is_set_to(
+    open_screen: Open, engine: Engine, home: Path, table: str, defaults: dict[str, int], proposed: int
+) -> None:
+    """The connection's figure stands in the form, unless the version's defaults name one."""
+    connections = home / "connections.toml"
+    connections.write_text(connections.read_text() + "in_flight = 2\n")
+    engine.prompts.save("triage", CONTENT, note="first", defaults=defaults)
+    (field,) = [one for one in open_screen("launch", dataset=table).number_input if one.label == "Calls in flight"]
+    assert field.value == proposed
 
 
 # the list
@@ -201,6 +240,15 @@ def test_another_budget_resumes_a_run_that_its_budget_paused(open_screen: Open, 
     assert (found.options.budget, found.state) == (2.0, "running")
 
 
+def test_waiting_rows_are_an_empty_track(open_screen: Open, ledger: Ledger) -> None:
+    """A run of which nothing is done yet has an empty bar, not a full one."""
+    run = ledger.run(ledger.dataset(8), ledger.version(), due=8)
+    (bar,) = [
+        body for body in (one.proto.body for one in open_screen("run", id=run).get("html")) if "of 8 rows" in body
+    ]
+    assert "<i " not in bar and "waiting 8" in bar
+
+
 def test_values_come_with_their_receipts(open_screen: Open, ledger: Ledger) -> None:
     """The accepted rows have a column for each field of the contract, and say how each value was obtained."""
     run = ledger.run(ledger.dataset(20), ledger.version(), dead=3, reasked=1)
@@ -216,7 +264,10 @@ def test_both_truths_of_a_replayed_run_can_be_seen(open_screen: Open, ledger: Le
     run = ledger.run(ledger.dataset(20), ledger.version(), dead=6)
     ledger.replay(run, ledger.version(number=2), fixed=4, same=2)
     app = open_screen("run", id=run)
-    assert "dead 6 (now: 4 fixed, 2 open)" in texts(app)
+    said = texts(app)
+    assert "dead 6 (now: 4 fixed, 2 open)" in said
+    assert "accepted 14, dead 6" in said and "as this run left them" in said
+    assert "accepted 18, dead 2" in said and "now: 4 accepted by replays" in said
     assert len(tables(app)["rows of the run"]["rows"]) == 18
     own = open_screen("run", id=run, values="as this run left them")
     assert len(tables(own)["rows of the run"]["rows"]) == 14

@@ -65,7 +65,7 @@ from workbench.parts.page import (
 )
 from workbench.parts.raw import excerpt, raw_and_problems, raw_text
 from workbench.parts.tables import PAGE, Cell, Column, Picked, Row, paged, state_cell, table, text_cell, time_cell
-from workbench.parts.texts import Pair, as_json, cells, changes, chat, diff, pairs, plain
+from workbench.parts.texts import Pair, as_json, cells, changes, chat, diff, pairs, plain, row_html
 from workbench.parts.watch import watch
 
 __all__ = [
@@ -101,6 +101,7 @@ __all__ = [
     "plain",
     "raw_and_problems",
     "raw_text",
+    "row_html",
     "safe",
     "section",
     "state_cell",

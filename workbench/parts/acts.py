@@ -61,12 +61,23 @@ def confirm(
     def ask() -> None:
         for sentence in says:
             st.text(wording.visible(sentence))
-        given = "" if reason == "no" else _reason(action, required=reason == "required")
-        sure = count <= MANY or _typed(action, count, noun)
-        ready = sure and bool(given.strip() or reason != "required")
-        label = f"{button} {wording.count(count, noun)}" if count > 1 else button
-        key = session.button(label, action=action, type="primary", disabled=not ready)
+        with st.form(f"ask:{action}", border=False, enter_to_submit=False):
+            given = "" if reason == "no" else _reason(action, required=reason == "required")
+            at_reason = st.container()
+            sure = count <= MANY or typed(action, count, f"this acts on {wording.count(count, noun)}")
+            at_count = st.container()
+            label = f"{button} {wording.count(count, noun)}" if count > 1 else button
+            key = session.submit(label, action=action, type="primary")
         if key is None:
+            return
+        lacks = reason == "required" and not given.strip()
+        if lacks:
+            with at_reason:
+                missing("A reason is required: it is kept with the decision.")
+        if not sure:
+            with at_count:
+                missing(f"Type {count} here first.")
+        if lacks or not sure:
             return
         told = perform(action, lambda: work(key, given.strip()))
         if told is not None:
@@ -83,9 +94,12 @@ def _reason(action: str, *, required: bool) -> str:
     return str(st.text_input(label, key=f"reason:{action}:{session.token(action)}") or "")
 
 
-def _typed(action: str, count: int, noun: str) -> bool:
-    text = st.text_input(
-        f"Type {count} to confirm: this acts on {wording.count(count, noun)}",
-        key=f"typed:{action}:{session.token(action)}",
-    )
+def missing(words: str) -> None:
+    """Say at a field what it lacks."""
+    page.panel(words, tone="dead")
+
+
+def typed(action: str, count: int, says: str) -> bool:
+    """Draw the field that a big act's number is typed into; whether it is that number."""
+    text = st.text_input(f"Type {count} to confirm: {says}", key=f"typed:{action}:{session.token(action)}")
     return str(text or "").replace(",", "").strip() == str(count)

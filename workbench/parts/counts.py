@@ -26,7 +26,7 @@ def counts_html(counts: Counts, *, label: str = "") -> str:
     bar = "".join(
         f'<i style="width:{100 * n / whole:.3f}%;background:{look.tone(wording.state(name).tone)}"></i>'
         for name, n, _ in parts
-        if n
+        if n and name != "waiting"  # what waits is the empty track: a full one would look done
     )
     legend = "".join(
         f'<span title="{look.safe(wording.state(name).help)}"><span style="color:{look.tone(wording.state(name).tone)}">'

@@ -31,6 +31,7 @@ _SURFACE = {
     "mark": ("#ffe3a3", "#5a4516"),
     "mark-on": ("#ffb84d", "#a8741a"),
     "mark-ink": ("#1f2530", "#fff3d6"),
+    "on-primary": ("#ffffff", "#14171c"),
 }
 
 _PAGE = """
@@ -40,10 +41,15 @@ _PAGE = """
 .stMain [data-testid="stPageLink"] a p { color: var(--rd-running); }
 .stMain [data-testid="stPageLink"] a { border: 1px solid var(--rd-line); border-radius: .3rem; }
 .stMain [data-testid="stPageLink"] a:not(:hover) { background: none; }
+.stMain [data-testid="stPageLink"] a { min-height: 2.5rem; padding: 0 .75rem; }
+[data-testid="stBaseButton-primary"]:not(:disabled) { color: var(--rd-on-primary); }
 .stMain [data-testid="stPageLink"] a > span { font-weight: 400; }
 .stMain textarea { font-family: ui-monospace, "Source Code Pro", monospace; font-size: .88rem; line-height: 1.5; }
 .stMain [data-testid="stCode"] pre { padding: .5rem .75rem; }
 .rd-h1 { font-size: 1.45rem; font-weight: 600; margin: 0; line-height: 1.25; overflow-wrap: anywhere; }
+.rd-h1 + .rd-sub { text-wrap: balance; }
+.st-key-sent { max-height: 440px; overflow: auto; }
+.st-key-sent > * { flex-shrink: 0; }
 .rd-h2 { font-size: 1.05rem; font-weight: 600; margin: 0.5rem 0 0; line-height: 1.3; }
 .rd-h2 .rd-sub { font-weight: 400; font-size: .88rem; }
 .rd-sub { color: var(--rd-faint); overflow-wrap: anywhere; }
@@ -90,11 +96,15 @@ _PAGE = """
 .rd-cells .both { grid-column: span 2; }
 .rd-cells .was { color: var(--rd-dead); }
 .rd-cells .is { color: var(--rd-accepted); }
-.rd-pair { border: 1px solid var(--rd-line); border-radius: .3rem; margin: 0 0 .6rem; overflow: hidden; }
-.rd-pair .head { padding: .3rem .7rem; background: var(--rd-soft); border-bottom: 1px solid var(--rd-line); display: flex;
-  gap: .8rem; align-items: baseline; overflow-wrap: anywhere; }
+.rd-pair { overflow: hidden; }
+.rd-pair .head { padding: 0 0 .3rem; display: flex; gap: .8rem; align-items: baseline; overflow-wrap: anywhere; }
+.rd-row { padding: 0 0 .4rem; font-size: .92rem; color: var(--rd-faint); }
+.rd-row summary { cursor: pointer; overflow-wrap: anywhere; unicode-bidi: isolate; }
+.rd-row summary b { color: var(--rd-paused); font-weight: 600; }
+.rd-row .rd-cells { margin-top: .3rem; color: var(--rd-ink); }
 .rd-pair .sides { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
 .rd-pair .sides > div { padding: .35rem .7rem .5rem; min-width: 0; }
+.rd-pair .sides > div:first-child { padding-left: 0; }
 .rd-pair .sides > div + div { border-left: 1px solid var(--rd-line); }
 .rd-pair .title { font-size: .88rem; overflow-wrap: anywhere; }
 .rd-pair pre { margin: .2rem 0 0; padding: 0; background: none; color: var(--rd-ink); font-size: .84rem; line-height: 1.5;

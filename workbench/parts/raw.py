@@ -136,10 +136,12 @@ def _lines(text: str, start: int, end: int, number: int, spans: Sequence[tuple[i
 
 
 def _told(problem: Problem, length: int) -> dict[str, Any]:
+    rule = wording.rule(problem.rule)
+    alone = wording.broken(problem.path, problem.rule) == rule
     placed = problem.start is not None and problem.end is not None and bool(length)
     return {
-        "path": wording.visible(problem.path),
-        "rule": wording.rule(problem.rule),
+        "path": "" if alone else wording.visible(wording.path(problem.path)),
+        "rule": rule,
         "name": problem.rule,
         "expected": _cut(problem.expected),
         "got": _cut(problem.got),
@@ -231,7 +233,7 @@ export default function (component) {
       const [part, of] = piece, mark = make("mark", part ? "" : "point", part);
       for (const n of of) if (!seen.has(n)) { seen.add(n); first.set(n, mark); words.append(make("sup", "", n)); }
       mark.onclick = () => choose(of[of.length - 1], false);
-      mark.title = of.map((n) => n + ". " + data.problems[n - 1].path + " " + data.problems[n - 1].rule).join("\\n");
+      mark.title = of.map((n) => n + ". " + (data.problems[n - 1].path + " " + data.problems[n - 1].rule).trim()).join("\\n");
       marks.push([mark, of]); words.append(mark);
     }
     text.append(row);
@@ -245,7 +247,7 @@ export default function (component) {
     data.problems.forEach((problem, at) => {
       const item = make("button"), head = make("div"), told = make("dl");
       item.type = "button";
-      head.append(make("span", "n", at + 1), make("code", "", problem.path), " " + problem.rule);
+      head.append(make("span", "n", at + 1), problem.path ? make("code", "", problem.path) : "", " " + problem.rule);
       head.title = problem.name;
       for (const [name, words] of [["expected", problem.expected], ["got", problem.got],
                                    ["place", problem.place || "no place in the text"]])

@@ -26,11 +26,11 @@ _CELL, _TIP = 300, 1_500
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A column: ``number`` is right-aligned, ``mono`` is raw text, ``wide`` takes what room there is."""
+    """A column: ``number`` is right-aligned, ``mono`` is raw text, ``wide`` takes what room there is, ``flex`` shares it."""
 
     key: str
     label: str
-    kind: Literal["text", "number", "mono", "wide", "strong"] = "text"
+    kind: Literal["text", "number", "mono", "wide", "flex", "strong"] = "text"
     help: str = ""
 
 
@@ -190,6 +190,8 @@ td { max-width: 22rem; overflow: hidden; text-overflow: ellipsis; white-space: n
 td.strong { font-weight: 600; }
 td.wide { max-width: 0; width: 60%; }
 th.wide { width: 60%; min-width: 12rem; }
+th.flex, td.flex { max-width: 0; width: 20%; overflow: hidden; text-overflow: ellipsis; }
+th.flex { min-width: 5rem; }
 .number { text-align: right; }
 td.mono { font-family: ui-monospace, "Source Code Pro", monospace; font-size: .88em; white-space: pre; }
 tr.opens { cursor: pointer; }
@@ -210,6 +212,18 @@ export default function (component) {
   const now = JSON.stringify(data);
   if (mine.shown === now) return;
   mine.shown = now;
+  const fill = (place, cell) => {
+    if (place.textContent !== cell.t) place.textContent = cell.t;
+    place.title = cell.h || (cell.t.length > 40 ? cell.t : "");
+    place.style.color = cell.tone ? "var(--rd-" + cell.tone + ")" : "";
+  };
+  // the same rows said anew: a press that began on one of them must find it again when it ends
+  const shape = JSON.stringify({ ...data, rows: data.rows.map((row) => row.id) });
+  if (mine.shape === shape && mine.wrap.isConnected) {
+    data.rows.forEach((row, at) => row.c.forEach((cell, of) => fill(mine.cells[at][of], cell)));
+    return;
+  }
+  mine.shape = shape; mine.cells = [];
   const ids = new Set(data.rows.map((row) => row.id));
   for (const id of [...mine.ticked]) if (!ids.has(id)) mine.ticked.delete(id);
   const make = (tag, name, text) => {
@@ -267,12 +281,11 @@ export default function (component) {
       place.onclick = (event) => { event.stopPropagation(); if (event.target !== box) box.click(); };
       place.append(box); line.append(place); boxes.push([box, line, row.id]);
     }
-    row.c.forEach((cell, at) => {
-      const place = make("td", data.columns[at].kind, cell.t);
-      place.title = cell.h || (cell.t.length > 40 ? cell.t : "");
-      if (cell.tone) place.style.color = "var(--rd-" + cell.tone + ")";
-      line.append(place);
-    });
+    mine.cells.push(row.c.map((cell, at) => {
+      const place = make("td", data.columns[at].kind);
+      fill(place, cell); line.append(place);
+      return place;
+    }));
     if (data.opens) {
       line.tabIndex = 0;
       line.onclick = () => { if (!String(window.getSelection())) mine.trigger("opened", row.id); };
@@ -287,7 +300,7 @@ export default function (component) {
   table.append(body); wrap.append(table);
   const old = root.querySelector(".wrap"), at = old ? old.scrollTop : 0;
   for (const gone of root.querySelectorAll(".wrap")) gone.remove();
-  root.append(wrap); wrap.scrollTop = at;
+  root.append(wrap); wrap.scrollTop = at; mine.wrap = wrap;
   settle();
 }
 """

@@ -29,6 +29,8 @@ class Pair:
     after_text: str
     #: tone of the after side's heading
     tone: wording.Tone = "plain"
+    #: HTML of ours between the head and the sides
+    about: str = ""
 
 
 def diff(pieces: Sequence[tuple[str, str]], *, same: str = "No difference.") -> None:
@@ -48,17 +50,38 @@ def changes(name: str, before: str, after: str) -> tuple[str, str]:
 
 def cells(row: Mapping[str, str], *, original: Mapping[str, str] | None = None) -> None:
     """Draw a row's cells, line breaks kept; where ``original`` differs, what the cell was stands beside it."""
-    edited = {name for name, cell in row.items() if original is not None and original.get(name) != cell}
-    heads = "<b></b><b>as it is in the dataset</b><b>as it was edited</b>" if edited else ""
+    st.html(cells_html(row, original=original))
+
+
+def edited(row: Mapping[str, str], original: Mapping[str, str] | None) -> set[str]:
+    """The columns whose cells differ from the original's."""
+    return {name for name, cell in row.items() if original is not None and original.get(name) != cell}
+
+
+def row_html(row: Mapping[str, str], *, original: Mapping[str, str] | None = None) -> str:
+    """A row's head on one line, which opens to its cells; an edited row is open, the original beside the edit."""
+    changed = len(edited(row, original))
+    told = f" ✎ {wording.count(changed, 'cell')} edited" if changed else ""
+    head = wording.head(" · ".join(cell for cell in row.values() if cell), 160)
+    return (
+        f'<details class="rd-row"{" open" if changed else ""}><summary>{look.safe(head or "an empty row")}'
+        f"<b>{told}</b></summary>{cells_html(row, original=original)}</details>"
+    )
+
+
+def cells_html(row: Mapping[str, str], *, original: Mapping[str, str] | None = None) -> str:
+    """The cells as HTML, for pieces that are HTML themselves."""
+    changed = edited(row, original)
+    heads = "<b></b><b>as it is in the dataset</b><b>as it was edited</b>" if changed else ""
     lines = []
     for name, cell in row.items():
-        label = f"<span class=name>{look.safe(name)}{' ✎' if name in edited else ''}</span>"
-        if name in edited and original is not None:
+        label = f"<span class=name>{look.safe(name)}{' ✎' if name in changed else ''}</span>"
+        if name in changed and original is not None:
             sides = f"<span class=was>{_cell(original.get(name, ''))}</span><span class=is>{_cell(cell)}</span>"
         else:
-            sides = f"<span{' class=both' if edited else ''}>{_cell(cell)}</span>"
+            sides = f"<span{' class=both' if changed else ''}>{_cell(cell)}</span>"
         lines.append(label + sides)
-    st.html(f'<div class="rd-cells{" edited" if edited else ""}">{heads}{"".join(lines)}</div>')
+    return f'<div class="rd-cells{" edited" if changed else ""}">{heads}{"".join(lines)}</div>'
 
 
 def _cell(text: str) -> str:
@@ -79,7 +102,7 @@ def _pair(item: Pair) -> str:
         f"{'…' if len(text) > SIDE else ''}</pre></div>"
         for title, text, tone in ((item.before, item.before_text, "dead"), (item.after, item.after_text, item.tone))
     )
-    return f'<div class="rd-pair"><div class="head">{item.head}</div><div class="sides">{sides}</div></div>'
+    return f'<div class="rd-pair"><div class="head">{item.head}</div>{item.about}<div class="sides">{sides}</div></div>'
 
 
 def chat(messages: Sequence[Message]) -> None:

@@ -33,7 +33,7 @@ def page() -> None:
             parts.header(
                 TITLE, subtitle=f"{window.words}: {behind.stretch(window.since, window.until, zone)}, {zone.key}"
             )
-        with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+        with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", width="content"):
             if "run" in place.narrowed:
                 session.link(f"Open run {place.narrowed['run']}", "run", id=place.narrowed["run"])
             if st.button("Refresh", help=f"figures are kept for {KEPT} s"):

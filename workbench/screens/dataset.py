@@ -26,7 +26,7 @@ def page() -> None:
                 subtitle=f"{wording.count(dataset.row_count, 'row')} · {wording.count(len(dataset.columns), 'column')}",
                 state=None if dataset.state == "ready" else dataset.state,
             )
-        with st.container(horizontal=True, horizontal_alignment="right"):
+        with st.container(horizontal=True, horizontal_alignment="right", width="content"):
             session.link("All datasets", "datasets")
             session.link("Use in a prompt", "prompts", dataset=dataset.id)
             session.link("**Launch a run**", "launch", dataset=dataset.id, disabled=dataset.state != "ready")
@@ -102,7 +102,9 @@ def _columns(dataset: Dataset) -> None:
         parts.Column(key="use", label="In a template", kind="mono"),
         parts.Column(key="filled", label="Filled", kind="number", help="cells that are not empty"),
         parts.Column(key="share", label="Share", kind="number"),
-        parts.Column(key="distinct", label="Distinct", kind="number", help="different texts, empty among them"),
+        parts.Column(
+            key="distinct", label="Distinct", kind="number", help="different texts; empty cells are not counted"
+        ),
         parts.Column(key="longest", label="Longest", kind="number", help="characters of the longest cell"),
     ]
     rows = []

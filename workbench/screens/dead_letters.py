@@ -15,6 +15,7 @@ from workbench.screens.running.progress import resolution_words
 
 #: failing rows that the prompt editor is given
 TRIED = 5
+NBSP = "\u00a0"
 
 
 def page() -> None:
@@ -92,7 +93,7 @@ def _letters(filter_: Filter, top: st.delta_generator.DeltaGenerator) -> None:
     group = groups[0] if groups else None
     with top, st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         _group_head(group, filter_)
-        with st.container(horizontal=True, horizontal_alignment="right"):
+        with st.container(horizontal=True, horizontal_alignment="right", width="content"):
             session.hop("All causes", "dead_letters", key="causes", **(filter_.params() | {"signature": None}))
     actions = st.container()
     found, total = parts.paged(
@@ -137,8 +138,15 @@ def _group_head(group: Group | None, filter_: Filter) -> None:
     with st.container():
         parts.header(
             group.title,
-            subtitle=f"{wording.count(group.count, 'dead letter')} ({resolution_words(group.resolutions)}) · {versions} · first "
-            f"seen {wording.ago(group.first_at, now)}, last {wording.ago(group.last_at, now)} · cost {wording.money(group.cost)}",
+            subtitle=" · ".join(
+                [
+                    f"{wording.count(group.count, 'dead letter')} ({resolution_words(group.resolutions)})",
+                    versions,
+                    f"first seen {wording.ago(group.first_at, now)}, last {wording.ago(group.last_at, now)}",
+                    # its words stay together, where the line breaks before them
+                    f"cost {wording.money(group.cost)}".replace(" ", NBSP),
+                ]
+            ),
         )
 
 
@@ -171,24 +179,34 @@ def _whole(which: str) -> str:
 
 
 def _tweak(group: Group, filter_: Filter, ticked: Sequence[Letter]) -> None:
-    """The link to the editor, with the newest run's failing rows as its test rows."""
+    """The link to the editor, with rows of one run that are still failing as its test rows."""
     engine = session.engine()
-    run = engine.runs.get(ticked[0].run if ticked else group.example_run)
-    if ticked:
-        ordinals = [letter.ordinal for letter in ticked if letter.run == run.id]
-    else:
-        ids = engine.letters.list(signature=group.signature, run=run.id, resolution=None, offset=0, limit=TRIED)[0]
-        ordinals = [letter.ordinal for letter in ids]
+    still = [letter for letter in ticked if letter.resolution == "open"]
+    if not ticked:
+        still = _open(group, filter_.run, filter_.prompt)
+    run = engine.runs.get(still[0].run if still else group.example_run)
+    ordinals = [letter.ordinal for letter in still if letter.run == run.id]
     session.link(
         "Tweak the prompt",
         "prompt",
-        help="Opens the editor with the failing rows as its test rows",
+        help="Opens the editor with the rows that are still failing as its test rows",
         name=run.prompt,
         dataset=run.dataset,
         run=run.id if filter_.run is not None else None,
         signature=group.signature,
         rows=",".join(str(ordinal) for ordinal in ordinals[:TRIED]),
     )
+
+
+def _open(group: Group, run: int | None, prompt: str | None) -> list[Letter]:
+    """Open letters of the group's example run, or of another one if none is open there."""
+    for one in (run or group.example_run, run):
+        found, _ = session.engine().letters.list(
+            signature=group.signature, run=one, prompt=prompt, resolution="open", offset=0, limit=TRIED
+        )
+        if found:
+            return list(found)
+    return []
 
 
 page()

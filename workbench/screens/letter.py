@@ -44,7 +44,7 @@ def page() -> None:
         parts.cells(seen.cells, original=seen.original_cells)
     with right:
         parts.section("The prompt as it was sent")
-        with st.container(height=440):
+        with st.container(key="sent", border=True):
             _sent(seen, current)
     parts.section("Attempts", note=f"{len(seen.attempts):,} in run {seen.run.id}, the oldest first")
     attempts.table(seen, current)
@@ -67,7 +67,7 @@ def _head(seen: Inspection, filter_: Filter, before: LetterId | None, after: Let
                 subtitle=f"run {seen.run.id} · {seen.run.version} · {seen.run.model} · {seen.run.dataset_name}",
                 state=letter.resolution if letter else seen.state,
             )
-        with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+        with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", width="content"):
             if st.button("Previous", shortcut="K", disabled=before is None, key="previous"):
                 _leave(filter_, before)
             if st.button("Next", shortcut="J", disabled=after is None, key="next"):
@@ -105,12 +105,13 @@ def _actions(seen: Inspection, filter_: Filter, neighbour: LetterId | None) -> N
             "prompt",
             name=seen.run.prompt,
             dataset=seen.run.dataset,
-            rows=seen.ordinal,
+            rows=seen.ordinal if is_open else None,
             run=seen.run.id if filter_.run is not None else None,
             signature=letter.signature,
         )
         if st.button("Discard …", shortcut="X", disabled=not is_open, key="discard", help=why or None):
-            discarding.dialog(alone, then=lambda: _leave(filter_, neighbour))
+            named = f"Row {wording.escaped(seen.row_id)}"
+            discarding.dialog(alone, named=named, then=lambda: _leave(filter_, neighbour))
         if letter.replay is not None:
             session.link(f"Replay {letter.replay}", "replay", id=letter.replay)
             session.hop("This row there", "letter", key="there", run=letter.replay, row=seen.ordinal)
@@ -149,19 +150,21 @@ def _sent(seen: Inspection, current: Attempt | None) -> None:
 
 def _timeline(seen: Inspection) -> None:
     letter = seen.letter
-    events = [(seen.run.created_at, f"run {seen.run.id} started with {seen.run.version}", "")]
+    events: list[tuple[float, str, str | parts.Cell]] = [
+        (seen.run.created_at, f"run {seen.run.id} started with {seen.run.version}", "")
+    ]
     for place, one in enumerate(seen.attempts, start=1):
         strike = ", a strike" if one.strike else ""
         told = f"attempt {place}: {wording.state(one.verdict).word}{strike}"
-        events.append((one.recorded_at, told, f"try {one.try_id}, {one.lane or 'no worker'}" if one.try_id else ""))
+        events.append((one.recorded_at, told, _try(one)))
     if letter is not None:
-        events.append((letter.died_at, f"became a dead letter: {letter.title}", letter.signature))
+        events.append((letter.died_at, "became a dead letter", parts.text_cell(letter.title)))
         if letter.resolved_at is not None:
             events.append((letter.resolved_at, f"became {wording.state(letter.resolution).word}", ""))
     for decision in seen.decisions:
         of = f" as replay {decision.replay}" if decision.replay else ""
         what = decided.KINDS.get(decision.kind, decision.kind)
-        events.append((decision.made_at, f"decision {decision.id}: {what}{of}", decision.reason))
+        events.append((decision.made_at, f"decision {decision.id}: {what}{of}", parts.text_cell(decision.reason)))
         if decision.undone_at is not None:
             events.append((decision.undone_at, f"decision {decision.id} was undone", ""))
     columns = [
@@ -178,12 +181,19 @@ def _timeline(seen: Inspection) -> None:
                 "when": wording.exact(moment, zone),
                 "ago": wording.ago(moment, now),
                 "what": parts.text_cell(what, 90),
-                "more": parts.text_cell(more, 120),
+                "more": more,
             },
         )
         for place, (moment, what, more) in enumerate(sorted(events, key=lambda event: event[0]))
     ]
     parts.table(columns, rows, key="timeline", label="timeline")
+
+
+def _try(one: Attempt) -> str | parts.Cell:
+    if not one.try_id:
+        return ""
+    lane = one.lane or "no worker"
+    return parts.Cell(f"try {one.try_id[:8]}, {wording.head(lane, 40)}", f"try {one.try_id}, {lane}")
 
 
 page()

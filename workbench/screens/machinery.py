@@ -100,6 +100,11 @@ def _keys(system: views.System, settings: Settings) -> list[Part]:
     return found
 
 
+def worker_words(state: str) -> str:
+    """What a worker does; RQ calls one busy as long as it has a job, and a lane is a job that also waits for calls."""
+    return {"busy": "running a lane", "idle": "no lane"}.get(state, state)
+
+
 def prices(one: dict[str, Any]) -> Cell:
     """What a connection's models cost, where that is known."""
     listed: dict[str, Price | None] = one["prices"]

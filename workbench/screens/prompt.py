@@ -12,6 +12,8 @@ from workbench.screens.editor import bench, contract, desk, history, model, savi
 from workbench.screens.editor.draft import Draft
 
 VIEWS = ("Template", "Contract", "Model and settings", "History")
+#: when a browser hands over what is typed into a text
+KEPT = "kept when you leave a field or press Ctrl+Enter"
 
 
 def page() -> None:
@@ -93,29 +95,35 @@ def _head(
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         with st.container():
             parts.header(name, subtitle=_standing(latest, prompt, draft, changed=changed))
-        with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+        with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", width="content"):
             session.link("All prompts", "prompts", dataset=session.param("dataset"))
-            if changed and latest is not None and st.button("Discard the draft", type="tertiary"):
+            if latest is not None and st.button("Discard the draft", type="tertiary", disabled=not changed):
                 _discard(name, latest)
-            if problems is not None and st.button(
-                "Save a new version …", type="primary", disabled=not changed, help="Shows what changes first"
-            ):
-                saving.dialog(name, draft, versions, problems)
+            # not disabled without a change: the press that takes the cursor out of a text is what brings the change
+            save = problems is not None and st.button(
+                "Save a new version …", type="primary", help="Shows what changes first"
+            )
             if latest is not None:
                 dataset = session.param("dataset")
                 session.link(
                     f"**Launch run with @{latest.number}**", "launch", prompt=latest.reference, dataset=dataset
                 )
+    if save and latest is not None and not changed:
+        parts.panel(f"The draft is {latest.reference} as it stands: change something first.", title="Nothing to save")
+    elif save:
+        saving.dialog(name, draft, versions, problems or [])
+    if latest is None and not (prompt is not None and prompt.in_folder):
+        parts.panel(f"There is no prompt {name} yet; saving makes it.", tone="running")
     if prompt is not None and prompt.in_folder and not prompt.folder_is_latest and not prompt.folder_error and latest:
-        _folder_differs(name, latest)
+        _folder_differs(name, prompt, versions)
     _after_saving(latest)
 
 
 def _standing(latest: Version | None, prompt: Prompt | None, draft: Draft, *, changed: bool) -> str:
     if latest is None:
-        return "A new prompt: nothing is saved yet. The draft is kept as you type."
+        return f"nothing is saved yet · a draft, {KEPT}"
     labels = ", ".join(f"{label}: @{number}" for label, number in (prompt.labels if prompt else {}).items())
-    said = "a draft with changes, kept as you type" if changed else "no unsaved change"
+    said = f"a draft with changes, {KEPT}" if changed else "no unsaved change"
     began = f" (from @{draft.base})" if changed and draft.base not in (None, latest.number) else ""
     return " · ".join(part for part in (f"latest @{latest.number}", labels, said + began) if part)
 
@@ -134,13 +142,18 @@ def _discard(name: str, latest: Version) -> None:
     )
 
 
-def _folder_differs(name: str, latest: Version) -> None:
+def _folder_differs(name: str, prompt: Prompt, versions: list[Version]) -> None:
+    latest, held = versions[0], history.in_folder(prompt, versions)
+    what = held.reference if held else "a content that is no saved version"
     with st.container(horizontal=True, vertical_alignment="center"):
         parts.panel(
-            f"The prompts folder holds another content than {latest.reference}. A run of {name!r} takes the folder's.",
+            f"On the command line {name} means the folder's content; {latest.reference} is the latest version.",
+            title=f"The prompts folder holds {what}",
             tone="running",
         )
-        if session.button("Take the folder's content as a version", action=f"folder:{name}"):
+        if st.button(f"Write @{latest.number} to the folder", key="folder:write"):
+            history.write_back(name, prompt, versions, latest)
+        if held is None and session.button("Take the folder's content as a version", action=f"folder:{name}"):
             saved = parts.perform(f"folder:{name}", lambda: session.engine().prompts.resolve(name))
             if saved is not None:
                 session.notify(wording.escaped(f"The folder's content is {saved.reference}"))

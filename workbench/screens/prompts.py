@@ -15,6 +15,7 @@ def page() -> None:
     parts.header(
         "Prompts", subtitle="A prompt is a named task; its versions never change, and a run is of one version."
     )
+    _carried()
     found = session.engine().prompts.list()
     for prompt in found:
         if prompt.folder_error:
@@ -28,6 +29,24 @@ def page() -> None:
     else:
         _list(found)
     _new({prompt.name for prompt in found})
+
+
+def _carried() -> None:
+    """The dataset that the next prompt is opened with, where one was brought along."""
+    carried = session.param("dataset")
+    if carried is None:
+        return
+    name = next((one.name for one in session.engine().datasets.list() if one.id == carried), None)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if name is None:
+            parts.panel("The prompt that you open is shown with another one.", title=f"There is no dataset {carried!r}")
+        else:
+            parts.panel(
+                "The prompt that you open, or write, is shown with its rows.", title=f"For {name}", tone="running"
+            )
+        if st.button("Drop it", help="Open a prompt without this dataset"):
+            session.put(dataset=None)
+            st.rerun()
 
 
 def _list(found: list[Prompt]) -> None:
@@ -76,7 +95,10 @@ def _new(taken: set[str]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.text_input("A new prompt", placeholder="small letters, digits, - and _", key="new", width=320) or ""
         wanted = st.button("Write it")
-    if not wanted or not name.strip():
+    if not wanted:
+        return
+    if not name.strip():
+        parts.error("Name the prompt first, e.g. support-triage.", title="The name is missing")
         return
     try:
         prompts.check_name(name.strip())

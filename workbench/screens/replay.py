@@ -32,7 +32,7 @@ def page() -> None:
                 f"at {run.connection}{f' · {run.note}' if run.note else ''}",
                 state=run.state,
             )
-        with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+        with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", width="content"):
             steering.buttons(run)
             _undo(run, decision)
             session.link(f"Run {run.parent}", "run", id=run.parent)
@@ -115,10 +115,16 @@ def _pairs(run: Run) -> None:
         st.caption("No row of this replay came to that.")
         return
     for one in found:
-        parts.pairs([_pair(one)])
-        with st.container(horizontal=True):
-            session.link(f"Inspect row {wording.escaped(one.row_id)} now", "letter", run=run.id, row=one.ordinal)
-            session.link(f"as it failed in run {run.parent}", "letter", run=run.parent, row=one.ordinal)
+        with st.container(border=True):
+            parts.pairs([_pair(one)])
+            _ways(run, one)
+
+
+def _ways(run: Run, one: BeforeAfter) -> None:
+    """The links of one pair, at the foot of its card."""
+    with st.container(horizontal=True):
+        session.link(f"Inspect row {wording.escaped(one.row_id)} now", "letter", run=run.id, row=one.ordinal)
+        session.link(f"as it failed in run {run.parent}", "letter", run=run.parent, row=one.ordinal)
 
 
 def _pair(one: BeforeAfter) -> parts.Pair:
@@ -134,6 +140,7 @@ def _pair(one: BeforeAfter) -> parts.Pair:
         after=f"now: {after}",
         after_text=text or ("(nothing came back)" if one.after_title else ""),
         tone=shown.tone,
+        about=parts.row_html(one.cells, original=one.original_cells),
     )
 
 

@@ -24,7 +24,7 @@ def page() -> None:
                 subtitle=f"{run.version} on {run.dataset_name} · {run.model} at {run.connection}",
                 state=run.state,
             )
-        with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+        with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", width="content"):
             steering.buttons(run)
             _links(run)
     progress.watched(run, more=progress.causes)

@@ -39,7 +39,7 @@ def _body() -> str:
     _todo(found)
     left, right = st.columns(2, gap="medium")
     with left:
-        parts.section("Workers", note="RQ workers; a busy one runs a lane")
+        parts.section("Workers", note="RQ workers; one that runs a lane waits for calls, or has some on their way")
         _workers_table(system)
     with right:
         parts.section("Lanes", note="take calls of any run; a lease is renewed while its lane lives")
@@ -116,7 +116,14 @@ def _workers_table(system: views.System) -> None:
     columns = [Column(key="name", label="Worker", kind="mono"), Column(key="state", label="State")]
     columns.append(Column(key="pid", label="Process", kind="number"))
     rows = [
-        Row(str(one["name"]), {"name": str(one["name"]), "state": str(one["state"]), "pid": str(one["pid"] or "–")})
+        Row(
+            str(one["name"]),
+            {
+                "name": str(one["name"]),
+                "state": machinery.worker_words(str(one["state"])),
+                "pid": str(one["pid"] or "–"),
+            },
+        )
         for one in system.workers
     ]
     parts.table(columns, rows or [_none("no worker")], key="workers", height=260, label="workers")

@@ -17,7 +17,7 @@ from jobs.api import Engine
 from jobs.api.exports import guarded
 from tests.jobs.ledger import CONTRACT, Ledger
 
-OWN = ["_redrive_row", "_redrive_state", "_redrive_receipt", "_redrive_version", "_redrive_run"]
+OWN = ["_redrive_row", "_redrive_state", "_redrive_receipt", "_redrive_version", "_redrive_run", "_redrive_problem"]
 FIELDS = ["sentiment", "urgency", "summary"]
 
 
@@ -59,6 +59,8 @@ def test_csv_holds_the_current_values(engine: Engine, run: int, tmp_path: Path) 
     assert (states.count("accepted"), states.count("dead")) == (11, 1)
     dead = next(row for row in rows if row["_redrive_state"] == "dead")
     assert [dead[name] for name in (*FIELDS, "_redrive_receipt", "_redrive_version", "_redrive_run")] == [""] * 6
+    assert dead["_redrive_problem"]
+    assert not [row for row in rows if row["_redrive_problem"] and row is not dead]
     receipts = sorted(row["_redrive_receipt"] for row in rows)
     assert receipts == ["", "corrected by hand", "reused from attempt 1", *["strict"] * 9]
     assert [row["_redrive_version"] for row in rows].count("triage@2") == 2
@@ -73,6 +75,21 @@ def test_as_run_is_the_runs_own_history(engine: Engine, run: int, tmp_path: Path
     rows = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
     assert [row["_redrive_state"] for row in rows].count("dead") == 4
     assert {row["_redrive_version"] for row in rows} == {"triage@1", None}
+
+
+@pytest.mark.parametrize("fmt", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("as_run", [True, False])
+def test_a_dead_row_says_its_cause(engine: Engine, ledger: Ledger, tmp_path: Path, fmt: Any, as_run: bool) -> None:
+    """The title of its dead letter: the run's own, or the newest where a replay of it died too; nothing for other rows."""
+    made = ledger.run(ledger.dataset(3), ledger.version(), dead=1)
+    ledger.replay(made, ledger.version(number=2), new=1)
+    found = ledger.db.execute("SELECT d.run, s.title FROM dead_letters d JOIN signatures s USING (signature)")
+    titles: dict[int, str] = dict(found.fetchall())
+    assert titles[made] != titles[max(titles)]
+    out = tmp_path / "out"
+    engine.runs.export(made, fmt, out, as_run=as_run)
+    told = [_cell(out, fmt, "_redrive_problem", row) for row in range(3)]
+    assert [one for one in told if one] == [titles[made if as_run else max(titles)]]
 
 
 @pytest.mark.parametrize("fmt", ["csv", "jsonl", "parquet"])

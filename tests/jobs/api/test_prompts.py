@@ -177,8 +177,8 @@ def test_drafts_are_kept_until_dropped(engine: Engine, settings: Settings) -> No
     ("changes", "said"),
     [
         ({}, []),
-        ({"template": "{{ txt }}"}, ["line 1: there is no column 'txt'; did you mean text?"]),
-        ({"template": "{{ zzz }}"}, ["line 1: there is no column 'zzz'; there are: text, Order no"]),
+        ({"template": "{{ txt }}"}, ["template, line 1: there is no column 'txt'; did you mean text?"]),
+        ({"template": "{{ zzz }}"}, ["template, line 1: there is no column 'zzz'; there are: text, Order no"]),
         ({"template": "{{ text"}, ["line 1:"]),
         ({"settings": {"temperature": "hot"}}, ["the setting 'temperature' must be a number"]),
         ({"template": "{{ txt }}", "contract": {"type": "array"}}, ["did you mean text?", "contract: #"]),

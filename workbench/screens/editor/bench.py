@@ -89,8 +89,9 @@ def rendered(draft: Draft, bench: Bench) -> None:
         return
     try:
         messages = session.engine().prompts.render(content, bench.cells)
-    except errors.RedriveError as error:
-        parts.error(error, title=f"Row {bench.ordinal} cannot be rendered")
+    except errors.PromptError as error:
+        place = "template, " if error.line else ""
+        parts.error(f"{place}{error.message}", title=f"Row {bench.ordinal} cannot be rendered")
         return
     parts.chat(messages)
 

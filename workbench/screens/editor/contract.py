@@ -191,15 +191,15 @@ def _whole(value: Any) -> int | None:
 def _config() -> dict[str, Any]:
     column = st.column_config
     return {
-        "name": column.TextColumn("Name", required=True, width=130),
-        "type": column.SelectboxColumn("Type", options=TYPES, required=True, default="string", width=90),
+        "name": column.TextColumn("Name", required=True, width=115),
+        "type": column.SelectboxColumn("Type", options=TYPES, required=True, default="string", width=80),
         "required": column.CheckboxColumn("Required", default=True, width=75, help="the key must be there"),
         "nullable": column.CheckboxColumn("Nullable", default=False, width=75, help="null is allowed as its value"),
-        "enum": column.ListColumn("One of", width=180, help="allowed values; none: not restricted"),
+        "enum": column.ListColumn("One of", width=150, help="allowed values; none: not restricted"),
         "minimum": column.NumberColumn("Min", width=60, help="of a number"),
         "maximum": column.NumberColumn("Max", width=60, help="of a number"),
         "min_length": column.NumberColumn("Shortest", width=75, min_value=0, step=1, help="characters of a text"),
         "max_length": column.NumberColumn("Longest", width=75, min_value=0, step=1, help="characters of a text"),
-        "pattern": column.TextColumn("Pattern", width=110, help="regular expression that a text must match"),
-        "description": column.TextColumn("Description", width=260, help="told to the model where the schema is sent"),
+        "pattern": column.TextColumn("Pattern", width=85, help="regular expression that a text must match"),
+        "description": column.TextColumn("Description", width=230, help="told to the model where the schema is sent"),
     }

@@ -11,7 +11,7 @@ from typing import Any
 
 import streamlit as st
 
-from jobs import errors
+from jobs import errors, prompts
 from jobs.values import VersionContent
 from jobs.views import Version
 from workbench import session
@@ -75,6 +75,14 @@ def typed(name: str, field: str, widget: str, empty: Any = None) -> None:
     value = st.session_state[widget]
     fields: dict[str, Any] = {field: empty if value is None else value}
     change(name, **fields)
+
+
+def hash_of(draft: Draft) -> str | None:
+    """The hash of the version that the draft would be, or None where it is none."""
+    try:
+        return prompts.content_hash(draft.content())
+    except (errors.InputError, ValueError):
+        return None
 
 
 def content_of(draft: Draft) -> tuple[VersionContent | None, str | None]:

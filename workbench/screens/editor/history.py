@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import streamlit as st
 
@@ -93,7 +94,7 @@ def _actions(name: str, prompt: Prompt | None, versions: dict[int, Version], cho
     if st.button(
         f"Write @{number} to the folder", help="Put prompt.md and schema.json of this version in the prompts folder"
     ):
-        _write_back(name, prompt, chosen)
+        write_back(name, prompt, list(versions.values()), chosen)
 
 
 def _promote(name: str, now: Version | None, chosen: Version) -> None:
@@ -111,7 +112,13 @@ def _promote(name: str, now: Version | None, chosen: Version) -> None:
     )
 
 
-def _write_back(name: str, prompt: Prompt | None, chosen: Version) -> None:
+def in_folder(prompt: Prompt, versions: Sequence[Version]) -> Version | None:
+    """The saved version that the prompts folder holds, or None where its content is no version."""
+    return next((version for version in versions if version.hash == prompt.folder_hash), None)
+
+
+def write_back(name: str, prompt: Prompt | None, versions: Sequence[Version], chosen: Version) -> None:
+    """Put a version into the prompts folder, after saying what it replaces there."""
     folder = session.engine().settings.prompts / name
 
     def work(key: str, reason: str) -> str:
@@ -119,8 +126,13 @@ def _write_back(name: str, prompt: Prompt | None, chosen: Version) -> None:
         return wording.escaped(f"{chosen.reference} is in {path}")
 
     says = [f"prompt.md and schema.json in {folder} become those of {chosen.reference}."]
-    if prompt is not None and prompt.in_folder and not prompt.folder_is_latest:
-        says.append("The folder holds another content than the latest version; what is only there is replaced.")
+    if prompt is not None and prompt.in_folder:
+        held = in_folder(prompt, versions)
+        says.append(
+            f"The folder holds {held.reference} now, which stays among the versions."
+            if held
+            else "The folder's content is no saved version: it is replaced and kept nowhere else."
+        )
     parts.confirm(f"write:{name}", work, title="Write to the prompts folder", says=says, button="Write")
 
 

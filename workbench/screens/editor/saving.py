@@ -34,19 +34,27 @@ def dialog(name: str, draft: Draft, versions: list[Version], problems: list[str]
             hint="What cannot be held is refused; an unknown column is only wrong for this dataset.",
         )
     _difference(latest, content)
-    note = st.text_input(
-        "What changes and why", key=f"note:{session.token(f'save:{name}')}", placeholder="e.g. two examples for sarcasm"
+    given = st.text_input(
+        "What changes and why",
+        key=f"note:{session.token(f'save:{name}')}",
+        placeholder="e.g. two examples for sarcasm",
     )
-    key = session.button("Save", action=f"save:{name}", type="primary", disabled=not (note or "").strip())
+    note = (given or "").strip()
+    missing = st.container()
+    missing.caption("Required: the history shows it beside the version.")
+    # not disabled without a note: the press that takes the cursor out of the field is what brings the note
+    key = session.button("Save", action=f"save:{name}", type="primary")
     if key is None:
+        return
+    if not note:
+        with missing:
+            parts.panel("Say in a few words what changes and why.", title="The note is missing")
         return
     description = latest.description if latest else ""
     defaults = latest.defaults if latest else None
     saved = parts.perform(
         f"save:{name}",
-        lambda: session.engine().prompts.save(
-            name, content, note=(note or "").strip(), description=description, defaults=defaults
-        ),
+        lambda: session.engine().prompts.save(name, content, note=note, description=description, defaults=defaults),
     )
     if saved is not None:
         desk.drop(name)

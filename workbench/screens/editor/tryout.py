@@ -14,11 +14,13 @@ from jobs.options import RunOptions
 from jobs.settings import Connection
 from jobs.views import Attempt, Inspection, Run
 from workbench import parts, session, wording
+from workbench.screens.editor import desk
 from workbench.screens.editor.bench import Bench
 from workbench.screens.editor.draft import Draft
 
 #: seconds between two looks while the replies stream in
 GLANCE = 0.7
+EARLIER = ", earlier draft"
 ENDED = ("finished", "cancelled", "paused")
 
 
@@ -41,19 +43,21 @@ def strip(name: str, draft: Draft, bench: Bench) -> None:
                 f"Try on {wording.count(len(bench.ordinals), 'row')}",
                 action=f"try:{name}",
                 type="primary",
-                disabled=not bench.ordinals or not model,
+                disabled=not bench.ordinals,
                 help=f"Asks the model about {'the failing rows' if bench.handed_over else 'rows'} {rows} with this draft. "
                 "It is kept in the ledger and counted in the costs; nothing is reused.",
             )
         if bench.handed_over:
             st.caption(f"The failing rows that were handed over: {rows}")
-        if key is not None and bench.dataset is not None:
+        if key is not None and not model:
+            parts.panel("Name a model beside the connection; this prompt does not fix one.", title="No model is chosen")
+        elif key is not None:
             run = parts.perform(f"try:{name}", lambda: _start(name, draft, bench, connection, model, key))
             if run is not None:
                 session.put(**{"try": run})
     latest = session.int_param("try")
     if latest is not None:
-        _latest(latest)
+        _latest(latest, draft)
 
 
 def _answering(draft: Draft, connections: list[Connection]) -> tuple[Connection, str]:
@@ -93,34 +97,40 @@ def _start(name: str, draft: Draft, bench: Bench, connection: Connection, model:
     )
 
 
-def _latest(run_id: int) -> None:
-    state = session.engine().runs.get(run_id).state
-    parts.watch(partial(_watched, run_id), standing=state, every=None if state in ENDED else GLANCE)
+def _latest(run_id: int, draft: Draft) -> None:
+    run = session.engine().runs.get(run_id)
+    earlier = session.engine().prompts.get(run.version_id).hash != desk.hash_of(draft)
+    watched = partial(_watched, run_id, earlier=earlier)
+    parts.watch(watched, standing=run.state, every=None if run.state in ENDED else GLANCE)
 
 
-def _watched(run_id: int) -> str:
+def _watched(run_id: int, *, earlier: bool) -> str:
     engine = session.engine()
     run = engine.runs.get(run_id)
     streaming = {reply.ordinal: reply.text for reply in engine.system.live(run_id)} if run.state not in ENDED else {}
-    parts.section(
-        f"Try {run.id}", note=f"{run.model} · {run.counts.rows - run.counts.waiting} of {run.counts.rows} answered"
-    )
+    answered = f"{run.counts.rows - run.counts.waiting} of {run.counts.rows} answered"
+    parts.section(f"Try {run.id}{EARLIER if earlier else ''}", note=f"{run.model} · {answered}")
+    if earlier:
+        parts.panel(
+            "The draft was changed since: these replies and verdicts are not of what stands in the editor. Try again.",
+            title="From an earlier draft",
+        )
     if run.state == "paused":
         parts.panel(run.reason or "", title=f"Paused by the {run.paused_by}", hint="Mend the cause and try again.")
     rows, _ = engine.runs.results(run_id, offset=0, limit=50, as_run=True)
     for row in rows:
-        _row(run, engine.letters.inspect(run_id, row.ordinal), streaming.get(row.ordinal))
+        _row(run, engine.letters.inspect(run_id, row.ordinal), streaming.get(row.ordinal), earlier=earlier)
     return run.state
 
 
-def _row(run: Run, seen: Inspection, streaming: str | None) -> None:
+def _row(run: Run, seen: Inspection, streaming: str | None, *, earlier: bool) -> None:
     last = seen.attempts[-1] if seen.attempts else None
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**Row {seen.ordinal:,}**", width="content")
             state = "rejected" if seen.state == "dead" and last and not last.failure else seen.state
             how = f" ({last.receipt.label})" if last and last.receipt and seen.state == "accepted" else ""
-            parts.badge(state, words=f"{wording.state(state).word}{how}")
+            parts.badge(state, words=f"{wording.state(state).word}{how}{EARLIER if earlier else ''}")
             if last is not None:
                 st.caption(_figures(last), width="content")
                 session.link("Inspect", "letter", run=run.id, row=seen.ordinal)

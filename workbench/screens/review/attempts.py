@@ -95,7 +95,7 @@ def _why(attempt: Attempt) -> str:
         return f"{wording.OUTCOMES.get(attempt.failure.kind, attempt.failure.kind)}: {attempt.failure.message}"
     if attempt.receipt is not None:
         return attempt.receipt.label
-    return "; ".join(f"{problem.path} {wording.rule(problem.rule)}" for problem in attempt.problems[:4])
+    return "; ".join(wording.broken(problem.path, problem.rule) for problem in attempt.problems[:4])
 
 
 def changes(seen: Inspection, current: Attempt) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -14,6 +15,8 @@ from workbench import parts, session, wording
 from workbench.screens.review import replaying
 
 _ABSENT = "leave it out"
+#: the value that the fields make, or None after what is amiss was drawn at them
+Read = Callable[[], dict[str, Any] | None]
 
 
 @st.dialog("Correct the value by hand", width="large")
@@ -36,11 +39,15 @@ def dialog(seen: Inspection) -> None:
         if last is not None:
             st.caption("The last raw reply")
             parts.plain(last.raw or "")
-    with left:
-        value, found = _form(fields, begun, contract, action) if flat else _json(begun, contract, action)
-    reason = st.text_input("Reason (optional)", key=f"reason:{action}") or ""
-    key = session.button("Accept this value", action=action, type="primary", disabled=value is None or bool(found))
-    if key is None or value is None:
+    # a form: one press commits every field and judges them, and what is amiss is said only then
+    with left, st.form(f"value:{action}", border=False, enter_to_submit=False):
+        read = _form(fields, begun, contract, action) if flat else _json(begun, contract, action)
+        reason = st.text_input("Reason (optional)", key=f"reason:{action}") or ""
+        key = session.submit("Accept this value", action=action, type="primary")
+    if key is None:
+        return
+    value = read()
+    if value is None:
         return
     decided = parts.perform(
         action,
@@ -64,25 +71,26 @@ def begin_with(seen: Inspection) -> dict[str, Any]:
     return {}
 
 
-def _form(
-    fields: list[FlatField], begun: dict[str, Any], contract: Contract, action: str
-) -> tuple[dict[str, Any] | None, list[Finding]]:
+def _form(fields: list[FlatField], begun: dict[str, Any], contract: Contract, action: str) -> Read:
     value: dict[str, Any] = {}
     places = {}
     for field in fields:
-        place = st.container()
-        places[field.name] = place
-        with place:
-            made, given = _field(field, begun, f"{action}:{field.name}")
+        made, given = _field(field, begun, f"{action}:{field.name}")
+        places[field.name] = st.container()
         if given:
             value[field.name] = made
-    found = contract.problems(contract.read(value)[0])
-    for problem in found:
-        with places.get(str(problem.path[0]) if problem.path else "", st.container()):
-            _problem(problem)
+    elsewhere = st.container()
     if extra := [name for name in begun if name not in contract.names]:
         st.caption(f"Not in the contract, so left out: {wording.escaped(', '.join(extra[:8]))}")
-    return value, found
+
+    def read() -> dict[str, Any] | None:
+        found = contract.problems(contract.read(value)[0])
+        for problem in found:
+            with places.get(str(problem.path[0]) if problem.path else "", elsewhere):
+                _problem(problem)
+        return None if found else value
+
+    return read
 
 
 def _field(field: FlatField, begun: dict[str, Any], key: str) -> tuple[Any, bool]:
@@ -122,30 +130,39 @@ def _told(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _json(begun: dict[str, Any], contract: Contract, action: str) -> tuple[dict[str, Any] | None, list[Finding]]:
+def _json(begun: dict[str, Any], contract: Contract, action: str) -> Read:
     text = st.text_area(
         "The value, as JSON",
         json.dumps(begun, ensure_ascii=False, indent=2),
         height=320,
         key=f"json:{action}",
-        help="Ctrl+Enter checks it",
     )
+    place = st.container()
+
+    def read() -> dict[str, Any] | None:
+        with place:
+            return _read(text or "", contract)
+
+    return read
+
+
+def _read(text: str, contract: Contract) -> dict[str, Any] | None:
     try:
-        value = reply.strict(text or "")
+        value = reply.strict(text)
     except ValueError as error:
         parts.panel(str(error), title="Not JSON yet", tone="dead")
-        return None, []
+        return None
     if not isinstance(value, dict):
         parts.panel("The value is one JSON object.", tone="dead")
-        return None, []
+        return None
     try:
         found = contract.problems(contract.read(value)[0])
     except errors.RedriveError as error:
         parts.error(error)
-        return None, []
+        return None
     for problem in found:
         _problem(problem)
-    return value, found
+    return None if found else value
 
 
 def _problem(problem: Finding) -> None:

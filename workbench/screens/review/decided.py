@@ -45,7 +45,7 @@ def _row(one: Decision, now: float) -> dict[str, str | parts.Cell]:
     stands = "yes" if one.undone_at is None else f"undone {wording.ago(one.undone_at, now)}"
     return {
         "id": str(one.id),
-        "kind": KINDS.get(one.kind, one.kind),
+        "kind": told(one),
         "rows": wording.number(len(one.ordinals)),
         "run": str(one.run),
         "replay": str(one.replay) if one.replay else wording.NOTHING,
@@ -53,6 +53,14 @@ def _row(one: Decision, now: float) -> dict[str, str | parts.Cell]:
         "state": parts.Cell(stands, wording.exact(one.undone_at), "cancelled" if one.undone_at else None),
         "when": parts.time_cell(one.made_at, now),
     }
+
+
+def told(one: Decision) -> str:
+    """What was decided; of a replay also with what."""
+    if one.kind != "replay":
+        return KINDS.get(one.kind, one.kind)
+    edited = f", {wording.count(one.edited, 'edited row')}" if one.edited else ""
+    return f"replay with {wording.head(one.version or wording.UNKNOWN, 40)}{edited}"
 
 
 def undo(one: Decision) -> None:

@@ -9,18 +9,21 @@ from workbench.screens.review.chosen import Frozen
 from workbench.screens.review.replaying import action_of
 
 
-def dialog(frozen: Frozen, *, then: Callable[[], None] | None = None) -> None:
-    """Open the dialog that discards a frozen set; ``then`` leaves for somewhere afterwards."""
+def dialog(frozen: Frozen, *, named: str = "", then: Callable[[], None] | None = None) -> None:
+    """Open the dialog that discards a frozen set, ``named`` in Markdown; ``then`` leaves for somewhere afterwards."""
 
     def work(key: str, reason: str) -> str:
         session.engine().letters.discard(frozen.letters, reason, key=key)
-        return f"{wording.count(len(frozen.letters), 'dead letter')} discarded; the decision can be undone"
+        return f"{named or wording.count(len(frozen.letters), 'dead letter')} discarded · Undo is under Decisions"
 
     parts.confirm(
         action_of("discard", frozen.letters),
         work,
         title="Discard dead letters",
-        says=[*frozen.says(), "A discarded row has no value. Its replies stay, and the decision can be undone."],
+        says=[
+            *frozen.says(),
+            "A reason is required. A discarded row has no value. Its replies stay, and the decision can be undone.",
+        ],
         button="Discard",
         count=len(frozen.letters),
         noun="dead letter",

@@ -21,22 +21,22 @@ def dialog(seen: Inspection) -> None:
     with st.expander(f"Columns that the template does not use ({len(seen.cells) - len(used)})"):
         edited |= {name: _cell(seen, name, action) for name in seen.cells if name not in used}
     changed = {name: cell for name, cell in edited.items() if cell != seen.cells[name]}
-    if changed:
-        pieces = [parts.changes(name, seen.cells[name], cell) for name, cell in changed.items()]
-        parts.diff(pieces)
     choice = replaying.choose([seen.run], version=None, action=action)
-    if not changed:
-        st.caption("Nothing is edited yet.")
-    elif not set(changed) & set(used):
-        st.caption("Only columns that the template does not use are edited: the model is asked the same again.")
     replaying.start(
         [letter],
         choice,
         action=action,
         label="Replay the edited row",
         edits={letter: changed},
-        disabled=not changed,
+        lacks=""
+        if changed
+        else "Nothing is edited: change a cell above, or use Replay to ask again about the row as it is.",
     )
+    # below the button, which must not move away under a click that also commits a cell
+    if changed and not set(changed) & set(used):
+        st.caption("Only columns that the template does not use are edited: the model is asked the same again.")
+    if changed:
+        parts.diff([parts.changes(name, seen.cells[name], cell) for name, cell in changed.items()])
 
 
 def _used(seen: Inspection) -> list[str]:

@@ -13,6 +13,7 @@ from jobs.options import RunOptions
 from jobs.settings import Connection
 from jobs.views import Forecast, Run, Version
 from workbench import parts, session, wording
+from workbench.parts import acts
 from workbench.parts.acts import MANY
 from workbench.screens.review.chosen import Frozen, LetterId
 from workbench.screens.running import wish
@@ -49,9 +50,6 @@ def dialog(frozen: Frozen, *, version: str | None = None) -> None:
     parents = [session.engine().runs.get(run) for run in frozen.runs]
     choice = choose(parents, version=version, action=action)
     expect(parents, frozen.letters, choice)
-    if len(frozen.letters) > MANY and not _typed(len(frozen.letters), action):
-        session.button(_label(frozen), action=f"{action}:untyped", type="primary", disabled=True)
-        return
     start(frozen.letters, choice, action=action, label=_label(frozen))
 
 
@@ -63,11 +61,6 @@ def action_of(verb: str, letters: Sequence[LetterId]) -> str:
     """The name of an action on these letters and no others."""
     told = ",".join(f"{run}:{ordinal}" for run, ordinal in letters)
     return f"{verb}:{hashlib.sha256(told.encode()).hexdigest()[:16]}"
-
-
-def _typed(count: int, action: str) -> bool:
-    text = st.text_input(f"Type {count} to confirm: so many rows are asked again", key=f"typed:{action}")
-    return (text or "").replace(",", "").strip() == str(count)
 
 
 def choose(parents: Sequence[Run], *, version: str | None, action: str) -> Choice:
@@ -215,11 +208,19 @@ def start(
     action: str,
     label: str,
     edits: Mapping[LetterId, Mapping[str, str]] | None = None,
-    disabled: bool = False,
+    lacks: str = "",
 ) -> None:
-    """Draw the button; a press starts the replay and shows it."""
-    key = session.button(label, action=action, type="primary", disabled=disabled)
+    """Draw the button; a press starts the replay and shows it, or says what it ``lacks``."""
+    many = len(letters)
+    with st.form(f"start:{action}", border=False, enter_to_submit=False):
+        if many > MANY and not acts.typed(action, many, "so many rows are asked again"):
+            lacks = lacks or f"Type {many} here first."
+        key = session.submit(label, action=action, type="primary")
     if key is None:
+        return
+    if lacks:
+        # below the button: what goes away above it would move it under the next click
+        acts.missing(lacks)
         return
     replays = parts.perform(
         action,

@@ -37,7 +37,7 @@ def groups(found: Sequence[Group], letters: int) -> str | None:
                 "versions": parts.text_cell(", ".join(group.versions), 24),
                 "runs": parts.text_cell(", ".join(str(run) for run in group.runs), 14),
                 "cost": wording.money(group.cost),
-                "raw": parts.text_cell(group.example_raw, 160),
+                "raw": parts.text_cell(group.example_raw or "(nothing came back)", 160),
             },
         )
         for group in found

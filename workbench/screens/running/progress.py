@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from jobs.views import Group, Run
+from jobs.views import Counts, Group, Run
 from workbench import parts, session, wording
 
 #: seconds between two looks at a run that works, and at one that waits for a person
 GLANCE, CALM = 2.0, 5.0
 #: causes of death that a run's head shows
 CAUSES = 5
+OWN = "as this run left them"
 
 
 def standing(run: Run) -> str:
@@ -39,8 +41,35 @@ def _head(run: Run) -> None:
             title=f"Paused by the {run.paused_by or 'engine'}",
             hint=_remedy(run),
         )
-    parts.counts_bar(run.counts)
+    now = _since(run)
+    parts.counts_bar(run.counts, label=OWN if now else "")
+    if now:
+        parts.counts_bar(now[0], label=now[1])
     parts.figures(_figures(run))
+
+
+def _since(run: Run) -> tuple[Counts, str] | None:
+    """The run's rows as they stand by now and who brought that about; None while nothing was decided since."""
+    if run.root != run.id or not run.counts.dead or run.kind in ("try", "evaluation"):
+        return None
+    runs = session.engine().runs
+    told = since_words(runs.resolutions(run.id))
+    if not told:
+        return None
+    _, accepted = runs.results(run.id, offset=0, limit=0, state="accepted")
+    more = accepted - run.counts.accepted
+    return replace(run.counts, accepted=accepted, dead=run.counts.dead - more), f"now: {told}"
+
+
+def since_words(resolutions: Mapping[str, int]) -> str:
+    """``8 accepted by replays, 1 corrected by hand``; empty while every letter is open."""
+    told = (
+        ("fixed", "accepted by replays"),
+        ("corrected", "corrected by hand"),
+        ("discarded", "discarded"),
+        ("replaying", "being replayed"),
+    )
+    return ", ".join(f"{resolutions[name]:,} {words}" for name, words in told if resolutions.get(name))
 
 
 def _remedy(run: Run) -> str:
@@ -132,7 +161,7 @@ def _cause(group: Group, run: Run) -> dict[str, str | parts.Cell]:
         "count": wording.number(group.count),
         "share": wording.percent(group.count, run.counts.dead),
         "now": resolution_words(group.resolutions),
-        "raw": parts.text_cell(group.example_raw, 160),
+        "raw": parts.text_cell(group.example_raw or "(nothing came back)", 160),
     }
 
 

@@ -11,6 +11,8 @@ from jobs.views import ResultRow, Run
 from workbench import parts, session, wording
 
 STATES = ("accepted", "dead", "waiting", "cancelled", "all")
+#: characters of a field's values, and fields, above which they give way to the other columns
+SHORT, MANY = 16, 4
 CURRENT, OWN = "current", "as this run left them"
 
 
@@ -50,14 +52,20 @@ def _draw(run: Run, rows: Any) -> None:
     fields = list(session.engine().prompts.get(run.version_id).content.contract.get("properties") or {})
     fields += [name for row in rows for name in row.value or {} if name not in fields]
     fields = list(dict.fromkeys(fields))[:12]
+    long = {name for name in fields for row in rows if len(_text((row.value or {}).get(name, ""))) > SHORT}
+    if len(fields) > MANY:
+        long = set(fields)
     columns = [
         parts.Column(key="id", label="Row", kind="strong", help="the row's id"),
+        parts.Column(key="cells", label="The row", kind="flex" if long else "wide"),
         parts.Column(key="state", label="State"),
-        *(parts.Column(key=f"v:{name}", label=wording.head(name, 40)) for name in fields),
+        *(
+            parts.Column(key=f"v:{name}", label=wording.head(name, 40), kind="flex" if name in long else "text")
+            for name in fields
+        ),
         parts.Column(key="receipt", label="Receipt", help="how the value was obtained"),
         parts.Column(key="version", label="Version"),
         parts.Column(key="run", label="Run", kind="number", help="the run that the value came from"),
-        parts.Column(key="cells", label="The row"),
     ]
     opened = parts.table(
         columns,
@@ -75,15 +83,15 @@ def _draw(run: Run, rows: Any) -> None:
 def _row(row: ResultRow, fields: list[str]) -> dict[str, str | parts.Cell]:
     value = row.value or {}
     shown: dict[str, str | parts.Cell] = {
-        "id": parts.text_cell(row.row_id, 40),
+        "id": parts.text_cell(row.row_id, 20),
         "state": parts.state_cell(row.state),
         "receipt": row.receipt.label if row.receipt else wording.NOTHING,
-        "version": row.version or wording.NOTHING,
+        "version": parts.text_cell(row.version or wording.NOTHING, 20),
         "run": str(row.run) if row.run else wording.NOTHING,
-        "cells": parts.text_cell(" · ".join(cell for cell in row.cells.values() if cell), 80),
+        "cells": parts.text_cell(" · ".join(cell for cell in row.cells.values() if cell), 160),
     }
     for name in fields:
-        shown[f"v:{name}"] = parts.text_cell(_text(value[name]), 60) if name in value else wording.NOTHING
+        shown[f"v:{name}"] = parts.text_cell(_text(value[name]), 160) if name in value else wording.NOTHING
     return shown
 
 

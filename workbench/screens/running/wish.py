@@ -44,7 +44,6 @@ def choose(datasets: Sequence[Dataset]) -> Wish | None:
     version = _version(dataset)
     if version is None:
         return None
-    session.put(dataset=dataset.id, prompt=version.reference)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         connection = _connection()
         model = choose_model(connection, version.content.model, key=f"model:{version.id}")
@@ -52,7 +51,11 @@ def choose(datasets: Sequence[Dataset]) -> Wish | None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         limit = _limit(dataset)
         in_flight = whole(
-            "Calls in flight", usual.in_flight, f"in_flight:{version.id}", most=2000, help="over all workers"
+            "Calls in flight",
+            usual.in_flight if "in_flight" in version.defaults else connection.in_flight,
+            f"in_flight:{version.id}:{connection.name}",
+            most=2000,
+            help=f"over all workers; connection {wording.escaped(connection.name)} is set to {connection.in_flight:,}",
         )
         strikes = whole(
             "Strikes",
@@ -137,21 +140,32 @@ def money(label: str, value: float | None, key: str) -> float | None:
 def _dataset(datasets: Sequence[Dataset]) -> Dataset:
     by_id = {dataset.id: dataset for dataset in datasets}
     wanted = session.param("dataset")
+    proposed = wanted if wanted in by_id else datasets[0].id
     identity = st.selectbox(
         "Dataset",
         list(by_id),
-        index=list(by_id).index(wanted) if wanted in by_id else 0,
+        index=list(by_id).index(proposed),
         format_func=lambda one: wording.head(f"{by_id[one].name} · {wording.count(by_id[one].row_count, 'row')}", 80),
         key="launch:dataset",
     )
+    if wanted in (None, proposed) or identity != proposed:
+        session.put(dataset=identity)
+    else:
+        _not_found(f"There is no dataset {wanted!r} whose rows are loaded.", by_id[identity].name)
     return by_id[identity]
+
+
+def _not_found(missing: str, instead: str) -> None:
+    """Say that the address names what is not there. It keeps that name until a person has chosen."""
+    parts.panel(f"{instead} is chosen instead; look before launching.", title=missing)
 
 
 def _version(dataset: Dataset) -> Version | None:
     engine = session.engine()
-    wanted, _, number = (session.param("prompt") or "").partition("@")
+    reference = session.param("prompt")
+    asked, _, mark = (reference or "").partition("@")
     by_name = {prompt.name: prompt for prompt in engine.prompts.list() if prompt.latest or prompt.in_folder}
-    wanted = wanted if wanted in by_name else _fitting(list(by_name.values()), dataset)
+    wanted = asked if asked in by_name else _fitting(list(by_name.values()), dataset)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox(
             "Prompt",
@@ -166,13 +180,23 @@ def _version(dataset: Dataset) -> Version | None:
         if not versions:
             return None
         numbers = [version.number for version in versions]
-        aim = int(number) if name == wanted and number.isdigit() else None
-        label = by_name[name].labels.get("production") if aim is None else None
-        first = next((numbers.index(one) for one in (aim, label) if one in numbers), 0)
+        labels = by_name[name].labels
+        aim = (int(mark) if mark.isdecimal() and len(mark) < 10 else labels.get(mark)) if name == asked else None
+        first = next((one for one in (aim, labels.get("production")) if one in numbers), numbers[0])
         by_number = {version.number: version for version in versions}
         chosen = st.selectbox(
-            "Version", numbers, index=first, format_func=lambda one: _told(by_number[one]), key=f"launch:version:{name}"
+            "Version",
+            numbers,
+            index=numbers.index(first),
+            format_func=lambda one: _told(by_number[one]),
+            key=f"launch:version:{name}",
         )
+    found = reference is None or (asked in by_name and (not mark or name != asked or aim in numbers))
+    if found or (name, chosen) != (wanted, first):
+        session.put(prompt=by_number[chosen].reference)
+    else:
+        what = "version" if asked in by_name else "prompt"
+        _not_found(f"There is no {what} {reference if what == 'version' else asked!r}.", by_number[chosen].reference)
     prompt = by_name[name]
     if prompt.latest and prompt.in_folder and not prompt.folder_is_latest and not prompt.folder_error:
         st.caption("The prompts folder holds another content than the latest version; open the prompt to take it in.")
