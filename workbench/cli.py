@@ -28,6 +28,8 @@ from workbench import doctor as doctor_checks
 from workbench import reports, steps, up
 
 F = TypeVar("F", bound=Callable[..., Any])
+#: a run's number: no larger than SQLite's integers
+RUN = click.IntRange(1, 2**62)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +140,7 @@ def run_command(file: Path, prompt: str, id_column: str | None, **rest: Any) -> 
 
 
 @redrive.command("replay")
-@click.argument("run", type=int)
+@click.argument("run", type=RUN)
 @click.option("--prompt", metavar="NAME@V", help="With this version; without it, the run's own.")
 @click.option("--group", metavar="SIGNATURE", help="Only the dead letters of this signature.")
 @run_options
@@ -169,7 +171,7 @@ def replay_command(run: int, prompt: str | None, group: str | None, **rest: Any)
 
 
 @redrive.command("dead")
-@click.argument("run", type=int)
+@click.argument("run", type=RUN)
 @click.option("--group", metavar="SIGNATURE", help="Only those of this signature.")
 @everywhere
 def dead_command(run: int, group: str | None, home: str | None, as_json: bool) -> None:
@@ -182,7 +184,7 @@ def dead_command(run: int, group: str | None, home: str | None, as_json: bool) -
 
 
 @redrive.command("export")
-@click.argument("run", type=int)
+@click.argument("run", type=RUN)
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl", "parquet"]), required=True)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE")
 @click.option("--as-run", is_flag=True, help="The run's own values, without replays and corrections.")
@@ -199,7 +201,7 @@ def export_command(
 
 
 @redrive.command("stats")
-@click.argument("run", type=int)
+@click.argument("run", type=RUN)
 @everywhere
 def stats_command(run: int, home: str | None, as_json: bool) -> None:
     """Counts, tokens, money and time of RUN."""
@@ -225,7 +227,7 @@ def stats_command(run: int, home: str | None, as_json: bool) -> None:
 
 def _steering(name: str, text: str) -> None:
     @redrive.command(name, help=text)
-    @click.argument("run", type=int)
+    @click.argument("run", type=RUN)
     @everywhere
     def command(run: int, home: str | None, as_json: bool) -> None:
         given = _given(home, None, as_json)
@@ -241,7 +243,7 @@ _steering("cancel", "No new calls of RUN ever; what is in flight is kept.")
 
 
 @redrive.command("resume")
-@click.argument("run", type=int, required=False)
+@click.argument("run", type=RUN, required=False)
 @click.option("--all", "every", is_flag=True, help="Every run that a crash left unfinished; not those a person paused.")
 @click.option("--wait", is_flag=True, help="Until it has ended; implied where nothing is up for this home.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Workers to start, if any are.")

@@ -151,6 +151,7 @@ def test_resume_all_ends_what_was_left_and_leaves_what_was_paused(shell: Shell) 
         (["run", "other.csv", "--prompt", "task"], "there is no column 'text'"),
         (["stats", "999"], "there is no run 999"),
         (["dead", "x"], "is not a valid integer"),
+        (["stats", "99999999999999999999999"], "is not in the range"),
         (["replay", "999"], "there is no run 999"),
         (["pause", "999"], "there is no run 999"),
         (["export", "999", "--format", "csv", "--out", "x.csv"], "there is no run 999"),

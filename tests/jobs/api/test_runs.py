@@ -116,7 +116,6 @@ def test_the_embedded_server_is_not_asked_in_another_models_name(engine: Engine,
         engine.runs.model_of(version, local, "gpt-9")
 
 
-
 def test_a_versions_run_defaults_are_used_where_no_options_are_given(
     engine: Engine, ledger: Ledger, db: Database
 ) -> None:
