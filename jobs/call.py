@@ -120,15 +120,18 @@ class Caller:
             "queue_seconds": max(0.0, answer.started_at - ask.dispatched_at),
         }
         if reply is None:
-            return Outcome(kind="failed", failure=failure, status=failure.status if failure else None, **common)
+            safe = failure and failure.model_copy(
+                update={"message": _text(failure.message), "code": _text(failure.code)}
+            )
+            return Outcome(kind="failed", failure=safe, status=failure.status if failure else None, **common)
         return Outcome(
             kind="replied",
             verdicts=(self._verdict(ask.rows[0], reply),),
             status=reply.status,
-            finish_reason=reply.finish_reason,
-            request_id=reply.request_id,
+            finish_reason=_text(reply.finish_reason),
+            request_id=_text(reply.request_id),
             usage=reply.usage,
-            model=reply.model,
+            model=_text(reply.model),
             **common,
         )
 
@@ -143,3 +146,8 @@ class Caller:
             nulls_for_absent=self._held_to_schema and self._strict.usable,
         )
         return RowVerdict(ordinal=row.ordinal, asked=row.asked, verdict=verdict)
+
+
+def _text(said: str | None) -> str | None:
+    """An endpoint's words as UTF-8 can carry them, and no longer than anybody reads."""
+    return None if said is None else said[:2_000].encode("utf-8", "replace").decode("utf-8")

@@ -259,7 +259,7 @@ class LaneWorker(Worker):
             logger.error(
                 "refused job %s: %s", job.id, reason, extra={"action": "job_refused", "reason": reason, "job": job.id}
             )
-            job.delete()
+            self.connection.delete(job.key)  # not job.delete(), which trusts what the job says of itself
             return
         super().execute_job(job, queue)
 

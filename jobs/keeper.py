@@ -26,12 +26,12 @@ from jobs import dispatch, errors, judge, plan
 from jobs.keys import Keys
 from jobs.limits import KeeperLimits
 from jobs.messages import Ask, Brief, Control, RowAsk
-from jobs.outcomes import Inbox
+from jobs.outcomes import Inbox, Received
 from jobs.prices import ceiling
 from jobs.settings import Settings
 from jobs.store import applying, rows, runs
 from jobs.store.database import open_writer
-from jobs.store.record import Recorded, Recorder
+from jobs.store.record import UNRECORDABLE, Recorded, Recorder
 from jobs.store.runs import RunRecord, transaction
 
 logger = logging.getLogger(__name__)
@@ -117,6 +117,7 @@ class Keeper:
             open_runs = runs.open_runs(self._db)
         self._tell(open_runs)
         self._dispatch([run for run in open_runs if run.state == "running"], progress)
+        self._stop_asking([run for run in open_runs if run.state != "running"])
         self._reap(progress)
         self._reconcile(progress)
         self._end(open_runs)
@@ -150,21 +151,39 @@ class Keeper:
             logger.error("%s foreign outcomes dropped", len(foreign), extra={"action": "outcomes_foreign"})
         if received:
             began = time.monotonic()
-            known: dict[int, RunRecord | None] = {}
-            with transaction(self._db):
-                recorder = Recorder(self._db, now=self._now(), chance=self._chance)
-                for one in received:
-                    number = one.outcome.run
-                    if number not in known:
-                        known[number] = runs.run(self._db, number)
-                    record = known[number]
-                    if record is not None:
-                        recorder.record(one, record)
-            done = recorder.done
+            try:
+                done = self._record(received)
+            except UNRECORDABLE:
+                done = self._record_singly(received)
             progress.changed |= done.runs
             progress.busy = True
             _log(done, len(received), time.monotonic() - began)
         self._inbox.delete([one.place for one in received] + foreign)
+
+    def _record(self, received: Sequence[Received]) -> Recorded:
+        known: dict[int, RunRecord | None] = {}
+        with transaction(self._db):
+            recorder = Recorder(self._db, now=self._now(), chance=self._chance)
+            for one in received:
+                number = one.outcome.run
+                if number not in known:
+                    known[number] = runs.run(self._db, number)
+                record = known[number]
+                if record is not None:
+                    recorder.record(one, record)
+        return recorder.done
+
+    def _record_singly(self, received: Sequence[Received]) -> Recorded:
+        """The same for a batch with an outcome that cannot be recorded: that one counts as lost, the others are kept."""
+        done = Recorded()
+        for one in received:
+            try:
+                done.add(self._record([one]))
+            except UNRECORDABLE:
+                about = {"action": "outcome_unusable", "run": one.outcome.run, "try_id": one.outcome.try_id}
+                logger.exception("an outcome cannot be recorded", extra=about)
+                self._lose([one.outcome.try_id])
+        return done
 
     # -- laying out ----------------------------------------------------------------------------------------------------
 
@@ -252,15 +271,22 @@ class Keeper:
         left = None if fresh.options.budget is None else fresh.options.budget - fresh.cost - fresh.reserved
         reserved: dict[str, float] = {}
         for place, ask in enumerate(asks):
-            tokens = sum(plan.reserved_tokens(record.content, row.cells) for row in ask.rows)
+            tokens = sum(plan.reserved_tokens(record.content, row.cells, row.complaint) for row in ask.rows)
             most = ceiling(tokens, ask.max_tokens, price=record.price) or 0.0
             if left is not None and most > left:
-                if not reserved and fresh.reserved <= 1e-12:
+                if not reserved and not rows.wishes(self._db, record, now=self._now())[1]:
                     runs.pause_for_budget(self._db, fresh, next_call=most)
                 return asks[:place], reserved
             reserved[ask.try_id] = most
             left = None if left is None else left - most
         return asks, reserved
+
+    def _stop_asking(self, at_rest: Sequence[RunRecord]) -> None:
+        """Runs that do not go on let others ask what they were about to ask."""
+        for record in at_rest:
+            if runs.asks(self._db, record.id):
+                with transaction(self._db):
+                    runs.stop_asking(self._db, record.id, now=self._now())
 
     # -- what has gone astray ------------------------------------------------------------------------------------------
 
@@ -362,6 +388,9 @@ def apply_requests(db: Database, *, now: float) -> int:
                 runs.mark_applied(db, number, now=now, result=applying.apply(db, request, now=now))
             except errors.RedriveError as error:
                 runs.mark_applied(db, number, now=now, error=error.message)
+            except (OverflowError, ValueError, LookupError) as error:
+                logger.exception("request %s cannot be applied", number, extra={"action": "request_unusable"})
+                runs.mark_applied(db, number, now=now, error=f"this request cannot be applied: {error}")
         logger.info("applied request %s", number, extra={"action": "request_applied"})
     return len(waiting)
 

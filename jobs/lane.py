@@ -134,7 +134,7 @@ class Lane:
                 lanes, self._control = await self._limits.beat()
                 self._lanes = max(1, len(lanes))
                 self._lease_until = began + LEASE_SECONDS
-            except RedisError as error:
+            except (RedisError, ValueError) as error:
                 logger.warning("lease not renewed: %s", error, extra={"action": "lease_not_renewed", "lane": self.name})
             await self._put_away()
             await asyncio.sleep(BEAT_SECONDS)
@@ -348,6 +348,10 @@ class Lane:
             except RedisError as error:
                 logger.warning("outcomes kept back: %s", error, extra={"action": "post_failed", "lane": self.name})
                 await asyncio.sleep(0.3)
+            except ValueError:
+                # One that cannot be written down must not keep the others: its row comes back as an error of ours.
+                logger.exception("an outcome cannot be written", extra={"action": "outcome_unwritable"})
+                self._outbox = deque(_writable(handed) for handed in self._outbox)
             await asyncio.sleep(POST_SECONDS)
 
     async def _post(self) -> None:
@@ -357,6 +361,26 @@ class Lane:
             await outcomes.hand_back(self._redis, self._keys, group)
             for _ in group:
                 self._outbox.popleft()
+
+
+def _writable(handed: Handed) -> Handed:
+    try:
+        handed.outcome.model_dump_json()
+    except ValueError as error:
+        failure = Failure(
+            kind=FailureKind.INTERNAL, message=f"the outcome cannot be written down: {type(error).__name__}"
+        )
+        plain = Outcome(
+            run=handed.outcome.run,
+            try_id=handed.outcome.try_id,
+            lane=handed.outcome.lane,
+            kind="failed",
+            ordinals=handed.outcome.ordinals,
+            failure=failure,
+            sent_at=handed.outcome.sent_at,
+        )
+        return Handed(entry=handed.entry, outcome=plain, raw=handed.raw, request=handed.request)
+    return handed
 
 
 class _Live:

@@ -6,7 +6,8 @@ A lane that stops renewing its lease loses its places with it. Buckets are one s
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, cast
 
 from redis import Redis
@@ -118,8 +119,7 @@ class LaneLimits:
             await self._beat(keys=[self._keys.leases, self._keys.control], args=[self._lane, LEASE_SECONDS]),
         )
         pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
-        control = {int(run): Control.model_validate_json(text) for run, text in pairs}
-        return [lane.decode() for lane in lanes], control
+        return [lane.decode() for lane in lanes], _readable(pairs)
 
     async def leave(self) -> None:
         """Give the lease back at once."""
@@ -166,7 +166,7 @@ class KeeperLimits:
     def allowed(self) -> dict[int, Control]:
         """What the lanes have been told."""
         flat = cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.control))
-        return {int(run): Control.model_validate(json.loads(text)) for run, text in flat.items()}
+        return _readable(flat.items())
 
     def live_lanes(self) -> dict[str, float]:
         """Lanes whose lease has not run out, with the seconds that are left of it."""
@@ -176,3 +176,12 @@ class KeeperLimits:
             "list[tuple[bytes, float]]", self._redis.zrangebyscore(self._keys.leases, now, "+inf", withscores=True)
         )
         return {lane.decode(): until - now for lane, until in pairs}
+
+
+def _readable(pairs: Iterable[tuple[bytes, bytes]]) -> dict[int, Control]:
+    """The entries that are ours; whatever else stands in the hash stops nobody."""
+    found: dict[int, Control] = {}
+    for run, text in pairs:
+        with suppress(ValueError):
+            found[int(run)] = Control.model_validate_json(text)
+    return found

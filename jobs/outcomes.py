@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from jobs import errors
 from jobs.keys import GROUP, Keys
-from jobs.messages import Outcome
+from jobs.messages import WIRE, Outcome
 
 #: seconds that the live text of a try is kept
 LIVE_SECONDS = 600
@@ -102,6 +102,9 @@ class Inbox:
             try:
                 outcome = Outcome.model_validate_json(fields.get(b"outcome", b""))
             except ValidationError:
+                foreign.append(place.decode())
+                continue
+            if outcome.wire != WIRE:
                 foreign.append(place.decode())
                 continue
             received.append(

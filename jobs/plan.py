@@ -87,9 +87,11 @@ def complaint(text: str, *, raw: str, finish_reason: str | None, problems: Seque
     return Complaint(answer=_showable(raw[:ANSWER_CHARS]) if shown else None, problems=text)
 
 
-def reserved_tokens(content: VersionContent, cells: Mapping[str, str]) -> int:
+def reserved_tokens(content: VersionContent, cells: Mapping[str, str], complaint: Complaint | None = None) -> int:
     """More prompt tokens than a row is likely to take, for reserving money before the prompt is rendered."""
     written = len(content.template.encode()) + sum(len(cell.encode()) for cell in cells.values())
+    if complaint is not None:
+        written += len((complaint.answer or "").encode()) + len(complaint.problems.encode())
     return written // 2 + len(json.dumps(content.contract)) // 2 + 64
 
 

@@ -45,7 +45,8 @@ _OTHERS = r"'(?:[^'\\]|\\.)*(?:'|\Z)|“[^”]*(?:”|\Z)|‘[^’]*(?:’|\Z)"
 _HEEDING = [re.compile(rf"{quotes}[{{}}\[\]]", re.DOTALL) for quotes in ("", f"{_DOUBLE}|", f"{_DOUBLE}|{_OTHERS}|")]
 #: brackets of prose: a placeholder, a footnote, the first one of doubled braces; all others open a value, be it a broken one
 _PROSE_BRACKETS = re.compile(r"""\{\s*(?=\{)|\{[^{}\[\]"'“”‘’:]*\}|\[[^{}\[\]]*\]""")
-_FENCE_BEFORE = re.compile(r"(?P<prose>.*?)(?P<fence>(?:`+|~~~)[ \t]*[\w+.-]*\s*)\Z", re.DOTALL)
+#: an opening fence, read backwards from the answer and without going back, so that its time grows with its length only
+_FENCE_BEFORE = re.compile(r"\s*+[\w+.-]*+[ \t]*+(?:`++|~~~)")
 _FENCE_AFTER = re.compile(r"(?P<fence>\s*(?:`+|~~~))(?P<prose>.*)\Z", re.DOTALL)
 _STRAY = re.compile(r"[ \t\r\n]*([}\]])")
 #: a key and its colon: what follows is a part of an object that has no braces
@@ -384,8 +385,8 @@ def _set_aside(text: str, start: int, end: int, *, edges: tuple[int, int]) -> li
     gap = text[start:end]
     fence: tuple[int, int] | None = None
     prose = (start, end)
-    if end == edges[0] and (before := _FENCE_BEFORE.match(gap)):
-        fence, prose = (start + before.start("fence"), end), (start, start + before.start("fence"))
+    if end == edges[0] and (before := _FENCE_BEFORE.match(gap[::-1])):
+        fence, prose = (end - before.end(), end), (start, end - before.end())
     elif start == edges[1] and (after := _FENCE_AFTER.match(gap)):
         fence, prose = (start, start + after.end("fence")), (start + after.end("fence"), end)
     edits = []

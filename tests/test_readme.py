@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -50,11 +49,6 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in dropped}
 
 
-def lines_of(process: subprocess.Popen[str]) -> Iterator[str]:
-    assert process.stdout is not None
-    yield from process.stdout
-
-
 @pytest.mark.local_model
 @pytest.mark.timeout(600)
 def test_the_line_that_starts_it_works_as_typed_and_so_do_the_commands(
@@ -70,15 +64,17 @@ def test_the_line_that_starts_it_works_as_typed_and_so_do_the_commands(
         text=True,
         start_new_session=True,
     )
-    said = []
-    for line in lines_of(process):
-        said.append(line)
-        if "Redrive is up" in line:
-            break
-    os.killpg(process.pid, signal.SIGINT)
-    rest = "".join(lines_of(process))
+    assert process.stdout is not None
+    with process:
+        said = []
+        while line := process.stdout.readline():
+            said.append(line)
+            if "Redrive is up" in line:
+                break
+        os.killpg(process.pid, signal.SIGINT)
+        rest = process.stdout.read()
     text = "".join(said)
-    assert process.wait(timeout=60) == 0
+    assert process.returncode == 0
 
     assert "Redrive is up: http://127.0.0.1:" in text, text
     assert [name for name in ("valkey", "model", "keeper", "workers", "web") if f"\n{name}" not in f"\n{text}"] == []

@@ -213,7 +213,8 @@ class Endpoint:
         return exchange.answer(failure=failure, partial=self._safe(exchange.partial))
 
     def _redacted(self, failure: Failure) -> Failure:
-        return failure.model_copy(update={"message": redact(failure.message, self._secrets)})
+        code = failure.code and redact(failure.code, self._secrets)
+        return failure.model_copy(update={"message": redact(failure.message, self._secrets), "code": code})
 
     def _safe(self, body: bytes) -> bytes:
         """An endpoint's own text without the key."""

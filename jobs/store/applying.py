@@ -115,6 +115,8 @@ def _steer(db: Database, request: Pause | Resume | Cancel, *, now: float) -> dic
     runs.set_state(
         db, record.id, after, paused_by="person" if by_hand else None, reason="paused by hand" if by_hand else None
     )
+    if by_hand:
+        runs.stop_asking(db, record.id, now=now)
     if isinstance(request, Cancel):
         runs.cancel_waiting(db, record.id, now=now)
         _reopen_cancelled(db, record)
@@ -192,8 +194,11 @@ def _undo(db: Database, request: Undo, *, now: float) -> dict[str, Any]:
     if undone_at is not None:
         return {"undone": 0}
     record = _must(db, replay if kind == "replay" else run_id)
-    if kind == "replay" and record.state in (RunState.RUNNING, RunState.PAUSED):
-        raise errors.Refused(f"replay {replay} is {record.state}: cancel it first, then its results can be taken back")
+    if kind == "replay" and not _has_ended(db, record.id):
+        raise errors.Refused(
+            f"replay {replay} is {record.state} with rows under way: when it has ended, or was cancelled and its last calls are "
+            "back, its results can be taken back"
+        )
     rows = json.loads(ordinals)
     if kind == "replay":
         undone = db.conn.execute(
@@ -214,6 +219,7 @@ def _undo(db: Database, request: Undo, *, now: float) -> dict[str, Any]:
             """,
             [record.root, ordinal, number],
         )
+        _follow_result(db, record.root, ordinal, now=now)
     db.conn.execute("UPDATE decisions SET undone_at = ? WHERE id = ?", [now, request.decision])
     return {"undone": undone}
 
@@ -239,6 +245,27 @@ def _point(db: Database, root: int, ordinal: int) -> None:
         "INSERT OR REPLACE INTO results (root, ordinal, run, attempt, decision) VALUES (?, ?, ?, ?, ?)",
         [root, ordinal, *move],
     )
+
+
+def _follow_result(db: Database, root: int, ordinal: int, *, now: float) -> None:
+    """After an undo an earlier correction, or a replay's value, may stand again: the letters say so."""
+    found = db.conn.execute(
+        "SELECT run, decision FROM results WHERE root = ? AND ordinal = ?", [root, ordinal]
+    ).fetchone()
+    if found is None:
+        return
+    run, decision = found
+    if decision is not None:
+        _resolve(db, root, ordinal, Resolution.CORRECTED, decision=decision, now=now)
+    elif run != root:
+        db.conn.execute(
+            "UPDATE dead_letters SET resolution = 'fixed', resolved_at = ?, replay = ? WHERE root = ? AND ordinal = ?",
+            [now, run, root, ordinal],
+        )
+
+
+def _has_ended(db: Database, run: int) -> bool:
+    return db.conn.execute("SELECT ended_at FROM runs WHERE id = ?", [run]).fetchone()[0] is not None
 
 
 def _resolve(db: Database, root: int, ordinal: int, resolution: Resolution, *, decision: int, now: float) -> None:

@@ -7,6 +7,7 @@ its lane was given up, changes no row twice: the first recorded verdict decides 
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -17,12 +18,14 @@ from jobs.lifecycle import ENDS, RowState, RunState, Trouble, after_failure, rai
 from jobs.messages import Outcome, RowVerdict
 from jobs.outcomes import Received
 from jobs.prices import cost
-from jobs.store import rows
+from jobs.store import rows, runs
 from jobs.store.runs import RunRecord, set_state
 from jobs.values import Failure, FailureKind, Problem, Usage, Verdict
 
 #: a dead letter of these kinds of run stays with its run and asks nobody for anything
 QUIET_KINDS = ("try", "evaluation")
+#: what an outcome raises that cannot be recorded: a row that is not there, a figure that no column can hold
+UNRECORDABLE = (sqlite3.IntegrityError, sqlite3.DataError, ValueError, TypeError, LookupError, OverflowError)
 
 
 @dataclass
@@ -39,6 +42,14 @@ class Recorded:
     runs: set[int] = field(default_factory=set)
     #: what happened to single rows that did not go well
     mishaps: list[Mishap] = field(default_factory=list)
+
+    def add(self, other: Recorded) -> None:
+        """Count another batch in."""
+        for name in ("accepted", "dead", "strikes", "throttled", "superseded", "returned"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.paused += other.paused
+        self.runs |= other.runs
+        self.mishaps += other.mishaps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +93,6 @@ class Recorder:
         self.done.runs.add(record.id)
         if outcome.kind == "returned":
             self.done.returned += rows.give_back(self._db, [outcome.try_id], now=self._now)
-            self._free_cancelled(record.id, outcome.ordinals)
             return
         call = self._call(received, record)
         if call is None:
@@ -200,6 +210,8 @@ class Recorder:
             """,
             [record.id, ordinal],
         ).fetchone()
+        if found is None:
+            raise LookupError(f"run {record.id} has no row {ordinal}")
         row_id, state, key, strikes, tries, faults, waits, since, try_id, reserved, max_tokens = found
         return _Row(
             run=record.id,
@@ -266,6 +278,10 @@ class Recorder:
             self.done.superseded += 1
             return
         if verdict.kind == "accepted":
+            if other_call and row.reserved:
+                self._db.conn.execute(
+                    "UPDATE runs SET reserved = max(0, reserved - ?) WHERE id = ?", [row.reserved, record.id]
+                )
             self.accept(record, row, self._attempt(row, call, verdict="accepted", asked=one.asked, value=verdict))
             return
         attempt = self._attempt(row, call, verdict="rejected", asked=one.asked, strike=True, value=verdict)
@@ -354,7 +370,7 @@ class Recorder:
             )
         if row.reuse_key is not None:
             self._db.conn.execute("INSERT OR IGNORE INTO reuse (key, attempt) VALUES (?, ?)", [row.reuse_key, attempt])
-            self._free(row, all_of_them=True)
+            self._free(row.reuse_key)
 
     def accept_reused(self, record: RunRecord, pairs: Sequence[tuple[int, int]]) -> None:
         """Give rows the attempts that ``rows.reuse`` made for them."""
@@ -382,7 +398,7 @@ class Recorder:
             """,
             [record.id, row.ordinal, record.root, row.row_id, named, attempt, self._now, int(not quiet)],
         )
-        self._free(row, all_of_them=False)
+        self._free(row.reuse_key)
 
     def reopen(self, record: RunRecord, ordinal: int) -> None:
         """A replay of a row has ended without a value: its letters need a person again."""
@@ -428,7 +444,7 @@ class Recorder:
         if self._cancelled(record):
             self._end(row, RowState.CANCELLED, attempt=attempt, signature_=None, strikes=strikes)
             self.reopen(record, row.ordinal)
-            self._free(row, all_of_them=False)
+            self._free(row.reuse_key)
             return
         self._db.conn.execute(
             """
@@ -454,35 +470,9 @@ class Recorder:
         found = self._db.conn.execute("SELECT state FROM runs WHERE id = ?", [record.id]).fetchone()
         return bool(found[0] == RunState.CANCELLED)
 
-    def _free_cancelled(self, run: int, ordinals: Sequence[int]) -> None:
-        for ordinal in ordinals:
-            found = self._db.conn.execute(
-                "SELECT reuse_key FROM run_rows WHERE run = ? AND ordinal = ? AND state = 'cancelled'", [run, ordinal]
-            ).fetchone()
-            if found is not None:
-                self._free_key(found[0], all_of_them=False)
-
-    def _free(self, row: _Row, *, all_of_them: bool) -> None:
-        self._free_key(row.reuse_key, all_of_them=all_of_them)
-
-    def _free_key(self, key: bytes | None, *, all_of_them: bool) -> None:
-        """Nobody asks this question any more: rows that waited for the answer are due, or the first of them is."""
-        if key is None:
-            return
-        self._db.conn.execute("DELETE FROM asking WHERE key = ?", [key])
-        if all_of_them:
-            self._db.conn.execute(
-                "UPDATE run_rows SET state = 'due', due_at = ? WHERE reuse_key = ? AND state = 'held'", [self._now, key]
-            )
-            return
-        first = self._db.conn.execute(
-            "SELECT run, ordinal FROM run_rows WHERE reuse_key = ? AND state = 'held' ORDER BY run, ordinal LIMIT 1",
-            [key],
-        ).fetchone()
-        if first is not None:
-            self._db.conn.execute(
-                "UPDATE run_rows SET state = 'due', due_at = ? WHERE run = ? AND ordinal = ?", [self._now, *first]
-            )
+    def _free(self, key: bytes | None) -> None:
+        if key is not None:
+            runs.free_questions(self._db, [key], now=self._now)
 
 
 def _detail(failure: Failure) -> str:

@@ -209,6 +209,10 @@ def end(db: Database, run_id: int, *, now: float) -> None:
         """,
         [now, run_id],
     )
+    db.conn.execute(
+        "UPDATE dead_letters SET resolution = 'open', replay = NULL WHERE replay = ? AND resolution = 'replaying'",
+        [run_id],
+    )
 
 
 # -- laying out --------------------------------------------------------------------------------------------------------
@@ -293,19 +297,11 @@ def cancel_waiting(db: Database, run_id: int, *, now: float) -> int:
 
     Equal rows of other runs that waited on one of them are due again.
     """
-    freed = db.conn.execute(
-        """
-        SELECT asking.key FROM asking JOIN run_rows ON run_rows.run = asking.run AND run_rows.ordinal = asking.ordinal
-        WHERE asking.run = ? AND run_rows.state != 'dispatched'
-        """,
-        [run_id],
-    ).fetchall()
-    db.conn.executemany("DELETE FROM asking WHERE key = ?", freed)
     cursor = db.conn.execute(
         "UPDATE run_rows SET state = 'cancelled', ended_at = ? WHERE run = ? AND state IN ('due', 'held')",
         [now, run_id],
     )
-    db.conn.executemany("UPDATE run_rows SET state = 'due' WHERE state = 'held' AND reuse_key = ?", freed)
+    stop_asking(db, run_id, now=now)
     return cursor.rowcount
 
 
@@ -316,3 +312,36 @@ def pause_for_budget(db: Database, record: RunRecord, *, next_call: float) -> No
         f"${record.cost:,.4f} is spent; raise the budget to go on"
     )
     set_state(db, record.id, RunState.PAUSED, paused_by="budget", reason=reason)
+
+
+def asks(db: Database, run_id: int) -> bool:
+    """Whether others may be waiting for a question of this run that is in no call."""
+    query = """
+        SELECT 1 FROM asking JOIN run_rows ON run_rows.run = asking.run AND run_rows.ordinal = asking.ordinal
+        WHERE asking.run = ? AND run_rows.state != 'dispatched' LIMIT 1
+    """
+    return db.conn.execute(query, [run_id]).fetchone() is not None
+
+
+def stop_asking(db: Database, run_id: int, *, now: float) -> None:
+    """A run that does not go on asks nothing: whoever waits for its answers is due, and asks for itself.
+
+    Questions that are in a call stay asked.
+    """
+    keys = db.conn.execute(
+        """
+        SELECT asking.key FROM asking JOIN run_rows ON run_rows.run = asking.run AND run_rows.ordinal = asking.ordinal
+        WHERE asking.run = ? AND run_rows.state != 'dispatched'
+        """,
+        [run_id],
+    ).fetchall()
+    free_questions(db, [key for (key,) in keys], now=now)
+
+
+def free_questions(db: Database, keys: Sequence[bytes], *, now: float) -> None:
+    """Nobody asks these questions any more: rows that waited for an answer are due; the next one asked holds the others again."""
+    db.conn.executemany("DELETE FROM asking WHERE key = ?", [(key,) for key in keys])
+    db.conn.executemany(
+        "UPDATE run_rows SET state = 'due', due_at = ? WHERE reuse_key = ? AND state = 'held'",
+        [(now, key) for key in keys],
+    )

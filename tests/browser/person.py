@@ -19,6 +19,20 @@ PRESS, PATIENCE, FIRST = 80, 20_000, 45_000
 #: Streamlit's page asks below its own address first, and takes the 404 for "look one level up"
 PROBE = re.compile(r"/[a-z-]+/_stcore/(health|host-config)$")
 expect.set_options(timeout=PATIENCE)
+#: resolves when the number of elements and their height have stayed the same for 300 ms while the script was at rest
+STEADY = """
+() => new Promise((done) => {
+  let last = "", since = 0;
+  const look = (now) => {
+    const main = document.querySelector('[data-testid="stMain"]');
+    const rests = document.querySelector('[data-testid="stApp"]').dataset.testScriptState === "notRunning";
+    const seen = `${rests} ${main.scrollHeight} ${main.querySelectorAll("*").length}`;
+    if (seen !== last || !rests) { last = seen; since = now; }
+    if (now - since > 300) done(true); else requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+})
+"""
 AT_REST = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 
 
@@ -87,6 +101,12 @@ class Person:
         self.page.locator(AT_REST).wait_for(state="attached", timeout=FIRST)
         expect(self.page.get_by_test_id("stException")).to_have_count(0)
 
+    def steady(self) -> None:
+        """The script is at rest and nothing moves any more: a press cannot end elsewhere than it began."""
+        self.rest()
+        self.page.evaluate(STEADY)
+        self.rest()
+
     # -- hands -------------------------------------------------------------------------------------------------------------
 
     def press(self, label: str, *, within: Locator | None = None, times: int = 1) -> None:
@@ -102,9 +122,8 @@ class Person:
     def choose(self, option: str) -> None:
         """Press one of a row of buttons, and see it chosen."""
         self.page.get_by_role("radio", name=option, exact=True).click(delay=PRESS)
-        # until the script has drawn it anew, the one before may stand there too
+        self.steady()
         expect(self.page.get_by_role("radio", name=option, exact=True, checked=True)).to_have_count(1)
-        self.rest()
 
     def select(self, label: str, option: str, *, within: Locator | None = None) -> None:
         """Open a list and take the first option that begins so."""

@@ -13,10 +13,11 @@ from redis import Redis
 from jobs import errors, logs
 from jobs.keeper import sole_owner
 from jobs.keys import Keys
+from jobs.messages import Outcome
 from jobs.options import RunOptions
 from jobs.testing import Mix, StubProvider, marked
 from jobs.testing.script import Act, error_body, failed
-from jobs.values import VersionContent
+from jobs.values import Failure, FailureKind, VersionContent
 from tests.house import CONTENT, Home
 
 GOOD = {"sentiment": "good", "words": 2}
@@ -333,3 +334,71 @@ def test_what_goes_wrong_with_a_row_is_in_the_log(home: Home) -> None:
     assert about.count(("row_struck", 2)) == 3
     assert {("call_failed", 1), ("row_dead", 2)} <= set(about)
     assert all({"class", "seconds"} <= line.keys() for line in lines if "row" in line)
+
+
+def test_a_lone_surrogate_beside_the_content_keeps_nobody(home: Home) -> None:
+    """What UTF-8 cannot carry in a model's name is replaced; the lane goes on."""
+    body = json.dumps(
+        {"model": "m\ud800", "choices": [{"message": {"content": json.dumps(GOOD)}, "finish_reason": "stop"}]}
+    ).encode()
+    home.stub.scripts = (lambda ask: Act(body=body) if "odd" in ask.user else None,)
+    run = home.went(["odd", "a", "b", "c"])
+
+    assert run.counts.accepted == 4
+
+
+def test_an_outcome_that_cannot_be_recorded_stops_nobody(home: Home) -> None:
+    """A foreign entry about a row that is not there, and one of another version, are dropped; the run ends whole."""
+    home.stub.latency = 0.1
+    run = home.start([f"row {number}" for number in range(30)], options=RunOptions(in_flight=3))
+    home.until(run, lambda seen: seen.counts.accepted >= 3)
+    failure = Failure(kind=FailureKind.TRANSIENT, message="m")
+    strange = Outcome(run=run, try_id="strange", lane="l", kind="failed", ordinals=(7777,), failure=failure)
+    with Redis.from_url(home.settings.redis_address) as redis:
+        for outcome in (strange, strange.model_copy(update={"wire": 99, "ordinals": (1,)})):
+            redis.xadd(Keys(home.settings.home_id).outcomes, {"outcome": outcome.model_dump_json()})
+        redis.hset(Keys(home.settings.home_id).control, "junk", "{")
+
+    assert home.ended(run).counts.accepted == 30
+
+
+def test_a_paused_run_keeps_no_other_run_waiting_for_its_answers(home: Home) -> None:
+    """Equal rows of a run that goes on are asked by it."""
+    home.stub.latency = 0.3
+    rows = [f"row {number}" for number in range(12)]
+    version, dataset = home.version(), home.dataset(rows)
+    first = home.start(dataset, version=version, options=RunOptions(in_flight=1))
+    home.until(first, lambda seen: seen.counts.in_flight > 0)
+    home.engine.runs.pause(first)
+    home.stub.latency = 0.0
+    second = home.start(dataset, version=version)
+
+    assert home.ended(second).counts.accepted == 12
+    home.engine.runs.resume(first)
+    assert home.ended(first).counts.accepted == 12
+
+
+def test_letters_of_a_cancelled_replay_are_open_again(home: Home) -> None:
+    """None is left behind as replaying, and the replay's results can be taken back when it has ended."""
+    run = home.went([f"bad {number} [[invalid 3 times]]" for number in range(12)])
+    home.stub.latency = 0.2
+    (replay,) = home.engine.letters.replay(
+        home.engine.letters.ids(run=run.id), options=RunOptions(in_flight=2), key="again"
+    )
+    home.until(replay, lambda seen: seen.counts.accepted >= 2)
+    home.engine.runs.cancel(replay)
+    ended = home.ended(replay)
+
+    now = home.engine.runs.resolutions(run.id)
+    assert ended.state == "cancelled" and now == {"fixed": ended.counts.accepted, "open": 12 - ended.counts.accepted}
+
+
+def test_the_undo_of_a_second_correction_leaves_the_first(home: Home) -> None:
+    """The earlier value stands again, and the letter says so."""
+    run = home.went(["never [[invalid always]]"])
+    home.engine.letters.correct(run.id, 1, GOOD, key="c1")
+    second = home.engine.letters.correct(run.id, 1, {"sentiment": "bad", "words": 9}, key="c2")
+    home.engine.letters.undo(second, key="u")
+
+    (row,), _ = home.engine.runs.results(run.id, offset=0, limit=5)
+    assert row.value == GOOD and home.engine.runs.resolutions(run.id) == {"corrected": 1}

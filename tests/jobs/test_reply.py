@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from typing import Any
 
 import pytest
@@ -162,3 +163,11 @@ def test_too_large() -> None:
     """A reply of more than five million characters is not read."""
     stop = candidates(" " * 5_000_001).stop
     assert stop is not None and stop.shape == "too large"
+
+
+def test_a_long_run_of_backticks_or_spaces_before_the_answer_is_read_in_no_time() -> None:
+    """Time grows with the length and not with its square: a lane's event loop waits for it."""
+    for noise in ("`" * 40_000 + "x! ", "`" + " " * 40_000, "x" * 40_000 + " "):
+        began = time.perf_counter()
+        candidates(noise + '{"a": 1}')
+        assert time.perf_counter() - began < 2.0
