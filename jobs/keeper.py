@@ -97,6 +97,7 @@ class Keeper:
                 busy = False
                 time.sleep(0.3)
             except Exception:
+                # The border around one step: what it had not committed is undone, and the next step finds it again.
                 logger.exception("step failed", extra={"action": "step_failed"})
                 self._db.conn.rollback()
                 busy = False
