@@ -9,7 +9,7 @@ import sys
 import threading
 from types import FrameType
 
-from jobs import dispatch, errors, lane, logs, processes, settings
+from jobs import errors, lane, logs, processes, settings, worker
 from jobs.keeper import Keeper, sole_owner
 
 
@@ -62,7 +62,7 @@ def _keeper(here: settings.Settings, parent_fd: int | None) -> None:
 def _worker(here: settings.Settings, parent_fd: int | None) -> None:
     if parent_fd is not None:
         processes.end_with_parent(parent_fd, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    dispatch.work(here.redis_address, here.home_id, lane.enter(here))
+    worker.work(here.redis_address, here.home_id, lane.enter(here))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Stop 3: calls onto the stream, lanes onto RQ. The one file that knows rq.
+"""Stop 3: calls onto the stream, lanes onto RQ. Only this file and ``worker`` know rq.
 
 All runs of a home share one stream of calls, which is a short window and never the table. RQ starts lanes and nothing else:
 one spare lane job always waits on the queue, so that a worker that appears takes it up at once. Whoever reaches Redis must not
@@ -8,20 +8,17 @@ be able to run code: jobs are JSON, and a worker runs only the lane.
 from __future__ import annotations
 
 import logging
-import os
-import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from types import FrameType
+from itertools import islice
 from typing import Any, cast
 
 from pydantic import ValidationError
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError, ResponseError
-from rq import Queue, Worker
-from rq.job import Job
+from rq import Queue
 
 from jobs import errors
 from jobs.keys import GROUP, Keys
@@ -29,9 +26,11 @@ from jobs.limits import KeeperLimits
 from jobs.messages import Ask, Brief, LaneArguments
 
 #: the one function that a worker runs
-LANE_FUNCTION = "jobs.dispatch.run_lane"
+LANE_FUNCTION = "jobs.worker.run_lane"
 #: seconds that a brief outlives its last use
 BRIEF_SECONDS = 7 * 24 * 3600
+#: workers that are looked at
+MOST_WORKERS = 1000
 
 logger = logging.getLogger(__name__)
 
@@ -185,101 +184,6 @@ async def briefing(redis: AsyncRedis, keys: Keys, run: int) -> Brief | None:
         return None
 
 
-# -- rq ----------------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class _Entrance:
-    """What ``run_lane`` enters in this process; set before the worker forks."""
-
-    lane: Callable[[LaneArguments], None] | None = None
-    home: str = ""
-
-
-_ENTRANCE = _Entrance()
-
-
-def run_lane(arguments: dict[str, Any]) -> None:
-    """The RQ job: be a lane until told to stop."""
-    if _ENTRANCE.lane is None:
-        raise errors.Refused("a lane runs only inside a worker started by `redrive worker`")
-    _ENTRANCE.lane(LaneArguments.model_validate(arguments))
-
-
-def why_refused(job: Job, home: str) -> str | None:
-    """Why this job must not run here; None for a lane of this home as the keeper enqueues it."""
-    try:
-        function, instance, args, kwargs = job.serializer.loads(job.data)
-        if function != LANE_FUNCTION or instance is not None or kwargs or len(args) != 1:
-            return f"it names {str(function)[:80]!r}, and a worker runs only {LANE_FUNCTION}"
-        if LaneArguments.model_validate(args[0]).home != home:
-            return "it is a lane of another home"
-    except (ValidationError, ValueError, TypeError, AttributeError) as error:
-        return f"its data cannot be read: {type(error).__name__}"
-    extras = {
-        "a callback": (job._success_callback_name, job._failure_callback_name, job._stopped_callback_name),
-        "a webhook": (getattr(job, "webhooks", None),),
-        "a dependency": (job._dependency_ids,),
-        "a retry": (job.retries_left,),
-        "a repeat": (getattr(job, "repeats_left", None),),
-        "a group": (getattr(job, "group_id", None),),
-    }
-    for name, values in extras.items():
-        if any(values):
-            return f"it carries {name}"
-    return None if job.timeout == -1 else "it has a time limit"
-
-
-class LaneWorker(Worker):
-    """An RQ worker that runs lanes and refuses anything else unrun.
-
-    It takes no commands over pub/sub and leaves RQ's registries alone: both would let whoever reaches Redis act here,
-    down to running a callback of their own. A first SIGTERM is passed on to the lane as its stop flag.
-    """
-
-    def __init__(self, *args: Any, home: str = "", **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._home = home
-
-    def subscribe(self) -> None:
-        """Listen to no commands."""
-
-    def unsubscribe(self) -> None:
-        """Nothing was subscribed to."""
-
-    @property
-    def should_run_maintenance_tasks(self) -> bool:
-        """Never: RQ's clean-up runs callbacks that a job names."""
-        return False
-
-    def execute_job(self, job: Job, queue: Queue) -> None:
-        """Run a lane, or refuse the job and delete it."""
-        reason = why_refused(job, self._home)
-        if reason is not None:
-            logger.error(
-                "refused job %s: %s", job.id, reason, extra={"action": "job_refused", "reason": reason, "job": job.id}
-            )
-            self.connection.delete(job.key)  # not job.delete(), which trusts what the job says of itself
-            return
-        super().execute_job(job, queue)
-
-    def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        """Ask the lane to finish what is in flight, then leave."""
-        if self.horse_pid:
-            with suppress(ProcessLookupError):
-                os.kill(self.horse_pid, signal.SIGTERM)
-        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
-
-
-def work(address: str, home: str, lane: Callable[[LaneArguments], None], *, name: str | None = None) -> None:
-    """Be a worker: take the spare lane of a home and run it until told to stop."""
-    _ENTRANCE.lane, _ENTRANCE.home = lane, home
-    connection = connect(address)
-    queue = Queue(Keys(home).queue, connection=connection, serializer="json")
-    worker = LaneWorker([queue], connection=connection, serializer="json", name=name, home=home, worker_ttl=60)
-    worker.work(logging_level="WARNING")
-
-
 # -- a look for people -------------------------------------------------------------------------------------------------
 
 
@@ -310,7 +214,6 @@ def look(redis: Redis, home: str) -> Look:
             for consumer in redis.xinfo_consumers(keys.calls, GROUP):
                 pending[consumer["name"].decode()] = consumer["pending"]
         leases = KeeperLimits(redis, keys).live_lanes()
-        workers = Worker.all(queue=Queue(keys.queue, connection=redis, serializer="json"))
         return Look(
             redis_version=info.get("valkey_version") or info.get("redis_version"),
             calls_waiting=int(redis.xlen(keys.calls)),
@@ -319,7 +222,21 @@ def look(redis: Redis, home: str) -> Look:
                 {"name": lane, "seconds_left": round(left, 1), "running": pending.get(lane, 0)}
                 for lane, left in sorted(leases.items())
             ),
-            workers=tuple({"name": w.name, "state": str(w.get_state()), "pid": w.pid} for w in workers),
+            workers=tuple(_registered(redis, keys)),
         )
     except RedisError as error:
         raise errors.EngineDown(f"Redis does not answer: {error}") from error
+
+
+def _registered(redis: Redis, keys: Keys) -> list[dict[str, Any]]:
+    """The workers that RQ's register holds and that say something; what else lies in it is passed over."""
+    found = []
+    with suppress(ResponseError):
+        for key in sorted(islice(redis.sscan_iter(f"rq:workers:{keys.queue}"), MOST_WORKERS)):
+            name = key.removeprefix(b"rq:worker:")
+            with suppress(ResponseError, ValueError):
+                state, pid = cast("list[bytes | None]", redis.hmget(key, ["state", "pid"]))
+                if state is not None and name != key:
+                    about = {"name": name.decode("ascii"), "state": state[:20].decode("ascii"), "pid": int(pid or 0)}
+                    found.append(about)
+    return found
