@@ -14,7 +14,7 @@ from jobs import errors, llm
 from jobs.contract import Contract
 from jobs.judge import judge
 from jobs.messages import Ask, Brief, Outcome, RowAsk, RowVerdict
-from jobs.settings import Settings, key_of, reload
+from jobs.settings import Connection, Settings, key_of, reload
 from jobs.templates import parse
 from jobs.values import Failure, Message, Reply, Usage
 
@@ -64,6 +64,11 @@ class Caller:
             timeout=brief.timeout,
             max_connections=brief.in_flight + 8,
         )
+
+    @property
+    def connection(self) -> Connection:
+        """Where the calls go, as this worker has it."""
+        return self._endpoint.connection
 
     async def close(self) -> None:
         """Close the endpoint."""

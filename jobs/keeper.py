@@ -24,7 +24,7 @@ from sqlite_utils import Database
 
 from jobs import dispatch, errors, judge, plan
 from jobs.keys import Keys
-from jobs.limits import KeeperLimits
+from jobs.limits import LEASE_SECONDS, KeeperLimits
 from jobs.messages import Ask, Brief, Control, RowAsk
 from jobs.outcomes import Inbox, Received
 from jobs.prices import ceiling
@@ -44,6 +44,10 @@ REAP_SECONDS, RECONCILE_SECONDS = 1.0, 5.0
 MISSED_AFTER = 2.0
 #: in place of the server's run id while it does not answer
 AWAY = "away"
+#: seconds between two looks whether it is still the same server
+MEET_SECONDS = 0.5
+#: the least time from one step to the next while there is work, so that it comes in groups; and while there is none
+PACE_SECONDS, REST_SECONDS = 0.02, 0.03
 #: seconds to try for the home's lock
 LOCK_SECONDS = 0.5
 
@@ -75,8 +79,11 @@ class Keeper:
         self._inbox = Inbox(self._redis, self._keys)
         self._limits = KeeperLimits(self._redis, self._keys)
         self._told: dict[int, Control] = {}
+        #: calls in flight that each running run may have now
+        self._in_flight: dict[int, int] = {}
         self._briefed: set[int] = set()
         self._reap_at = self._reconcile_at = 0.0
+        self._meet_at = 0.0
         self._server = ""
 
     def close(self) -> None:
@@ -88,6 +95,7 @@ class Keeper:
         """Step until stopped; a step that fails is logged and tried again."""
         logger.info("keeper begins", extra={"action": "keeper_begins"})
         while not stopped():
+            began = time.monotonic()
             try:
                 busy = self.step()
             except (RedisError, errors.EngineDown) as error:
@@ -102,8 +110,8 @@ class Keeper:
                 self._db.conn.rollback()
                 busy = False
                 time.sleep(0.5)
-            if not busy:
-                time.sleep(0.01)
+            pace = PACE_SECONDS if busy else REST_SECONDS
+            time.sleep(max(0.0, began + pace - time.monotonic()))
         logger.info("keeper ends", extra={"action": "keeper_ends"})
 
     def step(self) -> bool:
@@ -126,10 +134,16 @@ class Keeper:
 
     def _meet_server(self) -> None:
         """After a start, ours or the server's, say everything again that it may not know."""
+        if time.monotonic() < self._meet_at and self._server != AWAY:
+            return
+        self._meet_at = time.monotonic() + MEET_SECONDS
         server = str(self._redis.info("server")["run_id"])
         if server == self._server:
             self._tray.ensure_spare_lane()
             return
+        if self._server == AWAY:
+            # The lanes were cut off too: they may have outcomes, and get the time of a lease to say so.
+            self._reap_at = self._now() + LEASE_SECONDS
         self._tray.open()
         self._told.clear()
         self._briefed.clear()
@@ -201,9 +215,19 @@ class Keeper:
     # -- dispatching ---------------------------------------------------------------------------------------------------
 
     def _tell(self, open_runs: Sequence[RunRecord]) -> None:
+        """Tell the lanes which runs go on, and how many calls of each may be in flight."""
+        running = [record for record in open_runs if record.state == "running"]
+        self._in_flight = plan.in_flight(
+            [
+                plan.Pooled(run=record.id, pool=(record.connection, record.model), in_flight=record.options.in_flight)
+                for record in running
+            ],
+            {name: connection.in_flight for name, connection in self._settings.connections.items()},
+        )
         for record in open_runs:
             state: Control = Control(
-                state="go" if record.state == "running" else "stop", in_flight=record.options.in_flight
+                state="go" if record.state == "running" else "stop",
+                in_flight=self._in_flight.get(record.id, record.options.in_flight),
             )
             if self._told.get(record.id) != state:
                 self._limits.allow(record.id, state)
@@ -215,7 +239,7 @@ class Keeper:
         wishes = []
         for record in running:
             due, under_way, left = rows.wishes(self._db, record, now=now)
-            room = plan.window(record.options.in_flight) - under_way
+            room = plan.window(self._in_flight[record.id]) - under_way
             if due and room > 0:
                 wishes.append(plan.Wish(run=record.id, left=left, room=min(room, due)))
         for run, most in plan.shares(wishes, DISPATCH_MOST).items():

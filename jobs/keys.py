@@ -50,9 +50,13 @@ class Keys:
         """Hash: lane -> places in flight that it holds of the run."""
         return self._of("places", run)
 
-    def bucket(self, connection: str, model: str) -> str:
-        """Hash: what is left of the rate of a connection's model."""
-        return self._of("bucket", connection, model)
+    def pool(self, connection: str, model: str) -> str:
+        """Hash: what a connection's model allows, and what is left of it now."""
+        return self._of("pool", connection, model)
+
+    def run_bucket(self, run: int) -> str:
+        """Hash: what is left of the rate that a person gave a run."""
+        return self._of("run-bucket", run)
 
     def live(self, run: int) -> str:
         """Hash: ordinal -> the reply so far, of a run of kind try."""

@@ -2,7 +2,8 @@
 
 A lane decides nothing: it knows no database, counts no strikes and waits for no retry. It can die at any point, since a call
 it took is still pending on the stream until its outcome is there. It works for all runs of its home at once, holds a lease,
-and takes only about as many calls as it may have in flight, so that lanes share the work.
+and takes only about as many calls as it may have in flight, so that lanes share the work. A place that becomes free is taken
+by the next call in the same moment; what needs Redis for that (places, rates) is asked for ahead.
 """
 
 from __future__ import annotations
@@ -19,35 +20,31 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from jobs import dispatch, errors, llm, outcomes
-from jobs.call import Caller
+from jobs import dispatch, errors, live
+from jobs.allowance import AHEAD, Allowance, Reserved
+from jobs.call import Called, Caller
 from jobs.keys import Keys
 from jobs.limits import BEAT_SECONDS, LEASE_SECONDS, LaneLimits
-from jobs.messages import WIRE, Ask, Brief, Control, LaneArguments, Outcome
+from jobs.messages import WIRE, Ask, Brief, Control, LaneArguments
+from jobs.outbox import Outbox
 from jobs.outcomes import Handed
 from jobs.settings import Settings
-from jobs.values import Failure, FailureKind, Usage
+from jobs.values import Failure, FailureKind
 
 logger = logging.getLogger(__name__)
 
-#: seconds between two looks at what can be started; a free place waits as long
-START_SECONDS = 0.003
-#: seconds between two groups handed back
-POST_SECONDS = 0.01
-#: seconds that a go-ahead without a limit holds before the shared bucket is asked again, for a cool-down
-FREE_SECONDS = 0.05
-#: outcomes handed back in one group
-GROUP_MOST = 200
+#: seconds between two looks at what Redis grants
+TICK_SECONDS = 0.01
 #: seconds that calls in flight get to finish after a stop flag
 GRACE_SECONDS = 9.0
 #: seconds after which a finished run's things are put away
 IDLE_SECONDS = 60.0
-#: characters of a try's reply between two looks that screens get at it
-LIVE_STEP = 16
+#: seconds in which a lane begins no call of a run that a provider has just blocked, unless the keeper has spoken
+BLOCKED_SECONDS = 3.0
 
 
 @dataclass
@@ -55,22 +52,24 @@ class _Work:
     """What a lane has of a run: its caller, and the calls that it has taken."""
 
     caller: Caller
+    allowance: Allowance
     backlog: deque[tuple[str, Ask]] = field(default_factory=deque)
     running: int = 0
-    #: places in flight that the lane holds
+    #: places in flight that the lane holds of the run
     held: int = 0
     used_at: float = 0.0
-    #: no start before this, on the loop's clock: the bucket is empty
-    not_before: float = 0.0
-    #: until then no bucket need be asked: there is no limit, and nobody has called for a cool-down
-    free_until: float = 0.0
-    #: tokens of a request, learned from replies, for reserving
-    tokens: float = 0.0
+    #: no call begins before this, on the loop's clock
+    blocked_until: float = 0.0
 
     @property
     def brief(self) -> Brief:
         """What the run is."""
         return self.caller.brief
+
+    @property
+    def busy(self) -> int:
+        """Calls that are running or wait to."""
+        return self.running + len(self.backlog)
 
 
 class Lane:
@@ -82,11 +81,11 @@ class Lane:
         self.name = name or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self._redis = dispatch.connect_async(settings.redis_address)
         self._limits = LaneLimits(self._redis, self._keys, self.name)
+        self._outbox = Outbox(self._redis, self._keys, self.name)
         self._work: dict[int, _Work] = {}
         self._control: dict[int, Control] = {}
         self._lanes = 1
         self._lease_until = 0.0
-        self._outbox: deque[Handed] = deque()
         self._calls: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
@@ -101,13 +100,14 @@ class Lane:
         """Be a lane until stopped."""
         logger.info("lane begins", extra={"action": "lane_begins", "lane": self.name})
         beat = asyncio.create_task(self._beat_until_ended())
-        post = asyncio.create_task(self._post_until_ended())
-        start = asyncio.create_task(self._start_until_stopped())
+        post = asyncio.create_task(self._outbox.post_until(self._ended))
+        ask = asyncio.create_task(self._ask_until_stopped())
         take = asyncio.create_task(self._take_until_stopped())
         await self._stopping.wait()
         # Neither is cut short: calls that the server has handed over meanwhile would be pending with nobody.
-        await asyncio.gather(take, start)
-        self._return_backlog()
+        await asyncio.gather(take, ask)
+        for work in self._work.values():
+            self._return_backlog(work, "this worker is stopping")
         if self._calls:
             _, late = await asyncio.wait(self._calls, timeout=GRACE_SECONDS)
             for task in late:
@@ -118,7 +118,7 @@ class Lane:
         self._ended.set()
         await asyncio.gather(post, beat)
         with suppress(RedisError):
-            await self._post()
+            await self._outbox.post()
             await self._limits.leave()
         for work in self._work.values():
             await work.caller.close()
@@ -134,19 +134,20 @@ class Lane:
                 lanes, self._control = await self._limits.beat()
                 self._lanes = max(1, len(lanes))
                 self._lease_until = began + LEASE_SECONDS
+                self._wake.set()
             except (RedisError, ValueError) as error:
                 logger.warning("lease not renewed: %s", error, extra={"action": "lease_not_renewed", "lane": self.name})
             await self._put_away()
             await asyncio.sleep(BEAT_SECONDS)
 
-    def _has_lease(self) -> bool:
-        return time.monotonic() < self._lease_until - 1.0
+    def _has_lease(self, now: float) -> bool:
+        return now < self._lease_until - 1.0
 
     async def _put_away(self) -> None:
         """Close what belongs to runs that have gone."""
         now = time.monotonic()
         for run, work in list(self._work.items()):
-            if run not in self._control and not work.running and not work.backlog and now - work.used_at > IDLE_SECONDS:
+            if run not in self._control and not work.busy and now - work.used_at > IDLE_SECONDS:
                 del self._work[run]
                 await work.caller.close()
 
@@ -155,10 +156,14 @@ class Lane:
     def _share(self, in_flight: int) -> int:
         return -(-in_flight // self._lanes)
 
+    def _allowed(self, run: int, work: _Work) -> Control:
+        """What the keeper allows of a run; before it has spoken, what the run itself says."""
+        return self._control.get(run) or Control(state="go", in_flight=work.brief.in_flight)
+
     async def _take_until_stopped(self) -> None:
         while not self._stopping.is_set():
             try:
-                wanted = self._wanted() if self._has_lease() else 0
+                wanted = self._wanted() if self._has_lease(time.monotonic()) else 0
                 if wanted <= 0:
                     self._wake.clear()
                     with suppress(TimeoutError):
@@ -171,10 +176,18 @@ class Lane:
                 await asyncio.sleep(0.5)
 
     def _wanted(self) -> int:
-        """Calls to take now: enough to fill the lane's share of every run, and a few ahead."""
-        share = sum(self._share(control.in_flight) for control in self._control.values() if control.state == "go")
-        busy = sum(work.running + len(work.backlog) for work in self._work.values())
-        return share + max(1, share // 4) - busy if share else max(0, 4 - busy)
+        """Calls to take now: what fills the lane's share of every run and a few ahead, a group at a time."""
+        runs = {run: control for run, control in self._control.items() if control.state == "go"}
+        runs |= {
+            run: self._allowed(run, work) for run, work in self._work.items() if run not in self._control and work.busy
+        }
+        share = sum(self._share(control.in_flight) for control in runs.values())
+        busy = sum(work.busy for work in self._work.values())
+        if not share:
+            return max(0, 4 - busy)
+        ahead = max(1, share // 4)
+        wanted = share + ahead - busy
+        return wanted if wanted > ahead // 2 else 0
 
     async def _accept(self, entry: str, ask: Ask | None) -> None:
         if ask is None or ask.wire != WIRE:
@@ -186,231 +199,126 @@ class Lane:
         if work is not None:
             work.backlog.append((entry, ask))
             work.used_at = time.monotonic()
+            self._begin_what_may(ask.run, work)
 
     async def _open(self, ask: Ask, entry: str) -> _Work | None:
         """Get ready for a run that this lane has not seen."""
         brief = await dispatch.briefing(self._redis, self._keys, ask.run)
         if brief is None:
-            self._return(entry, ask, "this worker knows nothing of the run yet")
+            self._outbox.give_back(entry, ask, "this worker knows nothing of the run yet")
             return None
         try:
-            work = _Work(caller=Caller(brief, self._settings))
+            caller = Caller(brief, self._settings)
         except errors.RedriveError as error:
-            self._fail(entry, ask, Failure(kind=FailureKind.BLOCKED, message=error.message, code="worker"))
+            failure = Failure(kind=FailureKind.BLOCKED, message=error.message, code="worker")
+            self._outbox.fail(entry, ask, failure, sent=False)
             return None
-        self._work[ask.run] = work
+        work = self._work[ask.run] = _Work(caller=caller, allowance=Allowance(brief, caller.connection))
         return work
 
-    # -- starting ------------------------------------------------------------------------------------------------------
+    # -- places and rates ----------------------------------------------------------------------------------------------
 
-    async def _start_until_stopped(self) -> None:
+    async def _ask_until_stopped(self) -> None:
+        """Ask Redis, a hundred times a second, for what the calls that wait will need."""
+        first = 0
         while not self._stopping.is_set():
             try:
-                for run, work in list(self._work.items()):
-                    await self._start(run, work)
+                # In turns: whoever asks a pool first gets what there is.
+                runs = list(self._work.items())
+                first = (first + 1) % max(1, len(runs))
+                for run, work in [*runs[first:], *runs[:first]]:
+                    await self._hold_and_ask(run, work)
+                    self._begin_what_may(run, work)
             except RedisError as error:
-                logger.warning("calls not started: %s", error, extra={"action": "start_failed", "lane": self.name})
+                logger.warning("calls not begun: %s", error, extra={"action": "start_failed", "lane": self.name})
                 await asyncio.sleep(0.2)
-            await asyncio.sleep(START_SECONDS)
+            await asyncio.sleep(TICK_SECONDS)
 
-    async def _start(self, run: int, work: _Work) -> None:
-        control = self._control.get(run)
-        if work.backlog and (control is None or control.state == "stop"):
-            if control is not None:
-                while work.backlog:
-                    self._return(*work.backlog.popleft(), "the run does not go on for now")
-            return
-        limit = control.in_flight if control else work.brief.in_flight
-        wanted = min(self._share(limit), work.running + len(work.backlog))
-        if wanted != work.held:
-            work.held = await self._limits.places(run, limit=limit, wanted=wanted, running=work.running)
-        ready = min(len(work.backlog), work.held - work.running)
-        if ready > 0 and self._has_lease():
-            for _ in range(await self._rate(work, ready)):
-                self._begin(work, *work.backlog.popleft())
+    async def _hold_and_ask(self, run: int, work: _Work) -> None:
+        control, now = self._allowed(run, work), time.monotonic()
+        if control.state == "stop":
+            self._return_backlog(work, "the run does not go on for now")
+        await self._hold_places(run, work, control)
+        may_begin = now >= work.blocked_until and control.state == "go"
+        # A few more than there are places for: the next ones to become free need not wait for an answer from Redis.
+        ready = min(len(work.backlog), self._free_places(work) + work.running // AHEAD) if may_begin else 0
+        if work.allowance.wants(ready, now=now):
+            await self._ask_for(run, work, ready)
 
-    async def _rate(self, work: _Work, ready: int) -> int:
-        """How many of the calls that are ready the shared rate lets go now."""
-        now = time.monotonic()
-        if now < work.not_before:
-            return 0
-        if now < work.free_until:
-            return ready
-        brief = work.brief
-        granted, wait = await self._limits.reserve(
-            brief.connection,
-            brief.model,
-            wanted=ready,
-            tokens=self._reserved_tokens(work),
-            rpm=brief.rpm,
-            tpm=brief.tpm,
-        )
-        if granted < ready:
-            work.not_before = now + min(max(wait, START_SECONDS), 1.0)
-        elif brief.rpm is None and brief.tpm is None:
-            work.free_until = now + FREE_SECONDS
-        return granted
+    async def _hold_places(self, run: int, work: _Work, control: Control) -> None:
+        """Hold enough places for what is there, never more than the lane's share, without a question for each call."""
+        share = self._share(control.in_flight)
+        wanted = min(share, work.busy)
+        if wanted > work.held or work.held > share or wanted < work.held * 3 // 4:
+            work.held = await self._limits.places(run, limit=control.in_flight, wanted=wanted, running=work.running)
 
-    def _reserved_tokens(self, work: _Work) -> int:
-        return int(work.tokens) or len(work.brief.content.template) // 3 + work.brief.content.max_tokens // 2
+    def _free_places(self, work: _Work) -> int:
+        return max(0, work.held - work.running)
 
-    def _begin(self, work: _Work, entry: str, ask: Ask) -> None:
-        work.running += 1
-        task = asyncio.create_task(self._call(work, entry, ask))
-        self._calls.add(task)
-        task.add_done_callback(self._calls.discard)
+    async def _ask_for(self, run: int, work: _Work, ready: int) -> None:
+        """Ask the run's own limits, if it has any, then those of its pool."""
+        allowance, brief = work.allowance, work.brief
+        if allowance.has_run_limits:
+            grant = await self._limits.ask_run(run, allowance.run_report(ready))
+            pool = await self._limits.ask_pool(brief.connection, brief.model, allowance.report(grant.calls))
+            allowance.take_of_run(grant, pool.calls, now=time.monotonic())
+        else:
+            pool = await self._limits.ask_pool(brief.connection, brief.model, allowance.report(ready))
+        allowance.take(pool, now=time.monotonic())
 
     # -- one call ------------------------------------------------------------------------------------------------------
 
-    async def _call(self, work: _Work, entry: str, ask: Ask) -> None:
+    def _begin_what_may(self, run: int, work: _Work) -> None:
+        now = time.monotonic()
+        if not work.backlog or now < work.blocked_until or self._stopping.is_set() or not self._has_lease(now):
+            return
+        if self._allowed(run, work).state == "stop":
+            return
+        most = min(self._free_places(work), work.allowance.room(work.running, now=now), len(work.backlog))
+        for _ in range(most):
+            entry, ask = work.backlog.popleft()
+            reserved = work.allowance.begin(now=now)
+            work.running += 1
+            task = asyncio.create_task(self._call(work, entry, ask, reserved))
+            self._calls.add(task)
+            task.add_done_callback(self._calls.discard)
+
+    async def _call(self, work: _Work, entry: str, ask: Ask, reserved: Reserved) -> None:
+        called: Called | None = None
         try:
-            await self._ask_and_judge(work, entry, ask)
+            streamer = partial(live.shown, self._redis, self._keys) if work.brief.kind == "try" else None
+            called = await work.caller.call(ask, self.name, streamer=streamer)
+            self._outbox.put(Handed(entry=entry, outcome=called.outcome, raw=called.raw, request=called.request))
         except asyncio.CancelledError:
             raise
         except errors.RedriveError as error:
-            self._fail(entry, ask, Failure(kind=FailureKind.INTERNAL, message=error.message, code=type(error).__name__))
+            failure = Failure(kind=FailureKind.INTERNAL, message=error.message, code=type(error).__name__)
+            self._outbox.fail(entry, ask, failure, sent=False)
         except Exception as error:
+            # The border around one row: whatever we did wrong costs this row a fault and nobody else anything.
             trace = "".join(traceback.format_exception(error))
-            logger.exception(
-                "a call failed inside", extra={"action": "call_internal", "run": ask.run, "try_id": ask.try_id}
-            )
-            self._fail(entry, ask, Failure(kind=FailureKind.INTERNAL, message=trace[-2000:], code=type(error).__name__))
+            about = {"action": "call_internal", "run": ask.run, "try_id": ask.try_id}
+            logger.exception("a call failed inside", extra=about)
+            failure = Failure(kind=FailureKind.INTERNAL, message=trace[-2000:], code=type(error).__name__)
+            self._outbox.fail(entry, ask, failure, sent=True)
         finally:
             work.running -= 1
-            work.used_at = time.monotonic()
-            self._wake.set()
+            self._settle(ask.run, work, called, reserved)
 
-    async def _ask_and_judge(self, work: _Work, entry: str, ask: Ask) -> None:
-        called = await work.caller.call(ask, self.name, streamer=self._streamed if work.brief.kind == "try" else None)
-        self._outbox.append(Handed(entry=entry, outcome=called.outcome, raw=called.raw, request=called.request))
-        if called.failure is not None and called.failure.kind is FailureKind.THROTTLED:
-            await self._cool_down(work.brief, called.rates)
-        if called.usage is not None:
-            await self._learn(work, called.usage)
+    def _settle(self, run: int, work: _Work, called: Called | None, reserved: Reserved) -> None:
+        """A place is free: the next call takes it, unless what came back says otherwise."""
+        now = time.monotonic()
+        work.used_at = now
+        if called is not None:
+            work.allowance.settle(reserved, usage=called.usage, failure=called.failure, rates=called.rates, now=now)
+            if called.failure is not None and called.failure.kind is FailureKind.BLOCKED:
+                work.blocked_until = now + BLOCKED_SECONDS
+        self._begin_what_may(run, work)
+        self._wake.set()
 
-    async def _streamed(self, endpoint: llm.Endpoint, body: dict[str, object], run: int, ordinal: int) -> llm.Answer:
-        """Ask with a stream, and let screens see the text as it comes."""
-        shown = _Live(self._redis, self._keys, run, ordinal)
-        viewer = asyncio.create_task(shown.follow())
-        try:
-            return await endpoint.stream(body, on_delta=shown.add)
-        finally:
-            shown.end()
-            await viewer
-
-    async def _cool_down(self, brief: Brief, rates: llm.Rates) -> None:
-        """Stop everybody for a moment only where the provider says that nothing remains."""
-        for window in (rates.requests, rates.tokens, rates.input_tokens, rates.output_tokens):
-            if window.remaining == 0 and window.reset:
-                for work in self._work.values():
-                    work.free_until = 0.0
-                with suppress(RedisError):
-                    await self._limits.cool_down(brief.connection, brief.model, min(window.reset, 60.0))
-
-    async def _learn(self, work: _Work, usage: Usage) -> None:
-        used = usage.prompt + usage.completion
-        if work.brief.tpm:
-            with suppress(RedisError):
-                await self._limits.settle(
-                    work.brief.connection, work.brief.model, reserved=self._reserved_tokens(work), used=used
-                )
-        work.tokens = used if not work.tokens else work.tokens * 0.95 + used * 0.05
-
-    # -- handing back --------------------------------------------------------------------------------------------------
-
-    def _return_backlog(self) -> None:
-        for work in self._work.values():
-            while work.backlog:
-                self._return(*work.backlog.popleft(), "this worker is stopping")
-
-    def _return(self, entry: str, ask: Ask, note: str) -> None:
-        ordinals = tuple(row.ordinal for row in ask.rows)
-        outcome = Outcome(run=ask.run, try_id=ask.try_id, lane=self.name, kind="returned", ordinals=ordinals, note=note)
-        self._outbox.append(Handed(entry=entry, outcome=outcome))
-
-    def _fail(self, entry: str, ask: Ask, failure: Failure) -> None:
-        ordinals = tuple(row.ordinal for row in ask.rows)
-        outcome = Outcome(
-            run=ask.run,
-            try_id=ask.try_id,
-            lane=self.name,
-            kind="failed",
-            ordinals=ordinals,
-            failure=failure,
-            sent_at=time.time(),
-        )
-        self._outbox.append(Handed(entry=entry, outcome=outcome))
-
-    async def _post_until_ended(self) -> None:
-        while not self._ended.is_set():
-            try:
-                await self._post()
-            except RedisError as error:
-                logger.warning("outcomes kept back: %s", error, extra={"action": "post_failed", "lane": self.name})
-                await asyncio.sleep(0.3)
-            except ValueError:
-                # One that cannot be written down must not keep the others: its row comes back as an error of ours.
-                logger.exception("an outcome cannot be written", extra={"action": "outcome_unwritable"})
-                self._outbox = deque(_writable(handed) for handed in self._outbox)
-            await asyncio.sleep(POST_SECONDS)
-
-    async def _post(self) -> None:
-        """Hand back what is ready. What cannot be handed back stays in the outbox; a repeat is settled by the ledger."""
-        while self._outbox:
-            group = [self._outbox[place] for place in range(min(GROUP_MOST, len(self._outbox)))]
-            await outcomes.hand_back(self._redis, self._keys, group)
-            for _ in group:
-                self._outbox.popleft()
-
-
-def _writable(handed: Handed) -> Handed:
-    try:
-        handed.outcome.model_dump_json()
-    except ValueError as error:
-        failure = Failure(
-            kind=FailureKind.INTERNAL, message=f"the outcome cannot be written down: {type(error).__name__}"
-        )
-        plain = Outcome(
-            run=handed.outcome.run,
-            try_id=handed.outcome.try_id,
-            lane=handed.outcome.lane,
-            kind="failed",
-            ordinals=handed.outcome.ordinals,
-            failure=failure,
-            sent_at=handed.outcome.sent_at,
-        )
-        return Handed(entry=handed.entry, outcome=plain, raw=handed.raw, request=handed.request)
-    return handed
-
-
-class _Live:
-    """Shows a reply that streams in, no oftener than Redis can take it in."""
-
-    def __init__(self, redis: Redis, keys: Keys, run: int, ordinal: int) -> None:
-        self._redis, self._keys, self._run, self._ordinal = redis, keys, run, ordinal
-        self._text, self._ended = "", asyncio.Event()
-
-    def add(self, delta: str) -> None:
-        self._text += delta
-
-    def end(self) -> None:
-        self._ended.set()
-
-    async def follow(self) -> None:
-        shown = -1
-        with suppress(RedisError):
-            while not self._ended.is_set():
-                if len(self._text) - shown >= LIVE_STEP or shown < 0:
-                    shown = len(self._text)
-                    await self._show(done=False)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._ended.wait(), 0.1)
-            await self._show(done=True)
-
-    async def _show(self, *, done: bool) -> None:
-        await outcomes.show_live(
-            self._redis, self._keys, run=self._run, ordinal=self._ordinal, text=self._text, done=done
-        )
+    def _return_backlog(self, work: _Work, note: str) -> None:
+        while work.backlog:
+            self._outbox.give_back(*work.backlog.popleft(), note)
 
 
 def enter(settings: Settings) -> Callable[[LaneArguments], None]:

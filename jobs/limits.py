@@ -1,104 +1,118 @@
-"""The limits that all lanes share: leases, places in flight, requests and tokens a minute. Each is one script on the server's clock.
+"""The limits that all lanes share: leases, places in flight, and what a provider allows. Each is one script on the server's clock.
 
-A lane that stops renewing its lease loses its places with it. Buckets are one second deep, so that a limit of 600 a minute is
-10 a second and never 600 at once.
+A lane that stops renewing its lease loses its places with it. What a provider allows is counted for a *pool*, one model at one
+connection, over all runs and lanes: requests, tokens, input and output, from a person's settings, from the provider's
+headers, or found by evidence. Buckets are one second deep, so that a limit of 600 a minute is 10 a second and never 600 at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, cast
 
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
+from jobs import scripts
 from jobs.keys import Keys
 from jobs.messages import Control
 
 #: seconds that a lease lasts, and between renewals
-LEASE_SECONDS, BEAT_SECONDS = 6.0, 0.5
+LEASE_SECONDS, BEAT_SECONDS = 6.0, 0.4
+#: what providers limit, in the order of every list of four here
+DIMENSIONS = ("requests", "tokens", "input", "output")
+NONE = (0.0, 0.0, 0.0, 0.0)
+#: no provider is believed to want everybody quiet for longer, seconds
+LONGEST_COOL = 60.0
 
-_NOW = "local t = redis.call('TIME'); local now = t[1] + t[2] / 1000000; "
 
-_BEAT = (
-    _NOW
-    + """
-redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 86400)
-return {redis.call('ZRANGEBYSCORE', KEYS[1], now, '+inf'), redis.call('HGETALL', KEYS[2])}
-"""
-)
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """A limit a minute that a provider tells: its place in ``DIMENSIONS``, what is left of it and seconds until all of it is back."""
 
-_PLACES = (
-    _NOW
-    + """
-local lane, limit, wanted, running = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local others = 0
-local held = redis.call('HGETALL', KEYS[1])
-for i = 1, #held, 2 do
-  if held[i] ~= lane then
-    local lease = redis.call('ZSCORE', KEYS[2], held[i])
-    if lease and tonumber(lease) >= now then others = others + tonumber(held[i + 1])
-    else redis.call('HDEL', KEYS[1], held[i]) end
-  end
-end
-local grant = math.max(running, math.min(wanted, limit - others))
-if grant > 0 then redis.call('HSET', KEYS[1], lane, grant) else redis.call('HDEL', KEYS[1], lane) end
-redis.call('EXPIRE', KEYS[1], 3600)
-return grant
-"""
-)
+    dimension: int
+    limit: float
+    remaining: float
+    reset: float
 
-_RESERVE = (
-    _NOW
-    + """
-local wanted, tokens = tonumber(ARGV[1]), tonumber(ARGV[2])
-local rates = {tonumber(ARGV[3]) / 60, tonumber(ARGV[4]) / 60}
-local costs, names = {1, tokens}, {'requests', 'tokens'}
-local state = redis.call('HMGET', KEYS[1], 'requests', 'tokens', 'at', 'cool')
-local passed = math.max(0, now - tonumber(state[3] or now))
-local cool = tonumber(state[4] or 0)
-if cool > now then return {0, math.ceil((cool - now) * 1000)} end
-local granted, wait = wanted, 0
-local left = {}
-for i = 1, 2 do
-  if rates[i] > 0 then
-    local depth = math.max(rates[i], costs[i])
-    left[i] = math.min(depth, tonumber(state[i] or depth) + passed * rates[i])
-    granted = math.min(granted, math.floor(left[i] / costs[i] + 0.000001))
-  end
-end
-for i = 1, 2 do
-  if rates[i] > 0 then
-    left[i] = left[i] - granted * costs[i]
-    if granted < wanted then wait = math.max(wait, (costs[i] - left[i]) / rates[i]) end
-    redis.call('HSET', KEYS[1], names[i], tostring(left[i]))
-  end
-end
-redis.call('HSET', KEYS[1], 'at', string.format('%.6f', now))
-redis.call('EXPIRE', KEYS[1], 3600)
-return {granted, math.ceil(wait * 1000)}
-"""
-)
 
-_SETTLE = """
-local left = redis.call('HGET', KEYS[1], 'tokens')
-if left then redis.call('HSET', KEYS[1], 'tokens', tostring(tonumber(left) + tonumber(ARGV[1]))) end
-return 1
-"""
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a lane tells a pool: what it wants, and what came of what it had."""
 
-_COOL = (
-    _NOW
-    + """
-local till = now + tonumber(ARGV[1])
-if till > tonumber(redis.call('HGET', KEYS[1], 'cool') or 0) then
-  redis.call('HSET', KEYS[1], 'cool', string.format('%.6f', till))
-end
-redis.call('EXPIRE', KEYS[1], 3600)
-return 1
-"""
-)
+    wanted: int
+    #: of one call: requests (always 1), tokens, input, output
+    cost: Sequence[float] = (1.0, 0.0, 0.0, 0.0)
+    #: reserved and not used; negative where more was used
+    back: Sequence[float] = NONE
+    #: the window that the next two are about: evidence is weighed a window at a time
+    window: int = 1
+    #: calls begun in it without asking, since the last report
+    sent: int = 0
+    #: calls begun in it that were throttled since then
+    refused: int = 0
+    #: seconds in which nobody should ask, since the provider says that nothing remains
+    cool: float = 0.0
+    #: a person's limits a minute; 0 for none
+    limits: Sequence[float] = NONE
+    told: Sequence[Told] = ()
+
+    def words(self) -> str:
+        """The same as the script takes it."""
+        told = [[one.dimension + 1, one.limit, one.remaining, one.reset] for one in self.told]
+        return json.dumps(
+            {
+                "wanted": self.wanted,
+                "cost": list(self.cost),
+                "back": list(self.back),
+                "window": self.window,
+                "sent": self.sent,
+                "refused": self.refused,
+                "cool": self.cool,
+                "set": list(self.limits),
+                "told": told,
+            }
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """What a pool answers."""
+
+    calls: int
+    #: seconds until there may be more
+    wait: float = 0.0
+    #: nothing limits the pool now
+    free: bool = False
+    #: what was short: one of ``DIMENSIONS``, ``cool``, or nothing
+    short: str = ""
+    #: of the calls that are begun with it
+    window: int = 1
+
+    @classmethod
+    def of(cls, granted: int, wait: int, free: int, short: bytes, window: int) -> Grant:
+        """From what the script gives."""
+        return cls(calls=int(granted), wait=int(wait) / 1000, free=bool(free), short=short.decode(), window=int(window))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How a pool is, for a person who asks why something waits."""
+
+    connection: str
+    model: str
+    #: calls or tokens a second by dimension; only what is limited
+    rates: dict[str, float]
+    #: calls a second that were found out, None where nothing had to be
+    found: float | None
+    #: seconds that the cool-down still lasts
+    cool: float
+    #: what was short last, and seconds since
+    short: str
+    short_ago: float | None
 
 
 class LaneLimits:
@@ -106,11 +120,9 @@ class LaneLimits:
 
     def __init__(self, redis: AsyncRedis, keys: Keys, lane: str) -> None:
         self._keys, self._lane, self._redis = keys, lane, redis
-        self._beat = redis.register_script(_BEAT)
-        self._places = redis.register_script(_PLACES)
-        self._reserve = redis.register_script(_RESERVE)
-        self._settle = redis.register_script(_SETTLE)
-        self._cool = redis.register_script(_COOL)
+        self._beat = redis.register_script(scripts.BEAT)
+        self._places = redis.register_script(scripts.PLACES)
+        self._exchange = redis.register_script(scripts.EXCHANGE)
 
     async def beat(self) -> tuple[list[str], dict[int, Control]]:
         """Renew the lease; the lanes that live, and what each run's lanes may do."""
@@ -130,22 +142,17 @@ class LaneLimits:
         args: list[str | int] = [self._lane, limit, wanted, running]
         return int(await self._places(keys=[self._keys.places(run), self._keys.leases], args=args))
 
-    async def reserve(
-        self, connection: str, model: str, *, wanted: int, tokens: int, rpm: int | None, tpm: int | None
-    ) -> tuple[int, float]:
-        """Take so many requests, of so many tokens each, from the bucket; how many were granted, and seconds to wait for more."""
-        granted, wait = await self._reserve(
-            keys=[self._keys.bucket(connection, model)], args=[wanted, max(1, tokens), rpm or 0, tpm or 0]
-        )
-        return int(granted), int(wait) / 1000
+    async def ask_pool(self, connection: str, model: str, report: Report) -> Grant:
+        """Tell a pool what came of what was sent, and take what it grants."""
+        return await self._ask(self._keys.pool(connection, model), report)
 
-    async def settle(self, connection: str, model: str, *, reserved: int, used: int) -> None:
-        """Put back what was reserved beyond what was used, or take what was used beyond it."""
-        await self._settle(keys=[self._keys.bucket(connection, model)], args=[reserved - used])
+    async def ask_run(self, run: int, report: Report) -> Grant:
+        """The same of a run's own limits, over all lanes."""
+        return await self._ask(self._keys.run_bucket(run), report)
 
-    async def cool_down(self, connection: str, model: str, seconds: float) -> None:
-        """Nobody asks this model for so many seconds: the provider has said that nothing remains."""
-        await self._cool(keys=[self._keys.bucket(connection, model)], args=[seconds])
+    async def _ask(self, key: str, report: Report) -> Grant:
+        granted, wait, free, short, window = await self._exchange(keys=[key], args=[report.words()])
+        return Grant.of(granted, wait, free, short, window)
 
 
 class KeeperLimits:
@@ -161,7 +168,7 @@ class KeeperLimits:
     def forget(self, run: int) -> None:
         """Take an ended run off the lanes' list."""
         self._redis.hdel(self._keys.control, str(run))
-        self._redis.delete(self._keys.places(run), self._keys.brief(run))
+        self._redis.delete(self._keys.places(run), self._keys.brief(run), self._keys.run_bucket(run))
 
     def allowed(self) -> dict[int, Control]:
         """What the lanes have been told."""
@@ -170,12 +177,40 @@ class KeeperLimits:
 
     def live_lanes(self) -> dict[str, float]:
         """Lanes whose lease has not run out, with the seconds that are left of it."""
-        seconds, micros = self._redis.time()
-        now = seconds + micros / 1_000_000
+        now = self._now()
         pairs = cast(
             "list[tuple[bytes, float]]", self._redis.zrangebyscore(self._keys.leases, now, "+inf", withscores=True)
         )
         return {lane.decode(): until - now for lane, until in pairs}
+
+    def standing(self, connection: str, model: str) -> Standing | None:
+        """How a pool is; None where nobody has used it within the hour."""
+        raw = cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.pool(connection, model)))
+        if not raw:
+            return None
+        now = self._now()
+        told = {name.decode(): text.decode() for name, text in raw.items()}
+        at = _number(told, "why_at")
+        return Standing(
+            connection=connection,
+            model=model,
+            rates={name: rate for name in DIMENSIONS if (rate := _number(told, f"{name}_rate")) is not None},
+            found=_number(told, "found"),
+            cool=max(0.0, (_number(told, "cool") or 0.0) - now),
+            short=told.get("why", ""),
+            short_ago=None if at is None else max(0.0, now - at),
+        )
+
+    def _now(self) -> float:
+        seconds, micros = self._redis.time()
+        return seconds + micros / 1_000_000
+
+
+def _number(told: dict[str, str], name: str) -> float | None:
+    try:
+        return float(told[name])
+    except (KeyError, ValueError):
+        return None
 
 
 def _readable(pairs: Iterable[tuple[bytes, bytes]]) -> dict[int, Control]:

@@ -42,6 +42,37 @@ def window(in_flight: int) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pooled:
+    """A run, and the connection and model that it shares with others."""
+
+    run: int
+    pool: tuple[str, str]
+    #: the most calls that it may have in flight
+    in_flight: int
+
+
+def in_flight(runs: Sequence[Pooled], connections: Mapping[str, int]) -> dict[int, int]:
+    """How many calls of each run may be in flight: together no more than its connection takes, or than the widest run may have.
+
+    Shared evenly, and what a narrow run leaves is for the others; each has one at least.
+
+    Args:
+        runs: those that go on.
+        connections: calls that each takes at once.
+    """
+    given: dict[int, int] = {}
+    pools: dict[tuple[str, str], list[Pooled]] = {}
+    for run in runs:
+        pools.setdefault(run.pool, []).append(run)
+    for (connection, _), members in pools.items():
+        left = max(connections.get(connection, 0), *(run.in_flight for run in members), len(members))
+        for place, run in enumerate(sorted(members, key=lambda run: (run.in_flight, run.run))):
+            given[run.run] = min(run.in_flight, left // (len(members) - place))
+            left -= given[run.run]
+    return given
+
+
+@dataclass(frozen=True, kw_only=True)
 class Wish:
     """A run that has rows due and room in its window."""
 

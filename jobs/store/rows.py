@@ -38,7 +38,7 @@ class Rejected:
 
 
 #: rows that a look at a run's queue counts at the most; beyond it, more is just more
-COUNT_MOST = 5_000
+COUNT_MOST = 1_000
 
 
 def wishes(db: Database, record: RunRecord, *, now: float) -> tuple[int, int, int]:

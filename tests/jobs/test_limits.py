@@ -11,7 +11,7 @@ import pytest
 
 from jobs import dispatch
 from jobs.keys import Keys
-from jobs.limits import KeeperLimits, LaneLimits
+from jobs.limits import KeeperLimits, LaneLimits, Report
 from jobs.messages import Control
 
 T = TypeVar("T")
@@ -79,58 +79,44 @@ def test_a_lane_without_a_lease_holds_no_places(play: Callable[[Scene[int]], int
     assert play(scene) == 5
 
 
-def test_a_bucket_is_one_second_deep_and_not_a_minute(
-    play: Callable[[Scene[tuple[int, int, float]]], tuple[int, int, float]],
-) -> None:
-    """600 a minute let 10 go at once, whoever asks, and then say how long to wait."""
-
-    async def scene(lane: Callable[[str], LaneLimits]) -> tuple[int, int, float]:
-        first, _ = await lane("a").reserve("c", "m", wanted=100, tokens=1, rpm=600, tpm=None)
-        second, wait = await lane("b").reserve("c", "m", wanted=5, tokens=1, rpm=600, tpm=None)
-        return first, second, wait
-
-    first, second, wait = play(scene)
-    assert first == 10 and second <= 1 and 0 < wait <= 0.11
-
-
-def test_tokens_are_counted_and_settled(play: Callable[[Scene[list[int]]], list[int]]) -> None:
-    """A request reserves its tokens; what it did not use comes back at once."""
+def test_one_pool_is_shared_by_all_lanes_and_is_not_anothers(play: Callable[[Scene[list[int]]], list[int]]) -> None:
+    """Limits are a connection's and a model's: what one lane takes is gone for the other, and only there."""
 
     async def scene(lane: Callable[[str], LaneLimits]) -> list[int]:
-        a = lane("a")
-        first, _ = await a.reserve("c", "m", wanted=3, tokens=100, rpm=None, tpm=6000)
-        none, _ = await a.reserve("c", "m", wanted=1, tokens=90, rpm=None, tpm=6000)
-        await a.settle("c", "m", reserved=100, used=5)
-        after, _ = await a.reserve("c", "m", wanted=1, tokens=90, rpm=None, tpm=6000)
-        return [first, none, after]
-
-    assert play(scene) == [1, 0, 1]
-
-
-def test_one_connections_bucket_is_not_anothers(play: Callable[[Scene[list[int]]], list[int]]) -> None:
-    """Limits are a connection's and a model's."""
-
-    async def scene(lane: Callable[[str], LaneLimits]) -> list[int]:
-        a = lane("a")
+        wish = Report(wanted=50, limits=(60, 0, 0, 0))
         return [
-            (await a.reserve("c", "m", wanted=50, tokens=1, rpm=60, tpm=None))[0],
-            (await a.reserve("d", "m", wanted=50, tokens=1, rpm=60, tpm=None))[0],
-            (await a.reserve("c", "n", wanted=50, tokens=1, rpm=60, tpm=None))[0],
+            (await lane("a").ask_pool("c", "m", wish)).calls,
+            (await lane("b").ask_pool("c", "m", wish)).calls,
+            (await lane("b").ask_pool("d", "m", wish)).calls,
+            (await lane("b").ask_pool("c", "n", wish)).calls,
+            (await lane("b").ask_run(1, wish)).calls,
         ]
 
-    assert play(scene) == [1, 1, 1]
+    assert play(scene) == [1, 0, 1, 1, 1]
 
 
-def test_a_cool_down_holds_everybody(play: Callable[[Scene[tuple[int, float]]], tuple[int, float]]) -> None:
-    """After the provider has said that nothing remains, no lane gets a request, even without a limit of our own."""
+def test_a_person_can_see_why_a_pool_waits(redis_address: str) -> None:
+    """Its rates, what was short last, and how long a cool-down lasts; nothing of a pool that nobody has used."""
+    keys = Keys(os.urandom(4).hex())
 
-    async def scene(lane: Callable[[str], LaneLimits]) -> tuple[int, float]:
-        await lane("a").cool_down("c", "m", 5.0)
-        await lane("a").cool_down("c", "m", 1.0)
-        return await lane("b").reserve("c", "m", wanted=1, tokens=1, rpm=None, tpm=None)
+    async def use() -> None:
+        redis = dispatch.connect_async(redis_address)
+        try:
+            lane = LaneLimits(redis, keys, "a")
+            await lane.ask_pool("c", "m", Report(wanted=50, limits=(60, 0, 0, 0)))
+            await lane.ask_pool("c", "cooled", Report(wanted=1, cool=30.0))
+        finally:
+            await redis.aclose()
 
-    granted, wait = play(scene)
-    assert granted == 0 and 4 < wait <= 5
+    asyncio.run(use())
+    with dispatch.connect(redis_address) as redis:
+        limits = KeeperLimits(redis, keys)
+        short, cooled, unused = (limits.standing("c", model) for model in ("m", "cooled", "unused"))
+
+    assert short is not None and short.rates == {"requests": 1.0} and short.short == "requests" and short.cool == 0
+    assert short.short_ago is not None and short.short_ago < 30
+    assert cooled is not None and 25 < cooled.cool <= 30 and cooled.short == "cool" and cooled.found is None
+    assert unused is None
 
 
 def test_lanes_learn_what_they_may_do(redis_address: str) -> None:

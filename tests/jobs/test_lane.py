@@ -1,0 +1,117 @@
+"""A lane at work: what it begins, what it leaves, and what it keeps when Redis is away."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobs.options import RunOptions
+from jobs.testing import StubProvider
+from tests.house import Home, valkey, wait_until
+
+ROWS = [f"message number {number}" for number in range(60)]
+
+
+@pytest.fixture
+def stub() -> Iterator[StubProvider]:
+    with StubProvider(latency=0.05) as provider:
+        yield provider
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[str]:
+    (tmp_path / "kv").mkdir()
+    with valkey(tmp_path / "kv") as address:
+        yield address
+
+
+def test_two_lanes_share_a_run_and_keep_to_its_places(tmp_path: Path, redis: str, stub: StubProvider) -> None:
+    """Both make calls, and together never more at once than the run may have."""
+    home = Home(tmp_path / "home", redis, stub, lanes=2)
+    try:
+        run = home.went(ROWS, options=RunOptions(in_flight=6))
+        lanes = {entry for (entry,) in home.keeper._db.conn.execute("SELECT DISTINCT lane FROM calls")}
+    finally:
+        home.close()
+
+    assert run.counts.accepted == 60 and len(lanes) == 2
+    assert 4 <= stub.ledger.summary()["max_in_flight"] <= 6
+
+
+def test_two_runs_at_one_connection_share_its_places(tmp_path: Path, redis: str, stub: StubProvider) -> None:
+    """Calls at once are a connection's: a second run takes its half, and does not add as many again."""
+    home = Home(tmp_path / "home", redis, stub, lanes=2, in_flight=6)
+    try:
+        version = home.version()
+        first = home.start(ROWS, version=version, options=RunOptions(in_flight=6, reuse=False))
+        home.until(first, lambda run: run.counts.accepted > 0)
+        stub.ledger.clear()
+        second = home.start(
+            home.dataset(ROWS[:20], "u.csv"), version=version, options=RunOptions(in_flight=6, reuse=False)
+        )
+        done = home.ended(second)
+        home.ended(first)
+    finally:
+        home.close()
+
+    assert done.counts.accepted == 20
+    assert (
+        stub.ledger.summary()["max_in_flight"] <= 8
+    )  # what the first had in flight when the second came ends by itself
+
+
+def test_a_refused_key_is_tried_once_by_each_lane_at_the_most(
+    tmp_path: Path, redis: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run pauses at the first 401; no lane goes on asking until the keeper has heard of it."""
+    monkeypatch.setenv("A_KEY", "wrong-key-123456")
+    with StubProvider(keys=["right-key-123456"], latency=0.02) as stub:
+        home = Home(tmp_path / "home", redis, stub, lanes=1, key_env="A_KEY")
+        try:
+            number = home.start(ROWS, options=RunOptions(in_flight=1))
+            run = home.until(number, lambda run: run.state == "paused")
+            wait_until(lambda: home.engine.runs.get(number).counts.in_flight == 0)
+            calls = home.engine.runs.get(number).calls
+        finally:
+            home.close()
+
+    assert run.paused_by == "provider" and calls == 1
+
+
+def test_a_pause_takes_less_than_a_second(tmp_path: Path, redis: str, stub: StubProvider) -> None:
+    """No call begins a second after it; those in flight are kept, and the rest goes on after the resume."""
+    home = Home(tmp_path / "home", redis, stub)
+    try:
+        number = home.start(ROWS * 2, options=RunOptions(in_flight=4, reuse=False))
+        home.until(number, lambda run: run.counts.accepted > 4)
+        home.engine.runs.pause(number, key=os.urandom(8).hex())
+        asked = time.time()
+        home.until(number, lambda run: run.state == "paused" and run.counts.in_flight == 0)
+        (last,) = home.keeper._db.conn.execute("SELECT max(sent_at) FROM calls").fetchone()
+        home.engine.runs.resume(number, key=os.urandom(8).hex())
+        run = home.ended(number)
+    finally:
+        home.close()
+
+    assert last - asked < 1.0
+    assert run.counts.accepted == len(ROWS) * 2 == run.calls
+
+
+def test_the_rate_of_a_connection_holds_for_all_its_runs(tmp_path: Path, redis: str) -> None:
+    """What connections.toml says is heeded without a word from the run."""
+    with StubProvider(rpm=1200, burst=1.0) as stub:
+        home = Home(tmp_path / "home", redis, stub, lanes=2)
+        try:
+            file = tmp_path / "home" / "connections.toml"
+            file.write_text(file.read_text().replace("in_flight", "rpm = 1200\nin_flight"))
+            run = home.went(ROWS, options=RunOptions(in_flight=20))
+        finally:
+            home.close()
+        refused = stub.ledger.summary()["statuses"].get("429", 0)
+
+    assert run.counts.accepted == 60 and refused == 0
+    assert 2.0 <= run.seconds <= 5.0  # 20 a second, beginning with a few
