@@ -17,9 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Be one of the engine's processes until told to stop."""
     given = _parser().parse_args(arguments)
     here = settings.load(given.home, given.prompts)
-    if given.redis:
-        here = here.model_copy(update={"redis_url": given.redis})
-    logs.configure(here.logs, given.part, key_variables=here.key_variables)
+    logs.configure(here.logs, given.part, key_variables=here.key_variables, secrets=here.secrets)
     try:
         if given.part == "keeper":
             _keeper(here, given.parent_fd)
@@ -36,7 +34,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("part", choices=["keeper", "worker"])
     parser.add_argument("--home", help="the home folder")
     parser.add_argument("--prompts", help="the prompts folder")
-    parser.add_argument("--redis", help="the address of the Redis that all machines share")
     parser.add_argument("--parent-fd", type=int, help="a pipe whose end says that the starter is gone")
     return parser
 

@@ -5,6 +5,7 @@ A ``Caller`` is all that is needed of a run for that; it is opened once a run an
 
 from __future__ import annotations
 
+import logging
 import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from jobs.settings import Connection, Settings, key_of, reload
 from jobs.templates import parse
 from jobs.values import Failure, Message, Reply, Usage
 
+logger = logging.getLogger(__name__)
+
 #: asks an endpoint with a stream about a row of a run, so that people see the reply as it comes
 Streamer = Callable[[llm.Endpoint, dict[str, object], int, int], Awaitable[llm.Answer]]
 
@@ -29,8 +32,8 @@ class Called:
     outcome: Outcome
     #: the reply byte for byte, or what there was of it
     raw: bytes | None
-    #: zlib of the exact bytes that were sent
-    request: bytes
+    #: zlib of the exact bytes that were sent; None where nothing was
+    request: bytes | None
     #: what the provider says of its limits
     rates: llm.Rates
     usage: Usage | None
@@ -96,10 +99,13 @@ class Caller:
             self._endpoint.ask(body) if streamer is None else streamer(self._endpoint, body, ask.run, row.ordinal)
         )
         reply = answer.reply
+        if answer.repeated_key:
+            about = {"action": "key_repeated", "run": ask.run, "row": row.ordinal, "try_id": ask.try_id}
+            logger.warning("the endpoint repeated its key: [key] stands in its place in what is kept", extra=about)
         return Called(
             outcome=self._outcome(ask, lane, answer),
             raw=reply.raw if reply is not None else answer.partial or None,
-            request=zlib.compress(answer.sent, 1),
+            request=zlib.compress(answer.sent, 1) if answer.sent else None,
             rates=answer.rates,
             usage=reply.usage if reply is not None else None,
             failure=answer.failure,
@@ -120,7 +126,7 @@ class Caller:
             "try_id": ask.try_id,
             "lane": lane,
             "ordinals": tuple(row.ordinal for row in ask.rows),
-            "sent_at": answer.started_at,
+            "sent_at": answer.started_at if answer.sent else 0.0,
             "seconds": answer.seconds,
             "queue_seconds": max(0.0, answer.started_at - ask.dispatched_at),
         }

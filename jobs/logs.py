@@ -2,7 +2,8 @@
 
 Each line is written with one call to a file opened for appending, and the file is turned over under a lock, so that a
 worker and the work-horses forked from it can share a file. Secrets are taken out of the finished texts, traces and unknown
-extras included, because they get into a log by ways that nobody thought of.
+extras included, because they get into a log by ways that nobody thought of: those of the environment and of the settings at
+the start, and each key at the moment that somebody reads it (``conceal``).
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import fcntl
 import json
 import logging
 import os
-import re
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Any
 
 from jobs import settings
+from jobs.redaction import Secrets, hide_shapes
 
 #: bytes after which a file is turned over, and how many older ones are kept
 TURN_AT, KEPT = 5_000_000, 3
@@ -31,21 +32,32 @@ EXTRAS = ("action", "run", "row", "try_id", "lane", "class", "seconds")
 #: the loggers whose level is set; other libraries' speak from WARNING up
 OURS = ("jobs", "workbench")
 
-_KEY_LIKE = re.compile(r"\bsk-[A-Za-z0-9_\-]{6,}|(?<=Bearer )[A-Za-z0-9._\-+/=]{6,}|(?<=://)[^/@\s:]*:[^/@\s]+(?=@)")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _REDACTED = "[redacted]"
+#: what ``conceal`` was told; replaced whole, never changed, since any thread may log
+_CONCEALED: frozenset[str] = frozenset()
 
 
 def configure(
-    folder: Path, name: str, level: int | str = logging.INFO, *, key_variables: Iterable[str] = ()
+    folder: Path,
+    name: str,
+    level: int | str = logging.INFO,
+    *,
+    key_variables: Iterable[str] = (),
+    secrets: Iterable[str] = (),
 ) -> logging.Handler:
     """Send this process's logs, warnings and uncaught exceptions to ``folder/name.jsonl``; a second call replaces the first.
 
-    ``key_variables`` names variables that hold keys beside those whose own name says so (``Settings.key_variables``).
+    Args:
+        folder: where the file is.
+        name: what it is called.
+        level: from which on our own loggers speak.
+        key_variables: variables that hold keys beside those whose own name says so (``Settings.key_variables``).
+        secrets: what stands in the settings themselves (``Settings.secrets``).
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     handler = LinesHandler(folder / f"{name}.jsonl")
-    redact = redactor(settings.secret_values(key_variables))
+    redact = redactor([*settings.secret_values(key_variables), *secrets])
     handler.setFormatter(JsonFormatter(redact))
     root = logging.getLogger()
     for old in [old for old in root.handlers if isinstance(old, LinesHandler)]:
@@ -61,15 +73,24 @@ def configure(
     return handler
 
 
+def conceal(secrets: Iterable[str]) -> None:
+    """Keep these out of every line that this process writes from now on, in whatever file."""
+    global _CONCEALED
+    _CONCEALED = _CONCEALED | frozenset(secrets)
+
+
 def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
-    """A function that takes these texts, and all that looks like a key, out of a text."""
-    known = [re.escape(secret) for secret in sorted(set(secrets), key=len, reverse=True) if secret]
-    exact = re.compile("|".join(known)) if known else None
+    """A function that takes these texts, what was concealed, and all that looks like a key out of a text."""
+    given = frozenset(secrets)
+    known = given | _CONCEALED
+    hidden = Secrets(known, mark=_REDACTED)
 
     def redact(text: str) -> str:
-        if exact is not None:
-            text = exact.sub(_REDACTED, text)
-        return _KEY_LIKE.sub(_REDACTED, text)
+        nonlocal known, hidden
+        if not known >= _CONCEALED:
+            known = given | _CONCEALED
+            hidden = Secrets(known, mark=_REDACTED)
+        return hide_shapes(hidden.hide(text), mark=_REDACTED)
 
     return redact
 

@@ -17,11 +17,12 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from pydantic import Field, ValidationError
 
-from jobs import errors
+from jobs import addresses, errors
+from jobs.redaction import Secrets
 from jobs.values import Value
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -32,7 +33,18 @@ EMBEDDED_URL = "embedded://"
 #: bytes that a unix socket's path may have, on every system that we run on
 SOCKET_PATH = 100
 #: variables that hold something to keep out of logs, by their names
-_SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(_?\d+)?$", re.IGNORECASE)
+#: headers that do, by theirs
+_SECRET_HEADER = re.compile(r"key|auth|token|secret|pass|cookie|credential|session|signature", re.IGNORECASE)
+#: characters from which on a key or a header is a secret; shorter ones ("none", "local") are ordinary words of an answer
+SECRET_LENGTH = 8
+#: and from which on a password or a variable's value guards anything
+_GUARDS = 6
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: what fits a variable's name and is a key by its looks
+_NO_VARIABLE = re.compile(r"(?:sk|gsk|hf|xai|r8|tgp)_|AIza|(?=.*\d)[A-Za-z0-9]{24,}$")
+#: printable ASCII without space, quotation marks and backslash
+_KEY = re.compile(r"[!#-&(-\[\]-~]+")
 
 
 class Price(Value):
@@ -57,7 +69,22 @@ class Connection(Value):
     in_flight: int = Field(default=8, ge=1)
     prices: dict[str, Price] = Field(default_factory=dict)
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    headers: dict[str, str] = Field(default_factory=dict)
+    #: sent with every request; a value that is a secret stands in the file by its owner's wish and goes nowhere else
+    headers: dict[str, str] = Field(default_factory=dict, repr=False)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be repeated of the headers."""
+        found: list[str] = []
+        for name, value in self.headers.items():
+            if _SECRET_HEADER.search(name):
+                # "Bearer KEY" and "name=KEY; name=KEY": the part is the secret, and may be repeated without the rest
+                words = re.split(r"[\s;,]+", value)
+                parts = [
+                    part for word in words for part in (word, word.partition("=")[2]) if len(part) >= SECRET_LENGTH
+                ]
+                found += parts or [value]
+        return tuple(dict.fromkeys(part for part in found if len(part) >= SECRET_LENGTH))
 
     @property
     def is_embedded(self) -> bool:
@@ -81,7 +108,7 @@ class Settings(Value):
 
     home: Path
     prompts: Path
-    redis_url: str | None = None
+    redis_url: str | None = Field(default=None, repr=False)
     connections: dict[str, Connection] = Field(default_factory=dict)
     #: what is fetched once for all homes of this user
     cache: Path = Field(default_factory=lambda: Path.home() / ".cache" / "redrive")
@@ -148,10 +175,18 @@ class Settings(Value):
     @property
     def redis_label(self) -> str:
         """The same without a password, to show."""
-        parts = urlsplit(self.redis_address)
-        if "@" not in parts.netloc:
-            return parts._replace(query="").geturl()
-        return parts._replace(netloc="***@" + parts.netloc.rpartition("@")[2], query="").geturl()
+        return addresses.shown(self.redis_address)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What stands in these settings and nowhere else: passwords of the Redis URL, headers' secrets."""
+        found = [one for connection in self.connections.values() for one in connection.secrets]
+        found += [password for password in addresses.passwords(self.redis_url or "") if len(password) >= _GUARDS]
+        return tuple(dict.fromkeys(found))
+
+    def hide(self, text: str) -> str:
+        """A library's words about Redis or an endpoint, without these secrets and the connections' keys."""
+        return Secrets([*self.secrets, *secret_values(self.key_variables)]).hide(text, pieces=True)
 
     @property
     def wants_embedded(self) -> bool:
@@ -219,7 +254,7 @@ def key_of(connection: Connection, environ: Mapping[str, str] | None = None) -> 
     """The connection's key, read now.
 
     Raises:
-        UnusableConnection: the variable that should hold it is empty.
+        UnusableConnection: the variable that should hold it is empty, or holds what cannot be sent.
     """
     if connection.key_env is None:
         return None
@@ -228,7 +263,30 @@ def key_of(connection: Connection, environ: Mapping[str, str] | None = None) -> 
         raise errors.UnusableConnection(
             f"connection {connection.name!r} takes its key from {connection.key_env}, which is not set"
         )
+    return sendable(connection, key)
+
+
+def sendable(connection: Connection, key: str) -> str:
+    """The key, if it is one: what cannot stand in a header fails deep in a library, with the key in its message.
+
+    Raises:
+        UnusableConnection: it holds characters that no key has.
+    """
+    if not _KEY.fullmatch(key):
+        raise errors.UnusableConnection(
+            f"connection {connection.name!r}: {connection.key_env} holds characters that no key has; look for a "
+            "line break, a space or a quotation mark from copying"
+        )
     return key
+
+
+def with_redis(url: str) -> dict[str, str]:
+    """The environment of this process with that Redis, for a child: an argument could be read by everybody in ``ps``.
+
+    Raises:
+        InputError: it is no address.
+    """
+    return {**os.environ, "REDIS_URL": addresses.redis(url, "--redis")}
 
 
 def load(
@@ -239,7 +297,7 @@ def load(
     """Settings from arguments, then the environment, then ``connections.toml`` and the running home.
 
     Raises:
-        InputError: ``connections.toml`` is not well formed, with the place.
+        InputError: ``connections.toml`` is not well formed, with the place, or an address is none.
     """
     environ = os.environ if environ is None else environ
     place = Path(home or environ.get("REDRIVE_HOME") or "data/local").expanduser().resolve()
@@ -247,7 +305,7 @@ def load(
     return Settings(
         home=place,
         prompts=Path(prompts or environ.get("REDRIVE_PROMPTS") or "prompts").expanduser().resolve(),
-        redis_url=environ.get("REDIS_URL") or None,
+        redis_url=addresses.redis(environ["REDIS_URL"], "REDIS_URL") if environ.get("REDIS_URL") else None,
         connections=_connections(place, environ),
         cache=Path(environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().resolve() / "redrive",
         gguf=Path(gguf).expanduser().resolve() if gguf else None,
@@ -264,10 +322,8 @@ def secret_values(variables: Iterable[str] = (), environ: Mapping[str, str] | No
     for name, value in environ.items():
         if _SECRET_NAME.search(name):
             found.add(value)
-        password = re.match(r"[a-z+]+://[^/@\s]*:([^/@\s]+)@", value)
-        if password:
-            found.add(password[1])
-    return tuple(sorted((value for value in found if len(value) >= 6), key=lambda value: (-len(value), value)))
+        found.update(addresses.passwords(value))
+    return tuple(sorted((value for value in found if len(value) >= _GUARDS), key=lambda value: (-len(value), value)))
 
 
 def _embedded(serving: Serving) -> Connection:
@@ -281,7 +337,7 @@ def _connections(home: Path, environ: Mapping[str, str]) -> dict[str, Connection
     if file.exists():
         found |= _from_file(file)
     if environ.get("OPENAI_API_KEY"):
-        url = (environ.get("OPENAI_BASE_URL") or OPENAI_URL).rstrip("/")
+        url = addresses.base_url(environ.get("OPENAI_BASE_URL") or OPENAI_URL, "OPENAI_BASE_URL")
         model = environ.get("OPENAI_MODEL")
         found.setdefault(
             ENVIRONMENT,
@@ -319,7 +375,16 @@ def _one(file: Path, name: str, table: dict[str, Any]) -> Connection:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise errors.InputError(f"{file}: [{name}] {where}: {first['msg']}") from error
-    return connection.model_copy(update={"base_url": connection.base_url.rstrip("/")})
+    for header, value in connection.headers.items():
+        if not (header.isascii() and f"{header}{value}".isprintable()):
+            raise errors.InputError(f"{file}: [{name}] headers: {header!r} cannot be sent; look for a line break in it")
+    if connection.key_env and (not _VARIABLE.fullmatch(connection.key_env) or _NO_VARIABLE.match(connection.key_env)):
+        raise errors.InputError(
+            f"{file}: [{name}] key_env must be the name of a variable, such as MY_KEY; a key must not stand here"
+        )
+    return connection.model_copy(
+        update={"base_url": addresses.base_url(connection.base_url, f"{file}: [{name}] base_url")}
+    )
 
 
 def reload(settings: Settings) -> Settings:

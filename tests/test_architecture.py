@@ -14,7 +14,7 @@ FILES = sorted([*ROOT.glob("jobs/**/*.py"), *ROOT.glob("workbench/**/*.py")])
 
 #: leaves first; a module imports only from its own band's earlier bands, or its own package
 BANDS = [
-    ["jobs.errors", "jobs.keys"],
+    ["jobs.errors", "jobs.keys", "jobs.scripts", "jobs.redaction", "jobs.addresses"],
     ["jobs.values"],
     ["jobs.settings", "jobs.options", "jobs.processes", "jobs.logs"],
     ["jobs.messages", "jobs.requests", "jobs.views", "jobs.lifecycle"],
@@ -39,6 +39,7 @@ BANDS = [
         "jobs.call",
     ],
     ["jobs.limits", "jobs.outcomes", "jobs.dispatch", "jobs.worker"],
+    ["jobs.allowance", "jobs.outbox", "jobs.live"],
     ["jobs.store"],
     ["jobs.lane"],
     ["jobs.keeper"],
@@ -52,7 +53,16 @@ OWNERS = {
     "streamlit": ("workbench.",),
     "plotly": ("workbench.",),
     "rq": ("jobs.dispatch", "jobs.worker"),
-    "redis": ("jobs.dispatch", "jobs.worker", "jobs.outcomes", "jobs.limits", "jobs.lane", "jobs.keeper"),
+    "redis": (
+        "jobs.dispatch",
+        "jobs.worker",
+        "jobs.outcomes",
+        "jobs.limits",
+        "jobs.outbox",
+        "jobs.live",
+        "jobs.lane",
+        "jobs.keeper",
+    ),
     "sqlite3": ("jobs.store.",),
     "openai": ("jobs.llm.",),
     "httpx2": ("jobs.llm.",),

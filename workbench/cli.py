@@ -334,7 +334,8 @@ def worker_command(redis_url: str | None, home: str | None, as_json: bool) -> No
     """Be one more worker of a home, here or on another machine; ends with Ctrl-C."""
     words = [sys.executable, "-P", "-m", "jobs", "worker"]
     words += ["--home", home] if home else []
-    words += ["--redis", redis_url] if redis_url else []
+    if redis_url:
+        os.execve(sys.executable, words, settings.with_redis(redis_url))
     os.execv(sys.executable, words)
 
 

@@ -133,7 +133,8 @@ def _redis(settings: Settings) -> Check:
         found = dispatch.look(dispatch.connect(settings.redis_address, timeout=PATIENCE), home_id)
     except (errors.EngineDown, ValueError) as error:
         todo = "see that it runs and that REDIS_URL is right; without REDIS_URL an embedded one is started"
-        return Check(name="redis", state="fail", found=f"{settings.redis_label}: {error}", todo=todo)
+        reason = settings.hide(str(error))
+        return Check(name="redis", state="fail", found=f"{settings.redis_label}: {reason}", todo=todo)
     return Check(name="redis", state="ok", found=f"{settings.redis_label}, version {found.redis_version}")
 
 
@@ -160,6 +161,7 @@ def _connection(settings: Settings, connection: Connection) -> Check:
         return Check(name=name, state="fail", found=error.message, todo=todo)
     headers = dict(connection.headers) | ({"Authorization": f"Bearer {key}"} if key else {})
     status, text = _ask(f"{address}/models", headers)
+    text = settings.hide(text)  # a header that cannot be sent stands in the reason why
     where = f"{connection.base_url}"
     if status == 200:
         models = ", ".join(connection.models) or f"{_count(text)} models offered, none named"

@@ -169,7 +169,8 @@ class Household:
                     dispatch.connect(self._settings.redis_address, timeout=5.0), self._settings.home_id
                 )
             except (errors.EngineDown, ValueError) as error:
-                raise errors.EngineDown(f"REDIS_URL ({self._settings.redis_label}) is of no use: {error}") from error
+                reason = self._settings.hide(str(error))
+                raise errors.EngineDown(f"REDIS_URL ({self._settings.redis_label}) is of no use: {reason}") from error
             self._say(f"redis     {self._settings.redis_label} ({found.redis_version})")
             return
         seconds = supervisor.start(local_valkey.part(self._settings))

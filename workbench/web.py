@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--app", type=Path, default=APP, help="another script to serve")
     given = parser.parse_args(argv)
     place = settings.load(given.home, given.prompts)
-    logs.configure(place.logs, "web", key_variables=place.key_variables)
+    logs.configure(place.logs, "web", key_variables=place.key_variables, secrets=place.secrets)
     if given.parent_fd is not None:
         processes.end_with_parent(given.parent_fd, processes.stop_by_signal)
     flags = options(given.port)

@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.llm import rates
-from jobs.llm.failures import classify, words_in
+from jobs.llm.failures import classify, redact, words_in
 from jobs.llm.rates import Rates
 from jobs.prices import estimate_tokens
+from jobs.redaction import Secrets
 from jobs.values import Failure, FailureKind, Reply, Usage
 
 EVENT_STREAM = "text/event-stream"
 #: more tokens than any request has; a figure above it is not believed
 _MOST_TOKENS = 100_000_000
+_NO_SECRETS = Secrets()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Answer:
     rates: Rates = rates.NOTHING
     #: beside a failure: what had come of the reply's text, or the body of the error
     partial: bytes = b""
+    #: the endpoint has repeated our key in the text that is kept, and a mark stands in its place
+    repeated_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ class Envelope:
     headers: Mapping[str, str] | None = None
     #: epoch seconds
     now: float = 0.0
+    #: what must not stand in a failure's words
+    secrets: Secrets = _NO_SECRETS
 
 
 def reply_of(body: bytes, *, envelope: Envelope, seconds: float, whole: bool = True) -> Reply | Failure:
@@ -239,10 +245,10 @@ def _no_choice(data: object, envelope: Envelope) -> Failure:
     """JSON without a choice: gateways send errors with status 200 and the real status inside."""
     error = data.get("error") if isinstance(data, dict) else None
     if not error:
-        start = json.dumps(data, ensure_ascii=False)[:200]
+        start = redact(json.dumps(data, ensure_ascii=False), envelope.secrets)[:200]
         message = f"the endpoint answered JSON that is no chat completion (check the base_url): {start}"
         return Failure(kind=FailureKind.TRANSIENT, message=message, status=envelope.status, code="no_choices")
-    words = words_in(data)
+    words = words_in(data, envelope.secrets)
     inner = str(error.get("code")) if isinstance(error, dict) else ""
     status = int(inner) if re.fullmatch("[45][0-9][0-9]", inner) else 500
     return classify(status, words.code, message=words.message, headers=envelope.headers, now=envelope.now)

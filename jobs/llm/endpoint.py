@@ -1,5 +1,9 @@
 """The client: one connection's way to its provider, and the only place that knows the key.
 
+What an endpoint, a proxy or an exception repeats of the key goes no further: whatever leaves here is searched for it. A
+model's text is kept byte for byte but for this: where the key stands in it, ``[key]`` stands instead, before anything reads
+the text, so that every place in it is a place in what is kept. A byte changed is better than a secret stored.
+
 An ``Endpoint`` belongs to the event loop that it was made in, so it is made inside the work-horse and never before a fork.
 ``ask`` sends through the SDK's own ``post`` and takes the bare response, which costs less than half of ``create()`` and
 leaves the body as it came; the transport is aiohttp.
@@ -9,8 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+import traceback
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, cast
 from urllib.parse import urlsplit
@@ -19,22 +25,28 @@ import aiohttp
 import httpx2
 import openai
 
-from jobs import errors
+from jobs import errors, logs
 from jobs.llm import rates
 from jobs.llm.answers import EVENT_STREAM, Answer, Envelope, Events, raw_of, reply_of
 from jobs.llm.failures import classify, is_moderated, redact, words_of
 from jobs.llm.request import encode
-from jobs.settings import Connection
+from jobs.redaction import Secrets, Veil
+from jobs.settings import SECRET_LENGTH, Connection, sendable
 from jobs.values import Failure, FailureKind, Reply, Usage
 
 #: bytes that are read of one body; what is longer is kept up to here and judged as cut
 MOST_BYTES = 8_000_000
 TIMEOUT = 60.0
 _CONNECT_TIMEOUT = 10.0
+#: characters of an exception's trace that are kept
+_MOST_TRACE = 2000
 _PATH = "/chat/completions"
 _OPENAI_HOST = "api.openai.com"
 #: all that the client, its transport and the socket are known to raise when a request fails on its way
 _TRANSPORT_ERRORS = (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, aiohttp.ClientError, OSError, EOFError)
+
+
+logger = logging.getLogger(__name__)
 
 
 class Endpoint:
@@ -66,12 +78,11 @@ class Endpoint:
             raise errors.UnusableConnection(
                 f"connection {connection.name!r}: base_url {connection.base_url!r} is not an http or https address"
             )
-        if key is not None and not (key.isascii() and key.isprintable()):
-            raise errors.UnusableConnection(
-                f"connection {connection.name!r}: {connection.key_env} holds characters that no key has; look for a "
-                "line break or a quotation mark from copying"
-            )
-        self._secrets = tuple(_secrets(key, connection.headers))
+        known = connection.secrets
+        if key is not None and len(sendable(connection, key)) >= SECRET_LENGTH:
+            known = (key, *known)
+        self._secrets = Secrets(known)
+        logs.conceal(known)
         # The SDK would fill what is left out from the environment: OpenAI's key would go to any other endpoint.
         self._client = openai.AsyncOpenAI(
             api_key=key or "",
@@ -122,6 +133,7 @@ class Endpoint:
 
     async def _send(self, body: Mapping[str, Any], *, on_delta: Callable[[str], None] | None) -> Answer:
         exchange = _Exchange(started_at=time.time(), start=time.monotonic())
+        veil = Veil(self._secrets, on_delta) if on_delta is not None else None
         try:
             exchange.sent = encode(body)
         except (ValueError, TypeError, RecursionError) as error:
@@ -131,7 +143,7 @@ class Endpoint:
             async with asyncio.timeout(self._timeout):
                 response = await self._post(exchange.sent)
                 try:
-                    return await self._read(response, exchange, on_delta=on_delta)
+                    return await self._read(response, exchange, veil=veil)
                 finally:
                     await response.aclose()
         except openai.APIStatusError as error:
@@ -140,6 +152,15 @@ class Endpoint:
             return self._broken(TimeoutError(f"nothing complete within {self._timeout:g} s"), exchange)
         except _TRANSPORT_ERRORS as error:
             return self._broken(error, exchange)
+        except Exception as error:
+            # Only here could the trace hold the key, so it is not left to the caller to write it down.
+            logger.exception("a request failed inside", extra={"action": "request_internal"})
+            trace = redact("".join(traceback.format_exception(error)), self._secrets)[-_MOST_TRACE:]
+            failure = Failure(kind=FailureKind.INTERNAL, message=trace, code=type(error).__name__)
+            return self._failed(failure, exchange, partial=exchange.partial)
+        finally:
+            if veil is not None:
+                veil.end()
 
     async def _post(self, content: bytes) -> httpx2.Response:
         response = await self._client.post(
@@ -153,9 +174,7 @@ class Endpoint:
         # With a bare response to cast to, the SDK hands that over instead of the stream that its types promise.
         return cast(httpx2.Response, response)
 
-    async def _read(
-        self, response: httpx2.Response, exchange: _Exchange, *, on_delta: Callable[[str], None] | None
-    ) -> Answer:
+    async def _read(self, response: httpx2.Response, exchange: _Exchange, *, veil: Veil | None) -> Answer:
         headers = exchange.take(response)
         envelope = Envelope(
             status=response.status_code,
@@ -163,16 +182,17 @@ class Endpoint:
             request_id=headers.get("x-request-id") or headers.get("request-id"),
             headers=headers,
             now=exchange.started_at,
+            secrets=self._secrets,
         )
         events = None
-        if on_delta is not None and headers.get("content-type", "").startswith(EVENT_STREAM):
+        if veil is not None and headers.get("content-type", "").startswith(EVENT_STREAM):
             events = exchange.events = Events()
         body = exchange.body
         async for chunk in response.aiter_bytes():
             body += chunk
-            if events is not None and on_delta is not None:
+            if events is not None and veil is not None:
                 for piece in events.feed(chunk):
-                    on_delta(piece)
+                    veil.show(piece)
             if len(body) > MOST_BYTES:
                 del body[MOST_BYTES:]
                 break
@@ -180,47 +200,56 @@ class Endpoint:
         if events is not None and whole:
             result = events.result(envelope=envelope, seconds=exchange.seconds)
         else:
-            # A page that is no model's text may echo the key; a model's text is never touched.
-            content = bytes(body) if "json" in headers.get("content-type", "") else self._safe(bytes(body))
-            result = reply_of(content, envelope=envelope, seconds=exchange.seconds, whole=whole)
-            if on_delta is not None and isinstance(result, Reply):
-                on_delta(result.text)
-        if isinstance(result, Reply):
-            return exchange.answer(reply=result)
-        return exchange.answer(failure=self._redacted(result), partial=self._safe(exchange.partial))
+            result = reply_of(bytes(body), envelope=envelope, seconds=exchange.seconds, whole=whole)
+            if veil is not None and events is None and isinstance(result, Reply):
+                veil.show(result.text)
+        if isinstance(result, Failure):
+            return self._failed(result, exchange, partial=exchange.partial)
+        is_page = events is None and "json" not in headers.get("content-type", "")
+        return self._replied(result, exchange, is_cut=is_page or not whole or result.finish_reason == "length")
 
     def _refused(self, response: httpx2.Response, exchange: _Exchange) -> Answer:
         headers = exchange.take(response)
         body = response.content[:MOST_BYTES]
-        words = words_of(body)
-        message = redact(words.message, self._secrets)
-        if is_moderated(response.status_code, words.code, message=message):
+        words = words_of(body, self._secrets)
+        if is_moderated(response.status_code, words.code, message=words.message):
             reply = Reply(
-                raw=self._safe(raw_of(body.decode("utf-8", "surrogateescape"))),
+                raw=raw_of(body.decode("utf-8", "surrogateescape")),
                 finish_reason="content_filter",
-                refusal=message or words.code,
+                refusal=words.message or words.code,
                 usage=Usage(),
                 status=response.status_code,
                 request_id=headers.get("x-request-id") or headers.get("request-id"),
                 seconds=exchange.seconds,
             )
-            return exchange.answer(reply=reply)
-        failure = classify(response.status_code, words.code, message=message, headers=headers, now=exchange.started_at)
-        return exchange.answer(failure=self._redacted(failure), partial=self._safe(body))
+            return self._replied(reply, exchange, is_cut=True)
+        failure = classify(
+            response.status_code, words.code, message=words.message, headers=headers, now=exchange.started_at
+        )
+        return self._failed(failure, exchange, partial=body)
 
     def _broken(self, error: BaseException, exchange: _Exchange) -> Answer:
-        failure = self._redacted(classify(None, None, exception=error))
-        return exchange.answer(failure=failure, partial=self._safe(exchange.partial))
+        return self._failed(classify(None, None, exception=error), exchange, partial=exchange.partial)
 
-    def _redacted(self, failure: Failure) -> Failure:
+    # -- the only two ways out ---------------------------------------------------------------------------------------------
+
+    def _replied(self, reply: Reply, exchange: _Exchange, *, is_cut: bool) -> Answer:
+        """A reply without our key; where its text may have been cut, or is no model's, without a piece of it either."""
+        raw = self._secrets.hide_bytes(reply.raw, pieces=is_cut)
+        words = {
+            name: said and redact(said, self._secrets)
+            for name in ("finish_reason", "refusal", "model", "request_id")
+            if isinstance(said := getattr(reply, name), str)
+        }
+        hidden = reply.model_copy(update={"raw": raw, **words})
+        return exchange.answer(reply=hidden, repeated_key=raw != reply.raw)
+
+    def _failed(self, failure: Failure, exchange: _Exchange, *, partial: bytes) -> Answer:
+        """A failure without our key, neither in its words nor in what is kept beside it."""
         code = failure.code and redact(failure.code, self._secrets)
-        return failure.model_copy(update={"message": redact(failure.message, self._secrets), "code": code})
-
-    def _safe(self, body: bytes) -> bytes:
-        """An endpoint's own text without the key."""
-        for secret in self._secrets:
-            body = body.replace(secret.encode(), b"[key]")
-        return body
+        hidden = failure.model_copy(update={"message": redact(failure.message, self._secrets), "code": code})
+        kept = self._secrets.hide_bytes(partial, pieces=True)
+        return exchange.answer(failure=hidden, partial=kept, repeated_key=kept != partial)
 
 
 class _Exchange:
@@ -248,7 +277,14 @@ class _Exchange:
         self._rates = rates.rates_of(headers, now=time.time())
         return headers
 
-    def answer(self, *, reply: Reply | None = None, failure: Failure | None = None, partial: bytes = b"") -> Answer:
+    def answer(
+        self,
+        *,
+        reply: Reply | None = None,
+        failure: Failure | None = None,
+        partial: bytes = b"",
+        repeated_key: bool = False,
+    ) -> Answer:
         return Answer(
             sent=self.sent,
             started_at=self.started_at,
@@ -257,16 +293,8 @@ class _Exchange:
             failure=failure,
             rates=self._rates,
             partial=partial,
+            repeated_key=repeated_key,
         )
-
-
-def _secrets(key: str | None, headers: Mapping[str, str]) -> Iterable[str]:
-    """What must not appear in a text. Shorter ones ("none", "local") are no secrets, but ordinary words of an answer."""
-    if key and len(key) >= 8:
-        yield key
-    for name, value in headers.items():
-        if any(word in name.lower() for word in ("key", "auth", "token", "secret")) and len(value) >= 8:
-            yield value.rpartition(" ")[2]
 
 
 def _is_loopback(host: str) -> bool:

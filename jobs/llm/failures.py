@@ -1,20 +1,22 @@
 """What kept a request from an answer: every provider's way to say it, sorted into the kinds that have one rule each.
 
 All of it is decided here and nowhere else, from the status, the provider's code and words, the headers and the exception,
-so that the table can be read and tested as one. No key leaves this module in a text: providers echo them.
+so that the table can be read and tested as one. Providers echo keys, so words are redacted before they are cut to length:
+half a key would no longer be known as one.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import aiohttp
 import httpx2
 
 from jobs.llm import rates
+from jobs.redaction import Secrets, hide_shapes
 from jobs.values import Failure, FailureKind
 
 #: characters of a provider's words that are kept in a message
@@ -49,8 +51,7 @@ _MODERATED = re.compile(
     r"|violat\w+ our (?:usage|content) polic",
     re.I,
 )
-#: the shapes of the keys that providers echo, masked or not
-_KEY_LIKE = re.compile(r"\b(?:sk|gsk|xai|pk|rk)-[A-Za-z0-9_*.\-]{6,}|\bAIza[\w*\-]{10,}|(?<=Bearer )\S+")
+_NO_SECRETS = Secrets()
 _HTML_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.I | re.S)
 _TAG = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.I | re.S)
 
@@ -128,7 +129,7 @@ def is_moderated(status: int | None, code: str | None, *, message: str) -> bool:
     return bool(_MODERATED_CODES.search(code or "") or _MODERATED.search(message))
 
 
-def words_of(body: bytes) -> Words:
+def words_of(body: bytes, secrets: Secrets = _NO_SECRETS) -> Words:
     """The code and the message in an error body of any provider's shape; a page's title or its text if it is not JSON."""
     text = body.decode("utf-8", "replace").strip()
     try:
@@ -136,19 +137,19 @@ def words_of(body: bytes) -> Words:
     except (ValueError, RecursionError):
         title = _HTML_TITLE.search(text)
         plain = title[1] if title else _TAG.sub(" ", text[:20_000])
-        return Words(_clip(" ".join(plain.split())))
-    return words_in(data)
+        return Words(_clip(redact(" ".join(plain.split()), secrets)))
+    return words_in(data, secrets)
 
 
-def words_in(data: object) -> Words:
+def words_in(data: object, secrets: Secrets = _NO_SECRETS) -> Words:
     """The same from decoded JSON."""
     if isinstance(data, list) and data:
         data = data[0]
     if not isinstance(data, dict):
-        return Words(_clip(data if isinstance(data, str) else json.dumps(data)))
+        return Words(_clip(redact(data if isinstance(data, str) else json.dumps(data), secrets)))
     error = data.get("error", data)
     if isinstance(error, str):
-        return Words(_clip(error), _code(data))
+        return Words(_clip(redact(error, secrets)), _code(data, secrets))
     if not isinstance(error, dict):
         error = data
     message = error.get("message") or error.get("detail") or data.get("message") or data.get("detail")
@@ -156,14 +157,12 @@ def words_in(data: object) -> Words:
         message = "; ".join(_complaint(each) for each in message)
     if not isinstance(message, str):
         message = json.dumps(error if message is None else message, ensure_ascii=False)
-    return Words(_clip(message), _code(error) or _code(data))
+    return Words(_clip(redact(message, secrets)), _code(error, secrets) or _code(data, secrets))
 
 
-def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """The text without these secrets and without anything that looks like a key."""
-    for secret in secrets:
-        text = text.replace(secret, "[key]")
-    return _KEY_LIKE.sub("[key]", text)
+def redact(text: str, secrets: Secrets = _NO_SECRETS) -> str:
+    """An endpoint's or an exception's words without these secrets, a piece of one, or anything that looks like a key."""
+    return hide_shapes(secrets.hide(text, pieces=True))
 
 
 def _of_status(status: int, code: str, *, message: str, asked_to_wait: bool) -> FailureKind:
@@ -212,12 +211,12 @@ def _wait_in_words(message: str) -> float | None:
     return None
 
 
-def _code(error: Mapping[str, object]) -> str | None:
+def _code(error: Mapping[str, object], secrets: Secrets) -> str | None:
     """The first name among an error's code fields; a number only repeats the status."""
     for field in ("code", "type", "status", "error_type"):
         value = error.get(field)
         if isinstance(value, str) and value and not value.isdigit() and value != "error":
-            return value[:100]
+            return redact(value, secrets)[:100]
     return None
 
 

@@ -95,6 +95,27 @@ def test_password_of_an_address(tmp_path: Path) -> None:
     assert lines(tmp_path)[0]["message"] == "cannot reach rediss://[redacted]@there:1/0"
 
 
+@pytest.mark.parametrize(
+    "spelled", ["with\\/slash-1", "".join(f"\\u{ord(char):04x}" for char in "with/slash-1"), "with%2Fslash-1"]
+)
+def test_spelled_in_another_way(spelled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that JSON or a URL has written its own way is the same key."""
+    monkeypatch.setenv("ODD_KEY_2", "with/slash-1")
+    logs.configure(tmp_path, "part")
+    logging.getLogger("jobs").error("asked with %s", spelled)
+
+    assert lines(tmp_path)[0]["message"] == "asked with [redacted]"
+
+
+def test_concealed_later(tmp_path: Path) -> None:
+    """What is read after the start is kept out from then on, and so is what stands in the settings."""
+    logs.configure(tmp_path, "part", secrets=["in-the-settings"])
+    logs.conceal(["read-much-later"])
+    logging.getLogger("jobs").error("in-the-settings, read-much-later")
+
+    assert lines(tmp_path)[0]["message"] == "[redacted], [redacted]"
+
+
 def test_levels(tmp_path: Path) -> None:
     """Our loggers speak from the level given, other libraries' from WARNING up."""
     logs.configure(tmp_path, "part", "DEBUG")

@@ -79,11 +79,48 @@ class TestRedis:
             ("rediss://:hunter22@there:6379/0?ssl_cert_reqs=none", "rediss://***@there:6379/0"),
             ("redis://there:6379?password=hunter22", "redis://there:6379"),
             ("redis://there:6379", "redis://there:6379"),
+            ("redis://:hun/ter@22@there:6379/1#hunter22", "redis://***@there:6379/1"),
+            ("unix://me:hunter22@/run/kv.sock?db=1", "unix://***@/run/kv.sock"),
+            ("unix:///run/a@b.sock", "unix:///run/a@b.sock"),
         ],
     )
     def test_label(self, url: str, label: str, tmp_path: Path) -> None:
         """What is shown of an address holds no password."""
         assert make(tmp_path, redis_url=url).redis_label == label
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "redis://:hunter/22@there:1/0",
+            "redis://:hunter?22@there:1/0",
+            "redis://me:22#hunter@there:1",
+            "redis://:hunter[22@there:1",
+            "http://me:hunter22@there",
+            "hunter22",
+        ],
+    )
+    def test_no_address(self, url: str, tmp_path: Path) -> None:
+        """An address that would be read wrongly is refused at once, in words that hold nothing of it."""
+        with pytest.raises(errors.InputError, match="REDIS_URL is no redis://") as caught:
+            settings.load(tmp_path, environ={"REDIS_URL": url})
+        with pytest.raises(errors.InputError, match="--redis is no"):
+            settings.with_redis(url)
+        assert "hunter" not in caught.value.message
+
+    def test_secrets(self, tmp_path: Path) -> None:
+        """The password of an address is known as it is written and as it is sent, and stands in no repr."""
+        place = make(tmp_path, redis_url="rediss://me:hunter%2F22@there:1/0?password=other-one")
+
+        assert set(place.secrets) == {"hunter%2F22", "hunter/22", "other-one"}
+        assert "hunter" not in repr(place)
+        assert place.hide("cannot reach hunter/22 with other-one") == "cannot reach [key] with [key]"
+
+    def test_for_a_child(self) -> None:
+        """An address goes on in the environment."""
+        environ = settings.with_redis("redis://:hunter22@there:1/0")
+
+        assert environ["REDIS_URL"] == "redis://:hunter22@there:1/0"
+        assert environ["PATH"] == os.environ["PATH"]
 
 
 class TestEmbedded:
@@ -149,14 +186,48 @@ class TestConnections:
             ('[a]\nkey = "sk-1"\n', "key_env"),
             ("[a]\nrpm = 0\n", r"\[a\] rpm"),
             ("[a]\nspeed = 1\n", r"\[a\] speed"),
+            ('[a]\nkey_env = "sk-abcdefgh"\n', r"\[a\] key_env must be the name"),
+            ('[a]\nkey_env = "gsk_abcdefgh"\n', r"\[a\] key_env must be the name"),
+            ('[a]\nkey_env = "abcdefgh0123456789abcdef01234567"\n', r"\[a\] key_env must be the name"),
+            ('[a]\nbase_url = "https://me:abcdefgh@there/v1"\n', r"\[a\] base_url holds a user or a password"),
+            ('[a]\nbase_url = "https://there/v1?key=abcdefgh"\n', r"\[a\] base_url must end with its path"),
+            ('[a]\nbase_url = "https://there:abcdefgh/v1"\n', r"\[a\] base_url is no address"),
+            ('[a]\nheaders = { X-Key = ["abcdefgh"] }\n', r"\[a\] headers.X-Key"),
+            ('[a]\nheaders = { X-Key = "abc\\ndefgh" }\n', r"\[a\] headers: 'X-Key' cannot be sent"),
         ],
     )
     def test_refusals(self, text: str, said: str, tmp_path: Path) -> None:
         """A file that cannot be held says where and why."""
         (tmp_path / "connections.toml").write_text(text)
 
-        with pytest.raises(errors.InputError, match=said):
+        with pytest.raises(errors.InputError, match=said) as caught:
             settings.load(tmp_path, environ={})
+        assert "defgh" not in caught.value.message
+
+    def test_base_url_of_the_environment(self, tmp_path: Path) -> None:
+        """A password in OPENAI_BASE_URL would stand in every run."""
+        environ = {"OPENAI_API_KEY": "k" * 20, "OPENAI_BASE_URL": "https://me:hunter22@there/v1"}
+
+        with pytest.raises(errors.InputError, match="OPENAI_BASE_URL holds") as caught:
+            settings.load(tmp_path, environ=environ)
+        assert "hunter22" not in caught.value.message
+
+    @pytest.mark.parametrize(
+        ("headers", "secrets"),
+        [
+            ({"Authorization": "Bearer abcdefgh12"}, ("abcdefgh12",)),
+            ({"X-Api-Key": "abcdefgh12"}, ("abcdefgh12",)),
+            ({"Cookie": "a=b; session=abcdefgh12"}, ("session=abcdefgh12", "abcdefgh12")),
+            ({"X-Token": "a b c d e f"}, ("a b c d e f",)),
+            ({"X-Title": "a table of messages", "X-Token": "none"}, ()),
+        ],
+    )
+    def test_secrets_of_headers(self, headers: dict[str, str], secrets: tuple[str, ...]) -> None:
+        """What a header holds is a secret by the header's name, and stands in no repr."""
+        connection = Connection(name="a", headers=headers)
+
+        assert connection.secrets == secrets
+        assert "abcdefgh12" not in repr(connection)
 
     def test_key_is_read_at_use(self, tmp_path: Path) -> None:
         """A connection names its key's variable, and a missing key says which."""
@@ -165,6 +236,9 @@ class TestConnections:
         assert settings.key_of(connection, {"A_KEY": "secret"}) == "secret"
         with pytest.raises(errors.UnusableConnection, match="A_KEY"):
             settings.key_of(connection, {})
+        with pytest.raises(errors.UnusableConnection, match="A_KEY holds characters") as caught:
+            settings.key_of(connection, {"A_KEY": "secret\n"})
+        assert "secret" not in caught.value.message
 
 
 def test_places_of_the_user(tmp_path: Path) -> None:
@@ -184,9 +258,13 @@ def test_secret_values() -> None:
         "CLAUDE": "named-by-a-connection",
         "REDIS_URL": "redis://:pass-of-redis@there:1/0",
         "X_KEY": "EMPTY",
+        "X_KEY_2": "the-second-key",
+        "BROKER": "amqp://me:pass/of@rabbit@there:1",
         "HOME": "/home/somebody",
     }
 
     found = settings.secret_values(["CLAUDE"], environ)
 
-    assert set(found) == {"key-of-openai", "token-of-github", "named-by-a-connection", "pass-of-redis"}
+    assert set(found) == {
+        "key-of-openai", "token-of-github", "named-by-a-connection", "pass-of-redis", "the-second-key", "pass/of@rabbit"
+    }  # fmt: skip

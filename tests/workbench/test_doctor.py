@@ -115,6 +115,28 @@ class TestConnections:
         assert (said.state, said.todo) == ("fail", "export THERE_KEY=...")
         assert endpoint.seen == []
 
+    @pytest.mark.parametrize("key", ["key-of-there\n", "key-of-\u2026there"])
+    def test_key_that_cannot_be_sent(
+        self, key: str, endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A key with a line break from copying is named by its variable and never shown."""
+        monkeypatch.setenv("THERE_KEY", key)
+        there = Connection(name="there", base_url=endpoint.url, key_env="THERE_KEY")
+
+        said = check(make(tmp_path, there), "connection there")
+
+        assert said.state == "fail" and "THERE_KEY holds characters" in said.found
+        assert "key-of" not in said.found + said.todo
+
+    def test_header_that_cannot_be_sent(self, endpoint: Endpoint, tmp_path: Path) -> None:
+        """The reason why a request could not be made repeats the header, so it is searched for secrets."""
+        there = Connection(name="there", base_url=endpoint.url, headers={"X-Token": "token-of-headers\n"})
+
+        said = check(make(tmp_path, there), "connection there")
+
+        assert said.state == "fail"
+        assert "token-of" not in said.found + said.todo
+
     def test_nobody_there(self, tmp_path: Path) -> None:
         """An endpoint that does not answer fails with the reason."""
         said = check(make(tmp_path, Connection(name="there", base_url="http://127.0.0.1:9/v1")), "connection there")

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from jobs import errors
+from jobs import errors, logs
 from jobs.llm import Answer, Endpoint, Window, body, endpoint
 from jobs.settings import Connection
 from jobs.testing import Act, Ask, StubProvider
+from jobs.testing.script import error_body
 from jobs.values import FailureKind, Message, Reply
 
 KEY = "sk-test-0123456789abcdef"
@@ -292,6 +293,141 @@ def test_a_page_that_echoes_the_key_is_kept_without_it() -> None:
     assert reply.raw == b"<pre>Authorization: Bearer [key]</pre>"
 
 
+ODD_KEY = "sk-Zq7/Lw0+vTn3&Xy9PbR5cD1gH=8mKe2"
+SPELLED = "".join(f"\\u{ord(char):04x}" for char in ODD_KEY)
+
+
+def completion(**message: Any) -> bytes:
+    outer = {name: message.pop(name) for name in ("model",) if name in message}
+    choice = {"index": 0, "message": message, "finish_reason": message.pop("finish_reason", "stop")}
+    return json.dumps({"choices": [choice], **outer}).encode()
+
+
+@pytest.mark.parametrize(
+    ("act", "field", "said"),
+    [
+        (Act(body=completion(content=f"a {ODD_KEY} b")), "raw", b"a [key] b"),
+        (Act(body=completion(content=f'{{"a": "{SPELLED}"}}')), "raw", b'{"a": "[key]"}'),
+        (Act(body=completion(content=f"it is {ODD_KEY[:12]}", finish_reason="length")), "raw", b"it is [key]"),
+        (Act(body=completion(content="", refusal=f"not {ODD_KEY}")), "refusal", "not [key]"),
+        (Act(body=completion(content="", finish_reason=ODD_KEY)), "finish_reason", "[key]"),
+        (Act(body=completion(content="", model=f"m/{ODD_KEY}")), "model", "m/[key]"),
+        (Act(headers=(("x-request-id", ODD_KEY),)), "request_id", "[key]"),
+        (Act(headers=(("request-id", ODD_KEY),)), "request_id", "[key]"),
+        (Act(body=f"Bearer {ODD_KEY[:20]} ...".encode(), content_type="text/plain"), "raw", b"Bearer [key] ..."),
+    ],
+)
+def test_a_key_that_comes_back_in_a_reply_goes_no_further(act: Act, field: str, said: object) -> None:
+    """In whatever field and spelling; where a text is cut, a piece of it is enough."""
+    with StubProvider(lambda _: act) as mirror:
+        answer = ask(mirror, "row", key=ODD_KEY)
+
+    assert answer.reply is not None
+    assert getattr(answer.reply, field) == said
+    assert answer.repeated_key is (field == "raw")
+
+
+@pytest.mark.parametrize(
+    ("act", "said", "kept"),
+    [
+        (Act(status=500, body=error_body("x" * 985 + ODD_KEY, code="c")), "x" * 985 + "[key]", b"[key]"),
+        (Act(status=500, body=f'{{"error": "{SPELLED}"}}'.encode()), "[key]", b'{"error": "[key]"}'),
+        (Act(status=502, body=f"<h1>{ODD_KEY[9:]}</h1>".encode()), "[key]", b"<h1>[key]</h1>"),
+        (Act(status=307, headers=(("location", f"http://x/?k={ODD_KEY}"),), body=b""), "http://x/?k=[key]", b""),
+        (Act(status=308, headers=(("location", "http://me:word@x/"),), body=b""), "http://[key]@x/", b""),
+        (Act(body=json.dumps({"x" * 180: 1, "k": ODD_KEY}).encode()), "[key]", b"[key]"),
+        (Act(body=f'{{"choices": [{{"k": "{ODD_KEY}'.encode() + b"y" * 60, ends="cut"), "broke off", b"[key]"),
+    ],
+)
+def test_a_key_that_comes_back_in_a_failure_goes_no_further(act: Act, said: str, kept: bytes) -> None:
+    """Neither in its words, wherever they are cut, nor in the body that is kept beside them."""
+    with StubProvider(lambda _: act) as mirror:
+        answer = ask(mirror, "row", key=ODD_KEY)
+
+    assert answer.failure is not None
+    assert said in answer.failure.message
+    assert kept in answer.partial
+    assert not any(ODD_KEY[at : at + 8] in repr(answer) for at in range(len(ODD_KEY) - 7))
+
+
+def test_a_key_in_an_errors_code_goes_no_further() -> None:
+    """A code is cut to a hundred characters, with or without a key in it."""
+    with StubProvider(lambda _: Act(status=500, body=error_body("m", code="c" * 90 + ODD_KEY))) as mirror:
+        answer = ask(mirror, "row", key=ODD_KEY)
+
+    assert answer.failure is not None
+    assert answer.failure.code == "c" * 90 + "[key]"
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_body_that_is_cut_inside_the_key_keeps_no_half_of_it(status: int) -> None:
+    """What is beyond all measure ends where reading stopped, and that may be anywhere."""
+    body = b"x" * (endpoint.MOST_BYTES - 20) + ODD_KEY.encode() * 1000
+    with StubProvider(lambda _: Act(status=status, body=body)) as mirror:
+        answer = ask(mirror, "row", key=ODD_KEY)
+
+    kept = answer.reply.raw if answer.reply is not None else answer.partial
+    assert kept[-30:] == b"x" * 25 + b"[key]"
+
+
+def test_a_models_text_without_the_key_is_kept_byte_for_byte() -> None:
+    """Escapes, parts of a key and words about keys are a model's own."""
+    text = f"\\u0073k- \\/ &amp; %2F {ODD_KEY[:20]} {ODD_KEY[5:]} sk-another-key-of-somebody Bearer abcdefgh \ud800"
+    with StubProvider(lambda _: Act(body=completion(content=text))) as mirror:
+        answer = ask(mirror, "row", key=ODD_KEY)
+
+    assert answer.reply is not None
+    assert answer.reply.text == text
+    assert not answer.repeated_key
+
+
+@pytest.mark.parametrize("spelled", [ODD_KEY, SPELLED])
+@pytest.mark.parametrize("size", [1, 5])
+def test_a_key_that_streams_in_pieces_is_never_shown(spelled: str, size: int) -> None:
+    """The live text holds back what may be the beginning of a key, and ends as the reply that is kept."""
+    text = f"before {spelled} after sk-Z"
+    events = [{"choices": [{"delta": {"content": text[at : at + size]}}]} for at in range(0, len(text), size)]
+    events.append({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+    body = b"".join(b"data: %b\n\n" % json.dumps(event).encode() for event in events)
+    deltas = Deltas()
+    with StubProvider(lambda _: Act(body=body, content_type="text/event-stream")) as mirror:
+        answer = stream(mirror, "row", deltas, key=ODD_KEY)
+
+    assert answer.reply is not None
+    assert "".join(deltas) == answer.reply.text == "before [key] after sk-Z"
+    assert answer.repeated_key
+
+
+def test_an_error_inside_is_a_failure_whose_trace_holds_no_key(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is raised: whoever caught it would write the trace down and does not know the key."""
+    shown = iter([RuntimeError(f"cannot show {ODD_KEY} and {ODD_KEY[:9]}")])
+
+    def show(piece: str) -> None:
+        for error in shown:
+            raise error
+
+    with StubProvider(answer="a b c") as running:
+        answer = with_endpoint(
+            running,
+            lambda opened: opened.stream(request(opened.connection, "row", stream=True), on_delta=show),
+            key=ODD_KEY,
+        )
+
+    assert answer.failure is not None
+    assert (answer.failure.kind, answer.failure.code) == (FailureKind.INTERNAL, "RuntimeError")
+    assert answer.failure.message.endswith("RuntimeError: cannot show [key] and [key]\n")
+    assert "a request failed inside" in caplog.text
+
+
+def test_an_open_endpoint_keeps_its_key_out_of_every_log() -> None:
+    """Also where no variable of that name was known when the log began: a key is concealed when it is read."""
+    redact = logs.redactor([])
+    connection = Connection(name="c", base_url="http://127.0.0.1:9/v1", headers={"X-Token": "a-token-of-headers"})
+    Endpoint(connection, "a-key-of-nobody")
+
+    assert redact("a-key-of-nobody, a-token-of-headers") == "[redacted], [redacted]"
+
+
 def test_the_environments_key_goes_to_no_other_endpoint(stub: StubProvider, monkeypatch: pytest.MonkeyPatch) -> None:
     """The SDK fills in what is missing from the environment; an endpoint without a key must not get OpenAI's."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
@@ -339,11 +475,12 @@ def test_a_base_url_that_is_none_is_refused_by_name(url: str) -> None:
         asyncio.run(make())
 
 
-def test_a_key_with_a_line_break_is_refused_without_showing_it() -> None:
+@pytest.mark.parametrize("spoiled", [f"{KEY}\n", f'"{KEY}"', f" {KEY}", f"{KEY}…", f"{KEY}\\"])
+def test_a_key_with_what_no_key_has_is_refused_without_showing_it(spoiled: str) -> None:
     """A key copied with its line's end would fail deep in the transport, with the key in the trace."""
 
     async def make() -> Endpoint:
-        return Endpoint(Connection(name="mine", key_env="MY_KEY"), f"{KEY}\n")
+        return Endpoint(Connection(name="mine", key_env="MY_KEY"), spoiled)
 
     with pytest.raises(errors.UnusableConnection, match="MY_KEY") as caught:
         asyncio.run(make())

@@ -5,6 +5,7 @@ import pytest
 
 from jobs.llm import classify, is_moderated, redact
 from jobs.llm.failures import MOST_WORDS, words_of
+from jobs.redaction import Secrets
 from jobs.values import FailureKind
 
 THROTTLED, TRANSIENT, BLOCKED, TOO_LONG = (
@@ -224,15 +225,28 @@ def test_the_words_of_any_error_body_are_found(body: bytes, code: str | None, pa
         "got 'Authorization: Bearer my-own-secret-key-1'",
         "the key my-own-secret-key-1 is unknown",
         "AIzaSyA1234567890abcdef is expired",
+        "gsk_0123456789abcdefghij is not valid",
+        "look at https://me:0123456789abcdef@there/v1",
+        "the key my-own-secret is unknown",
     ],
 )
 def test_no_key_stays_in_a_text(text: str) -> None:
     """A provider's echo of the key, whole or masked, does not reach a log or a screen."""
-    clean = redact(text, ["my-own-secret-key-1"])
+    clean = redact(text, Secrets(["my-own-secret-key-1"]))
 
     assert "[key]" in clean
-    for part in ("abc123", "wxyz", "0123456789abcdef", "my-own-secret", "AIza"):
+    for part in ("abc123", "wxyz", "0123456789abcdef", "my-own-se", "AIza"):
         assert part not in clean
+
+
+@pytest.mark.parametrize("before", range(MOST_WORDS - 25, MOST_WORDS + 2))
+def test_words_are_redacted_before_they_are_cut(before: int) -> None:
+    """Half a key at the end of a long message is no longer known as a key, so the key goes first."""
+    key = "my-own-secret-key-1"
+    for body in (f'{{"error": {{"message": "{"x" * before}{key} y"}}}}', f"{'x' * before}{key} y"):
+        message = words_of(body.encode(), Secrets([key])).message
+        assert "my-own" not in message
+        assert len(message) <= MOST_WORDS
 
 
 def test_ordinary_words_survive_redaction() -> None:
