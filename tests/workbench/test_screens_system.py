@@ -117,11 +117,11 @@ def test_the_embedded_model_is_running_or_not(tmp_path: Path) -> None:
 def test_connections_show_names_limits_and_prices_but_no_key(
     open_screen: Open, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The variable is named, set or not; its value, and a password in a URL, are nowhere on the machinery."""
+    """The variable is named, set or not; its value, and a header's, are nowhere on the machinery."""
     monkeypatch.setenv("SET_KEY", "sk-very-secret-value")
     (home / "connections.toml").write_text(
-        '[a]\nkey_env = "SET_KEY"\nmodels = ["gpt-4o-mini"]\nrpm = 500\n'
-        '[b]\nkey_env = "UNSET_KEY"\nbase_url = "https://me:hunter2@b.example/v1"\nmodels = ["own-7b"]\nin_flight = 3\n'
+        '[a]\nkey_env = "SET_KEY"\nmodels = ["gpt-4o-mini"]\nrpm = 500\nheaders = { X-Token = "hunter2" }\n'
+        '[b]\nkey_env = "UNSET_KEY"\nbase_url = "https://b.example/v1"\nmodels = ["own-7b"]\nin_flight = 3\n'
         '[c]\nbase_url = "http://c.example/v1"\nmodels = ["x"]\n[c.prices."*"]\ninput = 1.0\noutput = 2.0\n'
     )
     app = open_screen("system")
@@ -130,7 +130,7 @@ def test_connections_show_names_limits_and_prices_but_no_key(
     assert found["a"][6].startswith("$0.150 in, $0.600 out")
     assert found["b"] == [
         "b",
-        "https://***@b.example/v1",
+        "https://b.example/v1",
         "✕ UNSET_KEY is not set",
         "own-7b",
         "3",
