@@ -15,8 +15,9 @@ from typing import Any, cast
 
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import RedisError
 
-from jobs import scripts
+from jobs import errors, scripts
 from jobs.keys import Keys
 from jobs.messages import Control
 
@@ -184,11 +185,18 @@ class KeeperLimits:
         return {lane.decode(): until - now for lane, until in pairs}
 
     def standing(self, connection: str, model: str) -> Standing | None:
-        """How a pool is; None where nobody has used it within the hour."""
-        raw = cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.pool(connection, model)))
+        """How a pool is; None where nobody has used it within the hour.
+
+        Raises:
+            EngineDown: Redis does not answer.
+        """
+        try:
+            raw = cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.pool(connection, model)))
+            now = self._now()
+        except RedisError as error:
+            raise errors.EngineDown(f"Redis does not answer: {error}") from error
         if not raw:
             return None
-        now = self._now()
         told = {name.decode(): text.decode() for name, text in raw.items()}
         at = _number(told, "why_at")
         return Standing(

@@ -419,6 +419,23 @@ class Overview:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pool:
+    """What one model at one connection allows now, over all runs and workers."""
+
+    connection: str
+    model: str
+    #: a second, by what is limited: requests, tokens, input, output
+    rates: dict[str, float]
+    #: who says so, by what is limited: ``settings``, ``headers`` or ``found``
+    sources: dict[str, str]
+    #: seconds that everybody still waits, since the provider has said that nothing remains
+    cool: float
+    #: what calls waited for last, and seconds since: one of the limited, ``cool``, or nothing
+    short: str
+    short_ago: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class System:
     """How the parts of the engine are."""
 
@@ -436,3 +453,5 @@ class System:
     #: library -> version
     versions: dict[str, str] = field(default_factory=dict)
     database_bytes: int = 0
+    #: of the runs that have not ended
+    pools: tuple[Pool, ...] = ()

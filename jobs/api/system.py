@@ -20,6 +20,8 @@ from jobs.api.prompts import Prompts
 from jobs.api.room import House, Room
 from jobs.api.runs import Runs
 from jobs.dispatch import Look
+from jobs.keys import Keys
+from jobs.limits import KeeperLimits, Standing
 from jobs.prices import price_of
 from jobs.settings import Connection, key_of
 from jobs.store import reading_costs, reading_system
@@ -90,7 +92,21 @@ class System(Room):
             connections=tuple(_in_words(connection) for connection in self.connections()),
             versions=_versions() | {"python": platform.python_version(), "sqlite": reading_system.sqlite_version(db)},
             database_bytes=reading_system.size(db),
+            pools=self._pools() if seen else (),
         )
+
+    def pool(self, connection: str, model: str) -> views.Pool | None:
+        """What a model at a connection allows now; None where nobody has used it within the hour, or Redis does not answer."""
+        try:
+            found = KeeperLimits(self._redis, Keys(self.settings.home_id)).standing(connection, model)
+        except errors.EngineDown:
+            return None
+        return None if found is None else _pool(found, self.settings.with_embedded().connections.get(connection))
+
+    def _pools(self) -> tuple[views.Pool, ...]:
+        runs = [*self._runs.list(limit=_SHOWN, state="running")[0], *self._runs.list(limit=_SHOWN, state="paused")[0]]
+        names = dict.fromkeys((run.connection, run.model) for run in runs)
+        return tuple(pool for connection, model in names if (pool := self.pool(connection, model)) is not None)
 
     def live(self, run_id: int) -> list[views.LiveReply]:
         """The replies of a try as far as they have come; none where Redis does not answer."""
@@ -118,6 +134,22 @@ class System(Room):
         if connection.is_embedded:
             return f"{model}, served on this machine"
         return f"{model} at {urlsplit(connection.base_url).netloc} (connection {connection.name})"
+
+
+def _pool(found: Standing, connection: Connection | None) -> views.Pool:
+    said = {"requests": connection.rpm, "tokens": connection.tpm} if connection else {}
+    sources = {name: "settings" if said.get(name) else "headers" for name in found.rates}
+    if found.found is not None and found.rates.get("requests") == found.found:
+        sources["requests"] = "found"
+    return views.Pool(
+        connection=found.connection,
+        model=found.model,
+        rates=found.rates,
+        sources=sources,
+        cool=found.cool,
+        short=found.short,
+        short_ago=found.short_ago,
+    )
 
 
 def _is_locked(file: Path) -> bool:

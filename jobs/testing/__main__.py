@@ -33,6 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--answer", type=json.loads, help="the good answer, as JSON")
     parser.add_argument("--rpm", type=float, help="requests a minute that are let through")
     parser.add_argument("--burst", type=float, default=1.0, help="seconds whose allowance may be used at once")
+    parser.add_argument("--silent", action="store_true", help="say nothing of the limit in headers")
     parser.add_argument("--key", action="append", help="a key that is let in; without any, everybody is")
     parser.add_argument("--until-eof", action="store_true", help="end with standard input")
     options = parser.parse_args(arguments)
@@ -43,6 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
         latency=options.latency,
         rpm=options.rpm,
         burst=options.burst,
+        tells=not options.silent,
         keys=options.key,
         port=options.port,
     )

@@ -93,6 +93,7 @@ class StubProvider:
         keys: Collection[str] | None = None,
         rpm: float | None = None,
         burst: float = 1.0,
+        tells: bool = True,
         price: Price | None = None,
         cached_share: float = 0.0,
         models: Sequence[str] = ("stub-model",),
@@ -107,6 +108,7 @@ class StubProvider:
             keys: the keys that are let in; None lets in everybody.
             rpm: requests a minute that are let through, the rest is answered 429; None for no limit.
             burst: seconds whose allowance may be used at once.
+            tells: whether its headers say what is left of the limit and how long to wait.
             price: what it bills; 1 and 2 US dollars a million tokens unless set.
             cached_share: the share of prompt tokens that it calls cached.
             models: what it lists; it answers to any name.
@@ -119,6 +121,7 @@ class StubProvider:
         self.port = port
         self._keys = None if keys is None else set(keys)
         self._bucket: Bucket | None = None
+        self._tells = tells
         self.limit(rpm, burst=burst)
         self._price = price or Price(input=1.0, output=2.0)
         self._cached_share = cached_share
@@ -241,7 +244,9 @@ class StubProvider:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             return Act(kind="400", status=400, body=error_body(f"Cannot read the request: {error!r}", code=None))
         if self._bucket is not None and (wait := self._bucket.take(call.arrived)):
-            limited = failed(429, retry_after=wait, kind="limited")
+            limited = failed(429, retry_after=wait if self._tells else None, kind="limited")
+            if not self._tells:
+                return limited
             return Act(
                 kind=limited.kind,
                 status=429,
@@ -370,7 +375,9 @@ class StubProvider:
         return head, body[: len(body) // 2] if act.ends == "cut" else body
 
     def _headers(self, act: Act) -> tuple[tuple[str, str], ...]:
-        return act.headers if self._bucket is None else (*act.headers, *self._bucket.headers())
+        if self._bucket is None or not self._tells:
+            return act.headers
+        return (*act.headers, *self._bucket.headers())
 
 
 class _LoopThread:

@@ -17,6 +17,7 @@ from workbench import parts, session, wording
 from workbench.parts import Cell, Column, Row
 from workbench.screens import machinery
 from workbench.screens.machinery import Part
+from workbench.screens.running import waiting
 
 #: seconds between two looks
 GLANCE = 2
@@ -48,6 +49,7 @@ def _body() -> str:
         "Connections", note="limits are calls and tokens a minute; prices are US dollars for a million tokens"
     )
     _connections(system)
+    _pools(system)
     left, right = st.columns([3, 2], gap="medium")
     with left:
         parts.section("Places")
@@ -172,6 +174,47 @@ def _connections(system: views.System) -> None:
     rows = [_connection(one) for one in system.connections]
     if rows:
         parts.table(columns, rows, key="connections", label="connections")
+
+
+def _pools(system: views.System) -> None:
+    """What the models of the runs that have not ended allow now."""
+    columns = [
+        Column(key="name", label="Connection and model", kind="strong"),
+        Column(key="rates", label="Allowed now", help="over all runs and workers"),
+        Column(key="short", label="Calls waited for last"),
+        Column(
+            key="cool",
+            label="Cool-down",
+            kind="number",
+            help="nobody asks for so long, since the provider says that nothing remains",
+        ),
+    ]
+    rows = [
+        Row(
+            f"{pool.connection} {pool.model}",
+            {
+                "name": parts.text_cell(f"{pool.connection}, {pool.model}", 48),
+                "rates": _allowed(pool),
+                "short": _short(pool),
+                "cool": wording.duration(pool.cool) if pool.cool else wording.NOTHING,
+            },
+        )
+        for pool in system.pools
+    ]
+    if rows:
+        parts.section("What providers allow", note="of the runs that have not ended")
+        parts.table(columns, rows, key="pools", label="what providers allow")
+
+
+def _allowed(pool: views.Pool) -> Cell:
+    told = [f"{waiting.rate(name, rate)}, {waiting.said(pool.sources[name])}" for name, rate in pool.rates.items()]
+    return Cell("; ".join(told)) if told else Cell("no limit is known", "", "waiting")
+
+
+def _short(pool: views.Pool) -> str:
+    if not pool.short or pool.short_ago is None:
+        return "nothing"
+    return f"{'a cool-down' if pool.short == 'cool' else pool.short}, {wording.duration(pool.short_ago)} ago"
 
 
 def _connection(one: dict[str, Any]) -> Row:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from jobs.views import Counts, Group, Run
 from workbench import parts, session, wording
+from workbench.screens.running import waiting
 
 #: seconds between two looks at a run that works, and at one that waits for a person
 GLANCE, CALM = 2.0, 5.0
@@ -82,6 +83,7 @@ def _remedy(run: Run) -> str:
 def _figures(run: Run) -> list[parts.Figure]:
     return [
         _pace(run),
+        *([waiting.figure(run)] if run.state == "running" else []),
         _time(run),
         _money(run),
         parts.Figure(
