@@ -9,19 +9,24 @@ import sys
 import threading
 from types import FrameType
 
-from jobs import errors, lane, logs, processes, settings, worker
+from jobs import errors, homes, lane, logs, processes, settings, worker
 from jobs.keeper import Keeper, sole_owner
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Be one of the engine's processes until told to stop."""
     given = _parser().parse_args(arguments)
-    here = settings.load(given.home, given.prompts)
+    try:
+        here = settings.load(given.home, given.prompts)
+    except errors.InputError as error:
+        sys.stderr.write(f"redrive {given.part}: {error.message}\n")
+        return 2
     logs.configure(here.logs, given.part, key_variables=here.key_variables, secrets=here.secrets)
     try:
         if given.part == "keeper":
             _keeper(here, given.parent_fd)
         else:
+            homes.join(here, given.home_id)
             _worker(here, given.parent_fd)
     except errors.RedriveError as error:
         sys.stderr.write(f"redrive {given.part}: {error.message}\n")
@@ -34,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("part", choices=["keeper", "worker"])
     parser.add_argument("--home", help="the home folder")
     parser.add_argument("--prompts", help="the prompts folder")
+    parser.add_argument("--home-id", help="a worker's: the home that it works for, where several share a Redis")
     parser.add_argument("--parent-fd", type=int, help="a pipe whose end says that the starter is gone")
     return parser
 
