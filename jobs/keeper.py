@@ -22,7 +22,7 @@ from pathlib import Path
 from redis.exceptions import RedisError
 from sqlite_utils import Database
 
-from jobs import dispatch, errors, judge, plan
+from jobs import dispatch, errors, homes, judge, plan
 from jobs.keys import Keys
 from jobs.limits import LEASE_SECONDS, KeeperLimits
 from jobs.messages import Ask, Brief, Control, RowAsk
@@ -44,6 +44,8 @@ REAP_SECONDS, RECONCILE_SECONDS = 1.0, 5.0
 MISSED_AFTER = 2.0
 #: in place of the server's run id while it does not answer
 AWAY = "away"
+#: a step that takes longer has waited for a server that stood still, seconds
+STALL_SECONDS = 2.0
 #: seconds between two looks whether it is still the same server
 MEET_SECONDS = 0.5
 #: the least time from one step to the next while there is work, so that it comes in groups; and while there is none
@@ -116,6 +118,7 @@ class Keeper:
 
     def step(self) -> bool:
         """Everything once; whether there may be more to do at once."""
+        began = time.monotonic()
         self._meet_server()
         progress = _Progress()
         self._apply_requests(progress)
@@ -127,6 +130,8 @@ class Keeper:
         self._tell(open_runs)
         self._dispatch([run for run in open_runs if run.state == "running"], progress)
         self._stop_asking([run for run in open_runs if run.state != "running"])
+        if time.monotonic() - began > STALL_SECONDS:
+            self._spare_the_lanes()
         self._reap(progress)
         self._reconcile(progress)
         self._end(open_runs)
@@ -142,9 +147,9 @@ class Keeper:
             self._tray.ensure_spare_lane()
             return
         if self._server == AWAY:
-            # The lanes were cut off too: they may have outcomes, and get the time of a lease to say so.
-            self._reap_at = self._now() + LEASE_SECONDS
+            self._spare_the_lanes()
         self._tray.open()
+        homes.announce(self._redis, self._settings.home_id, self._settings.home)
         self._told.clear()
         self._briefed.clear()
         self._reconcile_at = 0.0
@@ -152,6 +157,10 @@ class Keeper:
             self._limits.forget(run)
         self._tray.ensure_spare_lane()
         self._server = server
+
+    def _spare_the_lanes(self) -> None:
+        """Redis was away or stood still, and leases ran out meanwhile: the lanes get the time of one to say that they live."""
+        self._reap_at = self._now() + LEASE_SECONDS
 
     # -- requests ------------------------------------------------------------------------------------------------------
 
@@ -176,16 +185,9 @@ class Keeper:
         self._inbox.delete([one.place for one in received] + foreign)
 
     def _record(self, received: Sequence[Received]) -> Recorded:
-        known: dict[int, RunRecord | None] = {}
         with transaction(self._db):
             recorder = Recorder(self._db, now=self._now(), chance=self._chance)
-            for one in received:
-                number = one.outcome.run
-                if number not in known:
-                    known[number] = runs.run(self._db, number)
-                record = known[number]
-                if record is not None:
-                    recorder.record(one, record)
+            recorder.record(received)
         return recorder.done
 
     def _record_singly(self, received: Sequence[Received]) -> Recorded:
@@ -348,12 +350,7 @@ class Keeper:
 
     def _lose(self, try_ids: Sequence[str]) -> None:
         with transaction(self._db):
-            recorder = Recorder(self._db, now=self._now(), chance=self._chance)
-            for try_id in try_ids:
-                for run_id, ordinals in rows.under_way(self._db, try_id).items():
-                    record = runs.run(self._db, run_id)
-                    if record is not None:
-                        recorder.lost(try_id, record, ordinals)
+            Recorder(self._db, now=self._now(), chance=self._chance).lose(try_ids)
 
     def _end(self, open_runs: Sequence[RunRecord]) -> None:
         for run in runs.done(self._db) if open_runs else ():
@@ -386,6 +383,9 @@ def _log(done: Recorded, outcomes: int, seconds: float) -> None:
     for one in done.mishaps:
         about = {"action": one.action, "run": one.run, "row": one.row, "class": one.kind, "seconds": one.seconds}
         logger.info("run %s, row %s: %s", one.run, one.row, one.kind, extra=about)
+    for run, try_id in done.strangers:
+        about = {"action": "outcome_strange", "run": run, "try_id": try_id}
+        logger.warning("an outcome that answers nothing that was asked was dropped", extra=about)
     for run, reason in done.paused:
         logger.error("run paused: %s", reason, extra={"action": "run_paused", "run": run})
     logger.info(

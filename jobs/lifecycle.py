@@ -5,20 +5,21 @@
            due | held -> cancelled;  dispatched -> cancelled when its call comes back without a verdict
     run:   running <-> paused;  running | paused -> cancelled;  running -> finished
 
-Only ``accepted``, ``dead`` and ``cancelled`` are ends. Everything else counts as waiting. The rules are pure: chance and
-the clock come in as arguments.
+Only ``accepted``, ``dead`` and ``cancelled`` are ends. Everything else counts as waiting. The rules are pure: chance comes in
+as an argument, and no rule looks at a clock, so that a pause or a night without a worker counts against no row.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from jobs.values import Failure, FailureKind
 
-#: requests in a row that brought no reply, and the seconds they may span, before a row is dead as unreachable
+#: requests in a row that brought no reply, and the seconds that they and the waits between them may take, before a row is dead
+#: as unreachable
 MOST_TRIES, MOST_SECONDS = 6, 15 * 60.0
-#: errors of ours, and calls lost with their lane, that a row may see
+#: errors of ours, and calls lost with their lane, each counted for itself, that a row may see
 MOST_INTERNAL, MOST_LOST = 2, 4
 #: full jitter under these, seconds
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
@@ -70,12 +71,18 @@ MAY = {
 
 @dataclass(frozen=True, kw_only=True)
 class Trouble:
-    """How often a row's requests have failed, before the present outcome."""
+    """How often a row's requests have failed since the last reply, before the present outcome."""
 
+    #: requests that brought no reply
     tries: int = 0
+    #: errors of ours
     faults: int = 0
+    #: calls lost with their lane
+    losses: int = 0
+    #: throttles in a row
     waits: int = 0
-    since: float | None = None
+    #: seconds that the tries took, and the waits between them; never the time in which nobody tried
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,37 +95,35 @@ class Next:
     pause: bool = False
 
 
-def after_failure(failure: Failure, trouble: Trouble, *, now: float, chance: float) -> Next:
+def after_failure(failure: Failure, trouble: Trouble, *, seconds: float, chance: float) -> Next:
     """What follows a request that brought no reply to judge; none of it is a strike.
 
     Args:
         failure: what happened.
         trouble: what had happened to the row before.
-        now: epoch seconds.
+        seconds: that the request took.
         chance: from [0, 1), the jitter.
     """
     match failure.kind:
         case FailureKind.THROTTLED:
             waits = trouble.waits + 1
-            return Next(
-                trouble=Trouble(tries=trouble.tries, faults=trouble.faults, waits=waits, since=trouble.since),
-                after=(failure.retry_after or 0.0) + _jitter(waits, chance),
-            )
+            after = (failure.retry_after or 0.0) + _jitter(waits, chance)
+            return Next(trouble=replace(trouble, waits=waits), after=after)
         case FailureKind.TRANSIENT:
-            tries, since = trouble.tries + 1, trouble.since if trouble.since is not None else now
-            spent = Trouble(tries=tries, faults=trouble.faults, waits=0, since=since)
-            if tries >= MOST_TRIES or now - since > MOST_SECONDS:
-                return Next(trouble=spent, dead="unreachable")
-            return Next(trouble=spent, after=max(failure.retry_after or 0.0, _jitter(tries, chance)))
+            tries, spent = trouble.tries + 1, trouble.seconds + seconds
+            after = max(failure.retry_after or 0.0, _jitter(tries, chance))
+            dead = "unreachable" if tries >= MOST_TRIES or spent > MOST_SECONDS else None
+            return Next(trouble=replace(trouble, tries=tries, waits=0, seconds=spent + after), dead=dead, after=after)
         case FailureKind.BLOCKED:
             return Next(trouble=trouble, pause=True)
         case FailureKind.TOO_LONG:
             return Next(trouble=trouble, dead="too_long")
-        case FailureKind.INTERNAL | FailureKind.LOST:
+        case FailureKind.INTERNAL:
             faults = trouble.faults + 1
-            most = MOST_INTERNAL if failure.kind is FailureKind.INTERNAL else MOST_LOST
-            spent = Trouble(tries=trouble.tries, faults=faults, waits=trouble.waits, since=trouble.since)
-            return Next(trouble=spent, dead="internal" if faults >= most else None)
+            return Next(trouble=replace(trouble, faults=faults), dead="internal" if faults >= MOST_INTERNAL else None)
+        case FailureKind.LOST:
+            losses = trouble.losses + 1
+            return Next(trouble=replace(trouble, losses=losses), dead="internal" if losses >= MOST_LOST else None)
 
 
 def raised_max_tokens(asked_with: int, version: int) -> int:

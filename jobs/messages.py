@@ -89,6 +89,7 @@ class Outcome(Value):
     ordinals: tuple[int, ...]
     verdicts: tuple[RowVerdict, ...] = ()
     failure: Failure | None = None
+    #: epoch seconds; 0 where no request went out, so that nothing was paid
     sent_at: float = 0.0
     seconds: float = 0.0
     queue_seconds: float = 0.0
@@ -99,6 +100,11 @@ class Outcome(Value):
     model: str | None = None
     #: why a call was returned
     note: str = ""
+
+    @property
+    def sent(self) -> bool:
+        """Whether a request went out, or may have."""
+        return self.sent_at > 0
 
 
 class Control(Value):

@@ -25,8 +25,8 @@ from jobs.prices import price_of
 from jobs.requests import Cancel, Pause, Resume, SetBudget, Start
 from jobs.settings import Connection
 from jobs.store import reading_results, reading_runs
+from jobs.store.fates import QUIET_KINDS
 from jobs.store.reading_results import Scope
-from jobs.store.record import QUIET_KINDS
 
 Kind = Literal["run", "replay", "evaluation", "try"]
 

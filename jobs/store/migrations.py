@@ -306,3 +306,33 @@ def m006_review(db: Database) -> None:
         CREATE INDEX decisions_run ON decisions (run);
         """,
     )
+
+
+@MIGRATIONS()
+def m007_troubles(db: Database) -> None:
+    """Written by the keeper alone: what counts against a row apart, tries that were missed, failures of what was never sent.
+
+    An attempt has no call where nothing was sent: its answer was reused, or its request was refused before it went out.
+    """
+    _all(
+        db,
+        """
+        -- calls lost with their lane; faults are errors of ours alone
+        ALTER TABLE run_rows ADD COLUMN losses INTEGER NOT NULL DEFAULT 0;
+        -- what the tries took, and the waits between them: no time in which nobody tried
+        ALTER TABLE run_rows ADD COLUMN trouble_seconds REAL NOT NULL DEFAULT 0;
+        ALTER TABLE run_rows DROP COLUMN trouble_at;
+        -- JSON of Failure, where there is no call that holds it
+        ALTER TABLE attempts ADD COLUMN failure TEXT;
+        DROP INDEX attempts_reused;
+        CREATE INDEX attempts_reused ON attempts (recorded_at, run) WHERE call IS NULL AND verdict = 'accepted';
+        CREATE TABLE missed (
+            try_id TEXT NOT NULL,               -- a call that was on no stream, so that its rows were asked again
+            ordinal INTEGER NOT NULL,
+            run INTEGER NOT NULL,
+            missed_at REAL NOT NULL,
+            PRIMARY KEY (try_id, ordinal)
+        ) WITHOUT ROWID;
+        CREATE INDEX missed_age ON missed (missed_at);
+        """,
+    )

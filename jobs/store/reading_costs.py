@@ -380,17 +380,19 @@ _LATENCIES = """
     SELECT c.seconds FROM calls c
     WHERE c.run = ? AND c.sent_at >= ? AND c.sent_at < ? AND c.outcome = 'replied' AND c.seconds IS NOT NULL
 """
-#: a dead letter belongs to the bucket of the call that decided it
+#: a dead letter belongs to the bucket of the call that decided it; where nothing was sent, to that of its record
 _DEAD = """
-    SELECT d.run, CAST((c.sent_at - :since) / :width AS INTEGER), COUNT(*)
-    FROM dead_letters d JOIN attempts a ON a.id = d.attempt JOIN calls c ON c.id = a.call
-    WHERE d.run IN (SELECT value FROM json_each(:runs)) AND c.sent_at >= :since AND c.sent_at < :until GROUP BY 1, 2
+    SELECT run, CAST((at - :since) / :width AS INTEGER), COUNT(*) FROM (
+        SELECT d.run, COALESCE(c.sent_at, a.recorded_at) AS at
+        FROM dead_letters d JOIN attempts a ON a.id = d.attempt LEFT JOIN calls c ON c.id = a.call
+        WHERE d.run IN (SELECT value FROM json_each(:runs))
+    ) WHERE at >= :since AND at < :until GROUP BY 1, 2
 """
 #: nothing was sent for a reused value, so it belongs to the bucket in which it was recorded
 _REUSED = """
     SELECT a.run, CAST((a.recorded_at - :since) / :width AS INTEGER), COUNT(*)
-    FROM attempts a
-    WHERE a.call IS NULL AND a.recorded_at >= :since AND a.recorded_at < :until
+    FROM attempts a INDEXED BY attempts_reused -- else SQLite takes all that nothing was sent for, of whatever time
+    WHERE a.call IS NULL AND a.verdict = 'accepted' AND a.recorded_at >= :since AND a.recorded_at < :until
       AND a.run IN (SELECT value FROM json_each(:runs)) GROUP BY 1, 2
 """
 

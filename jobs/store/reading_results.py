@@ -15,8 +15,8 @@ from sqlite_utils import Database
 
 from jobs import views
 from jobs.lifecycle import WAITING, RowState
+from jobs.store.fates import QUIET_KINDS
 from jobs.store.reading_letters import reference
-from jobs.store.record import QUIET_KINDS
 from jobs.values import Receipt, VersionContent
 
 #: rows that a stream reads at once

@@ -68,7 +68,8 @@ def attempts(db: Database, run: int, ordinal: int) -> tuple[views.Attempt, ...]:
     found = db.query(
         """
         SELECT a.id, a.run, a.ordinal, a.asked, a.verdict, a.strike, a.superseded, a.value, a.receipt, a.problems,
-               a.signature, a.recorded_at, c.failure, c.request, c.raw, c.finish_reason, c.status, c.model, c.request_id,
+               a.signature, a.recorded_at, coalesce(c.failure, a.failure) AS failure, c.request, c.raw, c.finish_reason,
+               c.status, c.model, c.request_id,
                c.prompt_tokens, c.completion_tokens, c.cached_tokens, c.estimated, c.cost, c.settled, c.sent_at, c.seconds,
                c.lane, c.try_id
         FROM attempts a LEFT JOIN calls c ON c.id = a.call

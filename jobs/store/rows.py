@@ -37,6 +37,8 @@ class Rejected:
     problems: tuple[Problem, ...]
 
 
+#: seconds that a call which stood on no stream is remembered
+MISSED_SECONDS = 7 * 24 * 3600.0
 #: rows that a look at a run's queue counts at the most; beyond it, more is just more
 COUNT_MOST = 1_000
 
@@ -164,41 +166,46 @@ def rejected(db: Database, attempts: Sequence[int]) -> dict[int, Rejected]:
 def dispatched(db: Database, *, before: float) -> dict[str, int]:
     """Tries that were put on their way before a time and are not recorded: try id -> run."""
     rows = db.conn.execute(
-        "SELECT DISTINCT try_id, run FROM run_rows WHERE try_id IS NOT NULL AND state = 'dispatched' AND dispatched_at <= ?",
-        [before],
+        "SELECT DISTINCT try_id, run FROM run_rows WHERE try_id IS NOT NULL AND dispatched_at <= ?", [before]
     )
     return dict(rows.fetchall())
 
 
 def give_back(db: Database, try_ids: Iterable[str], *, now: float) -> int:
-    """Rows of calls that were never sent are due again; how many."""
-    count = 0
-    for try_id in try_ids:
-        db.conn.execute(
-            """
-            UPDATE runs SET reserved = max(0, reserved - (SELECT coalesce(sum(r.reserved), 0) FROM run_rows r
-                WHERE r.try_id = :try AND r.state = 'dispatched'))
-            WHERE id = (SELECT run FROM run_rows WHERE try_id = :try LIMIT 1)
-            """,
-            {"try": try_id},
-        )
-        cursor = db.conn.execute(
-            """
-            UPDATE run_rows SET
-                state = CASE (SELECT state FROM runs WHERE id = run) WHEN 'cancelled' THEN 'cancelled' ELSE 'due' END,
-                ended_at = CASE (SELECT state FROM runs WHERE id = run) WHEN 'cancelled' THEN :now ELSE NULL END,
-                due_at = :now, try_id = NULL, reserved = 0
-            WHERE try_id = :try AND state = 'dispatched'
-            """,
-            {"try": try_id, "now": now},
-        )
-        count += cursor.rowcount
-    return count
+    """Rows of calls that stand on no stream are due again; how many.
+
+    Whether such a call was sent is unknown, and most were not: its money is free. The try is remembered for ``MISSED_SECONDS``, so
+    that a lane that has sent it can still hand in what was paid for.
+    """
+    db.conn.execute("DELETE FROM missed WHERE missed_at < ?", [now - MISSED_SECONDS])
+    return sum(_give_back(db, {"try": try_id, "now": now}) for try_id in try_ids)
 
 
-def under_way(db: Database, try_id: str) -> dict[int, list[int]]:
-    """The rows that a call is under way about: run -> ordinals."""
-    found: dict[int, list[int]] = {}
-    for run, ordinal in db.conn.execute("SELECT run, ordinal FROM run_rows WHERE try_id = ?", [try_id]):
-        found.setdefault(run, []).append(ordinal)
-    return found
+def _give_back(db: Database, named: dict[str, str | float]) -> int:
+    db.conn.execute(
+        """
+        INSERT OR IGNORE INTO missed (try_id, ordinal, run, missed_at)
+        SELECT try_id, ordinal, run, :now FROM run_rows WHERE try_id = :try
+        """,
+        named,
+    )
+    db.conn.execute(
+        """
+        UPDATE runs SET reserved = max(0, reserved - (SELECT total(reserved) FROM run_rows WHERE try_id = :try))
+        WHERE id = (SELECT run FROM run_rows WHERE try_id = :try LIMIT 1)
+        """,
+        named,
+    )
+    cursor = db.conn.execute(
+        """
+        UPDATE run_rows SET
+            state = CASE (SELECT state FROM runs WHERE id = run) WHEN 'cancelled' THEN 'cancelled' ELSE 'due' END,
+            ended_at = CASE (SELECT state FROM runs WHERE id = run) WHEN 'cancelled' THEN :now ELSE NULL END,
+            due_at = :now, try_id = NULL, reserved = 0
+        WHERE try_id = :try AND state = 'dispatched'
+        """,
+        named,
+    )
+    # A row that had an end before, by a late reply to an earlier call, keeps it.
+    db.conn.execute("UPDATE run_rows SET try_id = NULL, reserved = 0 WHERE try_id = :try", named)
+    return int(cursor.rowcount)

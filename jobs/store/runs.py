@@ -307,9 +307,10 @@ def cancel_waiting(db: Database, run_id: int, *, now: float) -> int:
 
 def pause_for_budget(db: Database, record: RunRecord, *, next_call: float) -> None:
     """Pause a run that cannot reserve its next call, and say the figures."""
+    unknown = f", ${record.reserved:,.4f} is set aside for calls of unknown end" if record.reserved > 0.00005 else ""
     reason = (
         f"the budget of ${record.options.budget:,.4f} has no room for the next call, which may cost ${next_call:,.6f}: "
-        f"${record.cost:,.4f} is spent; raise the budget to go on"
+        f"${record.cost:,.4f} is spent{unknown}; raise the budget to go on"
     )
     set_state(db, record.id, RunState.PAUSED, paused_by="budget", reason=reason)
 

@@ -16,7 +16,7 @@ def test_a_throttle_has_no_limit_of_tries() -> None:
     """A thousand throttles wait and never kill a row."""
     trouble = Trouble()
     for _ in range(1000):
-        following = after_failure(failed(FailureKind.THROTTLED), trouble, now=0.0, chance=0.99)
+        following = after_failure(failed(FailureKind.THROTTLED), trouble, seconds=1.0, chance=0.99)
         assert following.dead is None and not following.pause
         trouble = following.trouble
     assert trouble.tries == 0 and trouble.waits == 1000
@@ -24,8 +24,8 @@ def test_a_throttle_has_no_limit_of_tries() -> None:
 
 def test_retry_after_is_a_floor_under_the_jitter() -> None:
     """What the provider asks for is waited at least."""
-    least = after_failure(failed(FailureKind.THROTTLED, 7.0), Trouble(), now=0.0, chance=0.0)
-    most = after_failure(failed(FailureKind.THROTTLED, 7.0), Trouble(waits=20), now=0.0, chance=0.999)
+    least = after_failure(failed(FailureKind.THROTTLED, 7.0), Trouble(), seconds=1.0, chance=0.0)
+    most = after_failure(failed(FailureKind.THROTTLED, 7.0), Trouble(waits=20), seconds=1.0, chance=0.999)
 
     assert least.after == 7.0
     assert 7.0 < most.after <= 7.0 + 30.0
@@ -35,18 +35,32 @@ def test_a_transient_failure_is_tried_six_times_and_then_unreachable() -> None:
     """The sixth request in a row without a reply makes the row dead, with no strike."""
     trouble, deaths = Trouble(), []
     for _ in range(MOST_TRIES):
-        following = after_failure(failed(FailureKind.TRANSIENT), trouble, now=1.0, chance=0.5)
+        following = after_failure(failed(FailureKind.TRANSIENT), trouble, seconds=1.0, chance=0.5)
         deaths.append(following.dead)
         trouble = following.trouble
     assert deaths == [None] * (MOST_TRIES - 1) + ["unreachable"]
 
 
-def test_a_transient_series_ends_after_fifteen_minutes() -> None:
-    """Time counts too, from the first failure of the series."""
-    following = after_failure(
-        failed(FailureKind.TRANSIENT), Trouble(tries=1, since=0.0), now=MOST_SECONDS + 1, chance=0.5
-    )
-    assert following.dead == "unreachable"
+@pytest.mark.parametrize(
+    ("before", "took", "dead"),
+    [
+        (MOST_SECONDS - 10.0, 9.0, None),
+        (MOST_SECONDS - 10.0, 11.0, "unreachable"),
+        (0.0, MOST_SECONDS + 1.0, "unreachable"),
+    ],
+)
+def test_a_transient_series_ends_after_fifteen_minutes_of_trying(before: float, took: float, dead: str | None) -> None:
+    """The time that its requests took counts, and no clock is looked at."""
+    following = after_failure(failed(FailureKind.TRANSIENT), Trouble(tries=1, seconds=before), seconds=took, chance=0.5)
+    assert following.dead == dead
+
+
+def test_the_waits_between_tries_count_as_time_of_trying() -> None:
+    """What a provider asked us to wait is part of the series."""
+    first = after_failure(failed(FailureKind.TRANSIENT, 900.0), Trouble(), seconds=2.0, chance=0.0)
+    second = after_failure(failed(FailureKind.TRANSIENT), first.trouble, seconds=2.0, chance=0.0)
+
+    assert (first.dead, first.trouble.seconds, second.dead) == (None, 902.0, "unreachable")
 
 
 @pytest.mark.parametrize(
@@ -63,14 +77,23 @@ def test_hopeless_rows_die(kind: FailureKind, times: int, dead: str | None) -> N
     """An error of ours is tried once more; a row that takes its lane with it four times is given up."""
     trouble, last = Trouble(), None
     for _ in range(times):
-        following = after_failure(failed(kind), trouble, now=0.0, chance=0.0)
+        following = after_failure(failed(kind), trouble, seconds=1.0, chance=0.0)
         trouble, last = following.trouble, following.dead
     assert last == dead
 
 
+def test_losses_and_errors_of_ours_are_counted_apart() -> None:
+    """Three lost lanes and one error are within both limits."""
+    trouble, deaths = Trouble(), []
+    for kind in (FailureKind.LOST, FailureKind.LOST, FailureKind.INTERNAL, FailureKind.LOST):
+        following = after_failure(failed(kind), trouble, seconds=1.0, chance=0.0)
+        trouble, deaths = following.trouble, [*deaths, following.dead]
+    assert deaths == [None] * 4
+
+
 def test_a_rejected_key_pauses_the_run_and_leaves_the_row() -> None:
     """What is wrong with the whole run is not the row's fault."""
-    following = after_failure(failed(FailureKind.BLOCKED), Trouble(tries=2), now=0.0, chance=0.0)
+    following = after_failure(failed(FailureKind.BLOCKED), Trouble(tries=2), seconds=1.0, chance=0.0)
     assert following.pause and following.dead is None and following.trouble == Trouble(tries=2)
 
 

@@ -88,3 +88,11 @@ def test_an_unknown_field_is_refused(name: str) -> None:
     message = EXAMPLES[name]
     with pytest.raises(ValidationError, match="extra"):
         type(message).model_validate({**message.model_dump(), "new": 1})
+
+
+@pytest.mark.parametrize(("name", "sent"), [("outcome", True), ("failed_outcome", False)])
+def test_an_outcome_says_whether_a_request_went_out(name: str, sent: bool) -> None:
+    """By the moment in which it did."""
+    outcome = EXAMPLES[name]
+
+    assert isinstance(outcome, Outcome) and outcome.sent == sent

@@ -2,121 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlite_utils import Database
 
-from jobs import prompts
-from jobs.lifecycle import RowState
-from jobs.messages import Ask, Outcome, RowAsk, RowVerdict
-from jobs.options import RunOptions
-from jobs.outcomes import Received
-from jobs.requests import Cancel, Start
-from jobs.settings import Price
-from jobs.store import applying, rows, runs
-from jobs.store.database import open_writer
-from jobs.store.record import Recorder
+from jobs.lifecycle import MOST_INTERNAL, MOST_LOST, RowState
+from jobs.requests import Cancel, Pause, Resume
+from jobs.store import applying, runs
 from jobs.store.runs import transaction
-from jobs.values import Failure, FailureKind, Problem, Receipt, Usage, Verdict
-from tests.house import CONTENT
-
-GOOD = Verdict(kind="accepted", value={"sentiment": "good", "words": 1}, receipt=Receipt(how="strict"))
-BAD = Verdict(
-    kind="rejected",
-    problems=(Problem(path="$.words", rule="required", expected="words", got="missing"),),
-    signature="s1|required|$.words|",
-)
-
-
-class Book:
-    """A store with one run of three rows, and a hand that dispatches and records."""
-
-    def __init__(self, folder: Path) -> None:
-        self.db: Database = open_writer(folder / "a.db")
-        self.now = 100.0
-        with transaction(self.db):
-            self.db.conn.execute(
-                "INSERT INTO datasets VALUES ('d', 's', 'n', '{}', '[\"text\"]', 3, NULL, NULL, 'ready', 1.0)"
-            )
-            self.db.conn.executemany(
-                "INSERT INTO rows VALUES ('d', ?, ?)", [(n, json.dumps([f"row {n}"])) for n in (1, 2, 3)]
-            )
-            self.db.conn.execute(
-                "INSERT INTO versions (id, prompt, number, hash, content, created_at) VALUES (1, 'p', 1, ?, ?, 1.0)",
-                [prompts.content_hash(CONTENT), CONTENT.model_dump_json()],
-            )
-            start = Start(
-                dataset="d",
-                version=1,
-                connection="c",
-                base_url="http://a",
-                model="m",
-                price=Price(input=1.0, output=2.0),
-                columns=("text",),
-                options=RunOptions(strikes=2),
-            )
-            self.run = applying.apply(self.db, start, now=self.now)["run"]
-            runs.lay_out(self.db, self.record, most=10)
-
-    @property
-    def record(self) -> runs.RunRecord:
-        found = runs.run(self.db, self.run)
-        assert found is not None
-        return found
-
-    def send(self, try_id: str, ordinal: int, *, reserved: float = 0.5) -> None:
-        ask = Ask(
-            run=self.run,
-            try_id=try_id,
-            rows=(RowAsk(ordinal=ordinal, cells={"text": "x"}),),
-            max_tokens=10,
-            dispatched_at=self.now,
-        )
-        with transaction(self.db):
-            rows.mark_dispatched(self.db, self.record, [ask], {try_id: reserved})
-
-    def come(self, try_id: str, ordinal: int, verdict: Verdict, *, asked: int = 1) -> None:
-        self._record(
-            Outcome(
-                run=self.run,
-                try_id=try_id,
-                lane="l",
-                kind="replied",
-                ordinals=(ordinal,),
-                verdicts=(RowVerdict(ordinal=ordinal, asked=asked, verdict=verdict),),
-                usage=Usage(prompt=1_000_000, completion=0),
-                sent_at=self.now,
-                seconds=1.0,
-            )
-        )
-
-    def fail(self, try_id: str, ordinal: int, kind: FailureKind) -> None:
-        failure = Failure(kind=kind, message="why")
-        self._record(
-            Outcome(run=self.run, try_id=try_id, lane="l", kind="failed", ordinals=(ordinal,), failure=failure)
-        )
-
-    def return_(self, try_id: str, ordinal: int) -> None:
-        self._record(Outcome(run=self.run, try_id=try_id, lane="l", kind="returned", ordinals=(ordinal,)))
-
-    def lose(self, try_id: str, ordinal: int) -> None:
-        with transaction(self.db):
-            Recorder(self.db, now=self.now, chance=lambda: 0.0).lost(try_id, self.record, [ordinal])
-
-    def _record(self, outcome: Outcome) -> None:
-        received = Received(place="1", outcome=outcome, raw=b"{}", request=None)
-        with transaction(self.db):
-            Recorder(self.db, now=self.now, chance=lambda: 0.0).record(received, self.record)
-
-    def row(self, ordinal: int) -> dict[str, Any]:
-        return next(self.db.query("SELECT * FROM run_rows WHERE run = ? AND ordinal = ?", [self.run, ordinal]))
-
-    def attempts(self, ordinal: int) -> list[tuple[str, int, int]]:
-        query = "SELECT verdict, strike, superseded FROM attempts WHERE run = ? AND ordinal = ? ORDER BY id"
-        return self.db.conn.execute(query, [self.run, ordinal]).fetchall()
+from jobs.values import FailureKind, Verdict
+from tests.jobs.store.book import BAD, GOOD, Book
 
 
 @pytest.fixture
@@ -124,38 +19,52 @@ def book(tmp_path: Path) -> Book:
     return Book(tmp_path)
 
 
-def test_the_same_outcome_twice_is_recorded_once(book: Book) -> None:
-    """A hand-back that was repeated changes nothing, neither the row nor the money."""
+@pytest.mark.parametrize("verdict", [GOOD, BAD])
+@pytest.mark.parametrize("together", [True, False])
+def test_the_same_outcome_twice_is_recorded_once(book: Book, verdict: Verdict, together: bool) -> None:
+    """A hand-back that was repeated changes nothing, neither the row nor the money, in the same batch or a later one."""
+    outcome = book.reply("t", 1, verdict)
     book.send("t", 1)
-    book.come("t", 1, GOOD)
-    book.come("t", 1, GOOD)
+    book.take(outcome, outcome) if together else book.take(outcome)
+    once = book.everything()
+    done = book.take(outcome)
 
-    assert book.attempts(1) == [("accepted", 0, 0)]
-    assert (book.record.cost, book.record.reserved) == (1.0, 0.0)
+    assert book.everything() == once
+    assert len(book.attempts(1)) == 1 and book.row(1)["strikes"] == (verdict is BAD)
+    assert book.sums() == (1, 1.0, 0.0)
+    assert done.strangers == [], "what has come twice is nothing to warn of"
 
 
-def test_a_lost_call_stays_spent_at_its_reservation_until_it_is_known(book: Book) -> None:
-    """Its row is due again with no strike; when the reply comes late after all, it is settled and decides the row."""
+def test_a_failure_twice_is_one_try(book: Book) -> None:
+    """Neither the count of tries nor that of throttles goes up for a repeat."""
     book.send("t", 1)
-    book.lose("t", 1)
+    for _ in range(3):
+        book.fail("t", 1, FailureKind.TRANSIENT)
+
+    assert (book.row(1)["tries"], book.attempts(1), book.sums()[0]) == (1, [("failed", 0, 0)], 1)
+
+
+def test_a_lost_call_leaves_its_row_due_and_its_late_reply_decides_it(book: Book) -> None:
+    """It costs no strike, and what was thought of it is replaced by what came."""
+    book.send("t", 1)
+    book.lose("t")
     assert book.row(1)["state"] == RowState.DUE and book.row(1)["strikes"] == 0
-    assert book.record.reserved == 0.5
 
     book.come("t", 1, GOOD)
     assert book.row(1)["state"] == RowState.ACCEPTED
-    assert (book.record.cost, book.record.reserved) == (1.0, 0.0)
     assert book.attempts(1) == [("accepted", 0, 0)]
 
 
 def test_the_first_recorded_verdict_decides_and_a_late_one_is_kept(book: Book) -> None:
     """A row that was lost and asked again takes the late answer of the first call; the second is superseded, and both are paid."""
     book.send("old", 1)
-    book.lose("old", 1)
+    book.lose("old")
     book.send("new", 1)
     book.come("old", 1, GOOD)
+    accepted = book.row(1)["attempt"]
     book.come("new", 1, BAD)
 
-    assert book.row(1)["state"] == RowState.ACCEPTED
+    assert (book.row(1)["state"], book.row(1)["attempt"]) == (RowState.ACCEPTED, accepted)
     assert book.attempts(1) == [("accepted", 0, 0), ("rejected", 0, 1)]
     assert book.record.cost == 2.0
 
@@ -163,7 +72,7 @@ def test_the_first_recorded_verdict_decides_and_a_late_one_is_kept(book: Book) -
 def test_a_late_rejection_is_no_strike_while_another_call_is_under_way(book: Book) -> None:
     """The call that is on its way will say."""
     book.send("old", 1)
-    book.lose("old", 1)
+    book.lose("old")
     book.send("new", 1)
     book.come("old", 1, BAD)
 
@@ -229,3 +138,84 @@ def test_a_reply_ends_a_series_of_troubles(book: Book) -> None:
             book.send("reply", 1)
             book.come("reply", 1, BAD)
     assert book.row(1)["state"] == RowState.DUE and book.row(1)["tries"] == 5
+
+
+def test_a_row_that_lost_its_lanes_has_both_its_errors_of_ours_left(book: Book) -> None:
+    """Losses and errors are counted each for itself."""
+    for number in range(MOST_LOST - 1):
+        book.send(f"lost{number}", 1)
+        book.lose(f"lost{number}")
+    book.send("error", 1)
+    book.fail("error", 1, FailureKind.INTERNAL)
+
+    row = book.row(1)
+    assert (row["state"], row["losses"], row["faults"]) == ("due", MOST_LOST - 1, MOST_INTERNAL - 1)
+    book.send("again", 1)
+    book.fail("again", 1, FailureKind.INTERNAL)
+    assert book.row(1)["state"] == RowState.DEAD
+
+
+def test_an_hour_in_which_nobody_tried_counts_against_no_row(book: Book) -> None:
+    """A run that was paused after a server error, or had no worker, goes on where it was: the next error kills nothing."""
+    book.send("a", 1)
+    book.fail("a", 1, FailureKind.TRANSIENT)
+    for request in (Pause(run=book.run), Resume(run=book.run)):
+        with transaction(book.db):
+            applying.apply(book.db, request, now=book.now)
+        book.now += 3_600.0
+    book.send("b", 1)
+    book.fail("b", 1, FailureKind.TRANSIENT)
+
+    assert (book.row(1)["state"], book.row(1)["tries"]) == ("due", 2)
+
+
+def test_tries_that_take_a_quarter_of_an_hour_end_a_row(book: Book) -> None:
+    """Four requests of five minutes each are enough, though six are allowed."""
+    for number in range(4):
+        book.send(f"t{number}", 1)
+        book.fail(f"t{number}", 1, FailureKind.TRANSIENT, seconds=300.0)
+
+    assert book.row(1)["state"] == RowState.DEAD and book.row(1)["signature"].startswith("s1|unreachable")
+
+
+def test_what_a_worker_refuses_unsent_pauses_the_run_with_its_words(book: Book) -> None:
+    """The row stays due, and its attempt says what the matter was, though nothing was sent."""
+    book.send("t", 1)
+    done = book.take(book.failure("t", 1, FailureKind.BLOCKED, sent=False))
+
+    (attempt,) = book.db.query("SELECT * FROM attempts")
+    assert (book.record.state, book.record.paused_by, done.paused) == ("paused", "provider", [(book.run, "why")])
+    assert (book.row(1)["state"], attempt["call"]) == ("due", None)
+    assert '"why"' in attempt["failure"] and '"blocked"' in attempt["failure"]
+
+
+def test_a_row_can_die_of_what_was_never_sent(book: Book) -> None:
+    """A template that cannot be rendered for it is an error of ours: once more, then a letter, and no call."""
+    for number in (1, 2):
+        book.send(f"t{number}", 1)
+        book.fail(f"t{number}", 1, FailureKind.INTERNAL, sent=False)
+
+    (letter,) = book.db.query("SELECT * FROM dead_letters")
+    assert letter["attempt"] == book.row(1)["attempt"]
+    assert book.sums() == (0, 0.0, 0.0)
+
+
+def test_a_reply_about_one_of_two_rows_leaves_the_other_due(book: Book) -> None:
+    """No row waits for a call that has come back."""
+    book.send("t", 1, 2)
+    outcome = book.reply("t", 1, GOOD).model_copy(update={"ordinals": (1, 2)})
+    book.take(outcome)
+
+    assert [book.row(n)["state"] for n in (1, 2)] == ["accepted", "due"]
+    assert book.sums() == book.rebuilt() == (1, 1.0, 0.0)
+
+
+def test_two_calls_about_one_row_in_one_batch_are_recorded_one_after_the_other(book: Book) -> None:
+    """The second finds the row as the first has left it."""
+    book.send("old", 1)
+    book.lose("old")
+    book.send("new", 1)
+    book.take(book.reply("old", 1, GOOD), book.reply("new", 1, GOOD), book.reply("new", 1, GOOD))
+
+    assert book.attempts(1) == [("accepted", 0, 0), ("accepted", 0, 1)]
+    assert book.sums() == book.rebuilt() == (2, 2.0, 0.0)

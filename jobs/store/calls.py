@@ -1,0 +1,207 @@
+"""Writes about calls and attempts: what was sent, what came back, what it did for each row, and what that did to the money.
+
+A call stands here if and only if its request went out, or may have, so that ``runs.calls`` is their number and
+``runs.cost`` the sum of what is known of their price. Money is set aside for a call when it is dispatched. It stays aside until
+the call's end is recorded: of one that was lost nobody knows whether it is paid, so its reservation stays spent, and a late
+reply puts the real cost in its place.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlite_utils import Database
+
+from jobs.messages import Outcome
+from jobs.outcomes import Received
+from jobs.prices import cost
+from jobs.settings import Price
+from jobs.store.batch import Batch
+from jobs.store.runs import RunRecord
+from jobs.store.tries import Row, Try
+from jobs.values import Failure, FailureKind, Verdict
+
+_COLUMNS = (
+    "try_id", "run", "lane", "outcome", "sent_at", "seconds", "queue_seconds", "status", "failure", "model", "finish_reason",
+    "request_id", "prompt_tokens", "completion_tokens", "cached_tokens", "estimated", "cost", "price", "reserved", "settled",
+    "request", "raw", "recorded_at",
+)  # fmt: skip
+_INSERT = f"INSERT INTO calls (id, {', '.join(_COLUMNS)}) VALUES (?{', ?' * len(_COLUMNS)})"
+_UPDATE = f"UPDATE calls SET {', '.join(f'{name} = ?' for name in _COLUMNS)} WHERE id = ?"
+_ATTEMPT = """
+    INSERT INTO attempts (id, call, run, ordinal, verdict, strike, asked, value, receipt, problems, signature, superseded,
+                          failure, recorded_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_LATE_ATTEMPT = """
+    UPDATE attempts SET verdict = ?, strike = ?, asked = ?, value = ?, receipt = ?, problems = ?, signature = ?, superseded = ?,
+           failure = ?, recorded_at = ?
+    WHERE call = ? AND ordinal = ? RETURNING id
+"""
+
+
+@dataclass
+class _Sum:
+    """What a batch adds to a run."""
+
+    calls: int = 0
+    prompt: int = 0
+    completion: int = 0
+    cached: int = 0
+    cost: float = 0.0
+    #: money that is set aside no longer
+    released: float = 0.0
+    throttles: int = 0
+
+
+class Calls:
+    """The books of calls, attempts and money, for one batch inside a transaction that its caller holds."""
+
+    def __init__(self, db: Database, batch: Batch, *, now: float) -> None:
+        self._db, self._batch, self._now = db, batch, now
+        self._sums: dict[int, _Sum] = {}
+        self._prices: dict[int, str | None] = {}
+        self._last: dict[str, int] = {}
+
+    def enter(self, received: Received, record: RunRecord, tried: Try) -> int:
+        """Write down what came of a call whose request went out, or may have; its number."""
+        outcome = received.outcome
+        money = _money(outcome, record.price)
+        values = self._values(received, record, tried, money=money)
+        if tried.call is not None:
+            call = tried.call
+            self._db.conn.execute(_UPDATE, [*values, call])
+        else:
+            call = self._next("calls")
+            self._batch.add(_INSERT, (call, *values))
+        total, usage = self._sum(record.id), outcome.usage
+        total.calls += tried.call is None
+        if usage is not None:
+            total.prompt += usage.prompt
+            total.completion += usage.completion
+            total.cached += usage.cached
+        total.cost += money or 0.0
+        if not is_lost(outcome):
+            total.released += tried.reserved
+        total.throttles += outcome.failure is not None and outcome.failure.kind is FailureKind.THROTTLED
+        return call
+
+    def attempt(
+        self,
+        row: Row,
+        tried: Try,
+        call: int | None,
+        *,
+        verdict: str,
+        asked: int,
+        strike: bool = False,
+        superseded: bool = False,
+        value: Verdict | None = None,
+        failure: Failure | None = None,
+    ) -> int:
+        """Write down what a call did for a row; its number. What comes late of a lost call takes the place of the loss.
+
+        ``failure`` is that of a call that was not sent: any other stands with its call.
+        """
+        judged = value or Verdict(kind="rejected")
+        problems = [problem.model_dump() for problem in judged.problems]
+        values: Sequence[object] = (
+            verdict,
+            int(strike),
+            asked,
+            json.dumps(judged.value, ensure_ascii=False) if judged.value is not None else None,
+            judged.receipt.model_dump_json() if judged.receipt else None,
+            json.dumps(problems, ensure_ascii=False) if problems else None,
+            judged.signature,
+            int(superseded),
+            failure.model_dump_json() if failure else None,
+            self._now,
+        )
+        if tried.call is not None:
+            return int(self._db.conn.execute(_LATE_ATTEMPT, [*values, tried.call, row.ordinal]).fetchone()[0])
+        number = self._next("attempts")
+        self._batch.add(_ATTEMPT, (number, call, row.run, row.ordinal, *values))
+        return number
+
+    def release(self, record: RunRecord, tried: Try) -> None:
+        """A call turns out not to have been sent: its money is free, also where it had been given up as lost."""
+        self._sum(record.id).released += tried.reserved
+        if tried.call is not None:
+            known = None if record.price is None else 0.0
+            self._db.conn.execute("UPDATE calls SET settled = 1, cost = ? WHERE id = ?", [known, tried.call])
+
+    def close(self) -> None:
+        """Add what the batch came to to its runs."""
+        self._db.conn.executemany(
+            """
+            UPDATE runs SET calls = calls + ?, prompt_tokens = prompt_tokens + ?, completion_tokens = completion_tokens + ?,
+                cached_tokens = cached_tokens + ?, cost = cost + ?, reserved = max(0, reserved - ?), throttles = throttles + ?
+            WHERE id = ?
+            """,
+            [
+                (one.calls, one.prompt, one.completion, one.cached, one.cost, one.released, one.throttles, run)
+                for run, one in self._sums.items()
+            ],
+        )
+        self._sums.clear()
+
+    def _sum(self, run: int) -> _Sum:
+        return self._sums.setdefault(run, _Sum())
+
+    def _next(self, table: str) -> int:
+        """The number of a new call or attempt; nobody else makes any inside this transaction."""
+        if table not in self._last:
+            self._last[table] = self._db.conn.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()[0]
+        self._last[table] += 1
+        return self._last[table]
+
+    def _price(self, record: RunRecord) -> str | None:
+        if record.id not in self._prices:
+            self._prices[record.id] = record.price.model_dump_json() if record.price else None
+        return self._prices[record.id]
+
+    def _values(self, received: Received, record: RunRecord, tried: Try, *, money: float | None) -> tuple[object, ...]:
+        """What to write, in the order of the columns."""
+        outcome, usage, failure = received.outcome, received.outcome.usage, received.outcome.failure
+        lost = is_lost(outcome)
+        return (
+            tried.try_id,
+            record.id,
+            outcome.lane,
+            failure.kind.value if failure else "replied",
+            outcome.sent_at,
+            None if lost else outcome.seconds,
+            outcome.queue_seconds,
+            outcome.status,
+            failure.model_dump_json() if failure else None,
+            outcome.model,
+            outcome.finish_reason,
+            outcome.request_id,
+            usage.prompt if usage else None,
+            usage.completion if usage else None,
+            usage.cached if usage else None,
+            int(usage.estimated) if usage else 0,
+            money,
+            self._price(record),
+            tried.reserved,
+            int(not lost),
+            received.request,
+            received.raw,
+            self._now,
+        )
+
+
+def is_lost(outcome: Outcome) -> bool:
+    """Whether the end of the call is unknown."""
+    return outcome.failure is not None and outcome.failure.kind is FailureKind.LOST
+
+
+def _money(outcome: Outcome, price: Price | None) -> float | None:
+    """What a call has cost; None where nobody knows."""
+    if price is None or is_lost(outcome):
+        return None
+    if outcome.usage is not None:
+        return cost(outcome.usage, price)
+    return 0.0 if outcome.kind == "failed" else None

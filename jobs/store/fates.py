@@ -1,0 +1,187 @@
+"""Writes about what becomes of a row: a value, a dead letter, another turn, or the end of its run.
+
+A value moves the result of the root run, answers equal rows and fixes the letters that a replay was at; a death makes a letter;
+whoever waits for an answer that does not come is due and asks for itself.
+"""
+
+from __future__ import annotations
+
+from sqlite_utils import Database
+
+from jobs import signature
+from jobs.lifecycle import RowState, RunState, Trouble
+from jobs.store import runs
+from jobs.store.batch import Batch
+from jobs.store.runs import RunRecord
+from jobs.store.tries import Row, Try
+
+#: a dead letter of these kinds of run stays with its run and asks nobody for anything
+QUIET_KINDS = ("try", "evaluation")
+
+_END = """
+    UPDATE run_rows SET state = ?, attempt = coalesce(?, attempt), signature = ?, strikes = ?, ended_at = ?, try_id = ?,
+           reserved = ?
+    WHERE run = ? AND ordinal = ?
+"""
+_AGAIN = """
+    UPDATE run_rows SET state = 'due', attempt = coalesce(?, attempt), strikes = ?, tries = ?, faults = ?, losses = ?, waits = ?,
+           trouble_seconds = ?, due_at = ?, max_tokens = ?, try_id = NULL, reserved = 0
+    WHERE run = ? AND ordinal = ?
+"""
+_OVER = "UPDATE run_rows SET try_id = NULL, reserved = 0 WHERE run = ? AND ordinal = ?"
+_RESULT = """
+    INSERT INTO results (root, ordinal, run, attempt) VALUES (?, ?, ?, ?)
+    ON CONFLICT (root, ordinal) DO UPDATE SET run = excluded.run, attempt = excluded.attempt, decision = NULL
+"""
+_ANSWER = "INSERT OR IGNORE INTO reuse (key, attempt) VALUES (?, ?)"
+
+
+class Fates:
+    """What becomes of rows, for one batch inside a transaction that its caller holds."""
+
+    def __init__(self, db: Database, batch: Batch, *, now: float) -> None:
+        self._db, self._batch, self._now = db, batch, now
+        #: questions that nobody asks any more
+        self._freed: list[bytes] = []
+
+    def close(self) -> None:
+        """Let those ask who waited for an answer; after the batch is written."""
+        if self._freed:
+            runs.free_questions(self._db, self._freed, now=self._now)
+            self._freed = []
+
+    def accept(self, record: RunRecord, row: Row, attempt: int, *, under_way: str | None = None) -> None:
+        """Give a row its value and move the result of the root run to it.
+
+        Args:
+            record: the row's run.
+            row: as it was before.
+            attempt: that the value came from.
+            under_way: another call about the row. It keeps its money: it will be paid, and kept as superseded.
+        """
+        self._end(row, RowState.ACCEPTED, attempt=attempt, under_way=under_way)
+        if record.kind in QUIET_KINDS:
+            return
+        pointer = (record.root, row.ordinal, record.id, attempt)
+        self._batch.add(_RESULT, pointer)
+        if record.kind == "replay":
+            self._fix(record, pointer)
+        if row.reuse_key is not None:
+            self._batch.add(_ANSWER, (row.reuse_key, attempt))
+            self._freed.append(row.reuse_key)
+
+    def _fix(self, record: RunRecord, pointer: tuple[int, int, int, int]) -> None:
+        """A replay has brought a value: the move can be undone, and the row's letters are fixed."""
+        self._db.conn.execute(
+            "INSERT INTO result_moves (root, ordinal, run, attempt, made_at) VALUES (?, ?, ?, ?, ?)",
+            [*pointer, self._now],
+        )
+        root, ordinal, *_ = pointer
+        self._db.conn.execute(
+            """
+            UPDATE dead_letters SET resolution = 'fixed', resolved_at = ?, replay = ?
+            WHERE root = ? AND ordinal = ? AND resolution IN ('open', 'replaying')
+            """,
+            [self._now, record.id, root, ordinal],
+        )
+
+    def die(self, record: RunRecord, row: Row, attempt: int, named: str, *, strikes: int) -> None:
+        """Make a dead letter of a row, in the group of that signature."""
+        self._end(row, RowState.DEAD, attempt=attempt, named=named, strikes=strikes)
+        quiet = record.kind in QUIET_KINDS
+        self._db.conn.execute(
+            "INSERT OR IGNORE INTO signatures (signature, title) VALUES (?, ?)", [named, signature.title(named)]
+        )
+        if not quiet:
+            self._db.conn.execute(
+                "UPDATE dead_letters SET latest = 0 WHERE root = ? AND ordinal = ? AND run != ?",
+                [record.root, row.ordinal, record.id],
+            )
+            self._reopen(record, row.ordinal)
+        self._db.conn.execute(
+            """
+            INSERT INTO dead_letters (run, ordinal, root, row_id, signature, attempt, died_at, latest)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+            """,
+            [record.id, row.ordinal, record.root, row.row_id, named, attempt, self._now, int(not quiet)],
+        )
+        self._free(row)
+
+    def again(
+        self,
+        record: RunRecord,
+        row: Row,
+        *,
+        trouble: Trouble,
+        attempt: int | None = None,
+        strikes: int | None = None,
+        after: float = 0.0,
+        max_tokens: int | None = None,
+    ) -> None:
+        """A row is due again after some seconds, unless its run was cancelled; what is not given stays as it was."""
+        strikes = row.strikes if strikes is None else strikes
+        if record.state == RunState.CANCELLED:
+            self._end(row, RowState.CANCELLED, attempt=attempt, strikes=strikes)
+            self._reopen(record, row.ordinal)
+            self._free(row)
+            return
+        self._batch.add(
+            _AGAIN,
+            (
+                attempt,
+                strikes,
+                trouble.tries,
+                trouble.faults,
+                trouble.losses,
+                trouble.waits,
+                trouble.seconds,
+                self._now + after,
+                max_tokens or row.max_tokens,
+                row.run,
+                row.ordinal,
+            ),
+        )
+
+    def over(self, row: Row, tried: Try) -> None:
+        """A row that had an end before its call came back has no call under way any more."""
+        if row.try_id == tried.try_id:
+            self._batch.add(_OVER, (row.run, row.ordinal))
+
+    def _end(
+        self,
+        row: Row,
+        state: RowState,
+        *,
+        attempt: int | None,
+        named: str | None = None,
+        strikes: int | None = None,
+        under_way: str | None = None,
+    ) -> None:
+        self._batch.add(
+            _END,
+            (
+                state.value,
+                attempt,
+                named,
+                row.strikes if strikes is None else strikes,
+                self._now,
+                under_way,
+                row.reserved if under_way else 0.0,
+                row.run,
+                row.ordinal,
+            ),
+        )
+
+    def _reopen(self, record: RunRecord, ordinal: int) -> None:
+        """A replay of a row has ended without a value: its letters need a person again."""
+        self._db.conn.execute(
+            """
+            UPDATE dead_letters SET resolution = 'open', replay = NULL
+            WHERE root = ? AND ordinal = ? AND resolution = 'replaying' AND replay = ?
+            """,
+            [record.root, ordinal, record.id],
+        )
+
+    def _free(self, row: Row) -> None:
+        if row.reuse_key is not None:
+            self._freed.append(row.reuse_key)
