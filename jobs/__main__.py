@@ -9,7 +9,7 @@ import sys
 import threading
 from types import FrameType
 
-from jobs import errors, lane, logs, processes, settings, worker
+from jobs import errors, homes, lane, logs, processes, settings, worker
 from jobs.keeper import Keeper, sole_owner
 
 
@@ -26,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         if given.part == "keeper":
             _keeper(here, given.parent_fd)
         else:
+            homes.join(here, given.home_id)
             _worker(here, given.parent_fd)
     except errors.RedriveError as error:
         sys.stderr.write(f"redrive {given.part}: {error.message}\n")
@@ -38,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("part", choices=["keeper", "worker"])
     parser.add_argument("--home", help="the home folder")
     parser.add_argument("--prompts", help="the prompts folder")
+    parser.add_argument("--home-id", help="a worker's: the home that it works for, where several share a Redis")
     parser.add_argument("--parent-fd", type=int, help="a pipe whose end says that the starter is gone")
     return parser
 
