@@ -4,6 +4,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -462,6 +463,35 @@ def test_a_proxy_of_the_environment_is_not_used_for_this_machine(
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
 
     assert ask(stub, "direct").reply is not None
+
+
+def test_a_proxy_of_the_environment_carries_what_goes_elsewhere(
+    stub: StubProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stub stands for the proxy: a request for a host that is not here reaches it, unless the host is excepted."""
+    monkeypatch.setenv("http_proxy", stub.base_url.removesuffix("/v1"))
+    monkeypatch.delenv("no_proxy", raising=False)
+    connection = Connection(name="far", base_url="http://model.invalid/v1")
+
+    async def run() -> Answer:
+        async with Endpoint(connection, KEY, timeout=5) as opened:
+            return await opened.ask(request(connection, "by proxy"))
+
+    by_proxy = asyncio.run(run())
+    monkeypatch.setenv("no_proxy", "model.invalid")
+    direct = asyncio.run(run())
+
+    assert by_proxy.reply is not None and len(stub.ledger.of("by proxy")) == 1
+    assert direct.failure is not None and direct.failure.kind is FailureKind.TRANSIENT
+
+
+def test_a_password_of_netrc_goes_nowhere(stub: StubProvider, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What another program keeps for that host is not ours to send."""
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password another-password-1\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+
+    assert ask(stub, "of nobody").reply is not None
+    assert stub.ledger.of("of nobody")[-1].key == ""
 
 
 @pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://x/v1", "http://"])
