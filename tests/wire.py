@@ -73,6 +73,9 @@ class Wire:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._server.wait_closed()
+        for _ in range(10):  # what was aborted is gone a few turns of the loop later
+            await asyncio.sleep(0)
 
     async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -86,8 +89,9 @@ class Wire:
             finally:
                 for way in ways:
                     way.cancel()
-                here.close()
-                writer.close()
+                await asyncio.gather(*ways, return_exceptions=True)
+                here.transport.abort()
+                writer.transport.abort()
         self._tasks.discard(task)
 
     async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
