@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from jobs.contract import words
+from jobs.numbers import Fractional
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 _DATE_TIME = re.compile(
@@ -85,6 +86,8 @@ def is_multiple(value: int | float, step: int | float) -> bool:
     """Whether a number, as it was written, is a multiple of the step."""
     if isinstance(value, int) and isinstance(step, int):
         return value % step == 0
+    if isinstance(value, Fractional):
+        return False
     return Fraction(repr(value)) % Fraction(repr(step)) == 0
 
 

@@ -32,6 +32,7 @@ class Contract:
         self._root = root
         self.model = made
         self._walks = coercions.touches(root)
+        self._adapters: dict[int, TypeAdapter[Any]] = {}
 
     @classmethod
     def from_schema(cls, schema: Mapping[str, Any]) -> Contract:
@@ -80,9 +81,16 @@ class Contract:
         """
         if not self._walks and not nulls_for_absent:
             return value, ()
-        walk = coercions.Coercion(nulls_for_absent=nulls_for_absent)
+        walk = coercions.Coercion(self._holds, nulls_for_absent=nulls_for_absent)
         made = walk.value(value, self._root)
         return made, tuple(walk.paths)
+
+    def _holds(self, node: Node, value: Any) -> bool:
+        """Whether one place of the contract holds a value; what checks it is made when it is first asked for."""
+        adapter = self._adapters.get(id(node))
+        if adapter is None:
+            adapter = self._adapters[id(node)] = TypeAdapter(model.annotation(node))
+        return model.holds(adapter, value)
 
     def strict_schema(self) -> strict.StrictSchema:
         """The schema for an endpoint's strict ``json_schema`` mode, and what cannot be said in it."""

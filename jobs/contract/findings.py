@@ -129,10 +129,8 @@ def _expected(node: Node | None, rule: str) -> str:
 
 
 def _got(node: Node | None, rule: str, value: Any) -> str:
-    if rule == "enum" and node is not None and isinstance(value, str):
-        folded = value.strip().casefold()
-        if any(isinstance(other, str) and other.casefold() == folded for other in node.enum or ()):
-            return words.got(value, "other case" if value == value.strip() else "spaces around")
+    if rule == "enum" and node is not None and isinstance(value, str) and words.alike(value.strip(), node.enum or ()):
+        return words.got(value, "other case" if value == value.strip() else "spaces around")
     if rule in ("minLength", "maxLength") and isinstance(value, str):
         shape = "empty text" if not value.strip() else "text"
         return words.snippet(shape, f'{len(value)} characters: "{words.printable(value, 40)}"')

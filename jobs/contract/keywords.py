@@ -156,7 +156,7 @@ def _useful(name: str, place: str, *, kinds: frozenset[str], enum: Sequence[obje
     if name == "string" and kinds & {"integer", "number"}:
         raise ContractError("'string' is ambiguous: a number is allowed here as it is", place=place)
     if name == "case":
-        texts = [value.casefold() for value in enum if isinstance(value, str)]
+        texts = [value.lower() for value in enum if isinstance(value, str)]
         if not texts:
             raise ContractError("'case' needs an enum of texts", place=place)
         if len(set(texts)) != len(texts):

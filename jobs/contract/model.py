@@ -29,7 +29,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, SchemaError
 
-from jobs.contract import checks, words
+from jobs.contract import checks, choices, words
 from jobs.contract.nodes import Node
 from jobs.errors import ContractError
 
@@ -199,42 +199,20 @@ def _choice(node: Node) -> Any:
     adapters: list[TypeAdapter[Any]] = [TypeAdapter(each) for each in made]
 
     def pick(value: Any) -> str | None:
-        fitting = [index for index, adapter in enumerate(adapters) if _holds(adapter, value)]
+        fitting = [index for index, adapter in enumerate(adapters) if holds(adapter, value)]
         if fitting:
             return SEVERAL if node.exactly_one and len(fitting) > 1 else str(fitting[0])
-        meant = [index for index, branch in enumerate(node.branches) if _could_be(branch, value)]
-        if len(meant) > 1 and isinstance(value, dict):
-            meant = _nearest(node.branches, meant, value)
-        return str(meant[0]) if len(meant) == 1 else None
+        meant = choices.meant(node.branches, value)
+        return None if meant is None else str(meant)
 
     tagged = tuple(Annotated[each, Tag(str(index))] for index, each in enumerate(made))
     return Annotated[Union[tagged], Discriminator(pick)]  # noqa: UP007 - a tuple of types
 
 
-def _holds(adapter: TypeAdapter[Any], value: Any) -> bool:
+def holds(adapter: TypeAdapter[Any], value: Any) -> bool:
+    """Whether a value is what an annotation says."""
     try:
         adapter.validate_python(value)
     except ValidationError:
         return False
     return True
-
-
-def _could_be(branch: Node, value: Any) -> bool:
-    kinds = branch.kinds()
-    return not kinds or words.is_a(value, kinds)
-
-
-def _nearest(branches: tuple[Node, ...], meant: list[int], value: Mapping[str, object]) -> list[int]:
-    """The object branches whose constants fit, then those that share most keys with the value."""
-
-    def score(index: int) -> tuple[int, int]:
-        properties = branches[index].properties
-        constants = [
-            words.same(value[key], below.enum[0])
-            for key, below in properties.items()
-            if key in value and below.enum is not None and len(below.enum) == 1
-        ]
-        return (sum(constants) - constants.count(False), len(properties.keys() & value.keys()))
-
-    best = max(score(index) for index in meant)
-    return [index for index in meant if score(index) == best]

@@ -53,14 +53,20 @@ def is_a(value: object, types: Iterable[str]) -> bool:
 
 
 def same(one: object, other: object) -> bool:
-    """Equality as JSON has it: ``true`` is not 1, 1.0 is 1, the order of keys does not count."""
+    """Equality as JSON has it: ``true`` is not 1, 1.0 is 1, 2.00000000000000001 is not 2, the order of keys does not count."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(same(a, b) for a, b in zip(one, other, strict=True))
-    return one == other
+    return one == other and kind_of(one) == kind_of(other)
+
+
+def alike(text: str, values: Iterable[object]) -> list[str]:
+    """The texts among these values that differ from a text in case at most, letter for letter: ``SS`` is not ``ß``."""
+    lower = text.lower()
+    return [value for value in values if isinstance(value, str) and value.lower() == lower]
 
 
 def types_in_words(types: Sequence[str], *, nullable: bool = False) -> str:
@@ -116,7 +122,10 @@ def got(value: object, shape: str | None = None) -> str:
         return f"{shape}: {len(value)} items" if value else shape
     if isinstance(value, dict):
         return snippet(shape, "keys " + ", ".join(list(value)[:10])) if value else shape
-    return shape if value is None else snippet(shape, json.dumps(value))
+    if value is None:
+        return shape
+    # a float says itself how it was written, where that is more than it holds
+    return snippet(shape, str(value) if isinstance(value, float) else json.dumps(value))
 
 
 def json_path(parts: Iterable[Part]) -> str:

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import jsonschema
@@ -10,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.contract import Contract, FlatField, schema_from_fields
+from jobs.contract import Contract
 from jobs.errors import ContractError
 
 
@@ -289,64 +288,6 @@ def test_defaults_are_never_filled_in() -> None:
     assert contract.read({"y": "a"}) == ({"y": "a"}, ())
 
 
-COERCED: list[tuple[dict[str, Any], Any, Any]] = [
-    ({"type": "number", "x-coerce": ["number"]}, "5", 5),
-    ({"type": "number", "x-coerce": ["number"]}, "-1,234,567.5", -1234567.5),
-    ({"type": "number", "x-coerce": ["number"]}, "+1.5e3", 1500.0),
-    ({"type": "number", "x-coerce": ["number"]}, "1,29", "1,29"),
-    ({"type": "number", "x-coerce": ["number"]}, "1.299,00", "1.299,00"),
-    ({"type": "number", "x-coerce": ["number"]}, "12,34,567", "12,34,567"),
-    ({"type": "number", "x-coerce": ["number"]}, "007", "007"),
-    ({"type": "number", "x-coerce": ["number"]}, "$5", "$5"),
-    ({"type": "number", "x-coerce": ["number"]}, "1e999", "1e999"),
-    ({"type": "number", "x-coerce": ["number"]}, "NaN", "NaN"),
-    ({"type": "number", "x-coerce": ["number"]}, "٥", "٥"),
-    ({"type": "integer", "x-coerce": ["number"]}, "12345678901234567890", 12345678901234567890),
-    ({"type": "integer", "x-coerce": ["number"]}, "5.0", 5),
-    ({"type": "integer", "x-coerce": ["number"]}, "5.5", "5.5"),
-    ({"type": "boolean", "x-coerce": ["boolean"]}, "Yes", True),
-    ({"type": "boolean", "x-coerce": ["boolean"]}, "false", False),
-    ({"type": "boolean", "x-coerce": ["boolean"]}, "1", "1"),
-    ({"type": "boolean", "x-coerce": ["boolean"]}, 1, 1),
-    ({"enum": ["New", "Old"], "x-coerce": ["case"]}, "NEW", "New"),
-    ({"enum": ["New", "Old"], "x-coerce": ["case"]}, " new", " new"),
-    ({"enum": ["New", "Old"], "x-coerce": ["case", "trim"]}, " new", "New"),
-    ({"enum": ["New", "Old"], "x-coerce": ["case"]}, "newer", "newer"),
-    ({"type": "string", "x-coerce": ["trim"]}, " a b\n", "a b"),
-    ({"type": "string", "x-coerce": ["string"]}, 5, "5"),
-    ({"type": "string", "x-coerce": ["string"]}, 1.1, 1.1),
-    ({"type": "string", "x-coerce": ["string"]}, True, True),
-    ({"type": ["string", "null"], "x-coerce": ["null"]}, " n/a ", None),
-    ({"type": ["string", "null"], "x-coerce": ["null"]}, "", None),
-    ({"type": ["string", "null"], "x-coerce": ["null"]}, "nothing", "nothing"),
-    ({"enum": ["none", "some", None], "x-coerce": ["null"]}, "none", "none"),
-    ({"anyOf": [{"type": "number"}, {"type": "null"}], "x-coerce": ["number", "null"]}, "7", 7),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("below", "value", "expected"), COERCED)
-def test_conversions(below: dict[str, Any], value: Any, expected: Any) -> None:
-    """A conversion allowed by name is made where it has one meaning, and said; all else stays as it is."""
-    made, paths = one(below).read({"x": value})
-    assert made == {"x": expected}
-    assert type(made["x"]) is type(expected)
-    changed = type(expected) is not type(value) or expected != value
-    assert paths == ((("x",),) if changed else ())
-
-
-def test_conversions_reach_lists_and_objects_and_leave_the_original() -> None:
-    """Conversions inside are made on a copy."""
-    contract = one({"type": "array", "items": schema(n={"type": "number", "x-coerce": ["number"]})})
-    value = {"x": [{"n": "1"}, {"n": 2}, {"n": "x"}]}
-    assert contract.read(value) == ({"x": [{"n": 1}, {"n": 2}, {"n": "x"}]}, (("x", 0, "n"),))
-    assert value == {"x": [{"n": "1"}, {"n": 2}, {"n": "x"}]}
-
-
-def test_nothing_is_converted_unasked() -> None:
-    """Without x-coerce a text stays a text."""
-    assert one({"type": "number"}).read({"x": "5"}) == ({"x": "5"}, ())
-
-
 def test_strict_schema() -> None:
     """The strict form requires everything, turns optional into nullable, and lists what it cannot say."""
     contract = Contract.from_schema(
@@ -388,80 +329,6 @@ def test_strict_schema_says_when_it_cannot_be_used() -> None:
     """Any value and any keys have no strict form."""
     assert not Contract.from_schema(schema(x={})).strict_schema().usable
     assert not one({"type": "object", "additionalProperties": {"type": "string"}}).strict_schema().usable
-
-
-FLAT = {
-    **schema(
-        "a",
-        "n",
-        a={"type": ["string", "null"], "enum": ["x", None], "x-coerce": ["null"], "description": "A"},
-        n={"type": "array", "items": {"type": "string"}},
-        b={"type": "integer", "minimum": 1, "maximum": 9, "default": 2},
-        c={"type": "string", "minLength": 1, "maxLength": 5, "pattern": "c", "format": "date"},
-    ),
-    "title": "Answer",
-}
-
-
-def test_fields_and_back_are_the_same_contract() -> None:
-    """The table of flat fields loses nothing: written back it gives the same schema."""
-    contract = Contract.from_schema(FLAT)
-    rows = contract.fields()
-    assert [row.name for row in rows] == ["a", "b", "c"]
-    assert rows[0] == FlatField(name="a", type="string", nullable=True, enum=("x",), description="A")
-    assert rows[2].required is False
-    assert contract.with_fields(rows).schema == FLAT
-
-
-def test_fields_can_be_edited() -> None:
-    """Fields can be added, dropped, renamed and changed; what the table does not show stays where it was."""
-    contract = Contract.from_schema(FLAT)
-    a, b, _ = contract.fields()
-    made = contract.with_fields(
-        [
-            b.model_copy(update={"type": "number", "required": True}),
-            a,
-            FlatField(name="new", type="boolean"),
-            FlatField(name="last", max_length=3),
-        ]
-    ).schema
-    assert list(made["properties"]) == ["b", "n", "a", "new", "last"]
-    assert made["properties"]["n"] == FLAT["properties"]["n"]
-    assert made["properties"]["b"] == {"type": "number", "minimum": 1, "maximum": 9}
-    assert made["required"] == ["b", "n", "a", "new", "last"]
-    assert made["title"] == "Answer"
-
-
-def test_fields_from_nothing() -> None:
-    """A table alone makes a whole contract."""
-    made = schema_from_fields(
-        [FlatField(name="x", enum=("a", "b")), FlatField(name="y", type="number", required=False)]
-    )
-    assert made == {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {"x": {"type": "string", "enum": ["a", "b"]}, "y": {"type": "number"}},
-        "required": ["x"],
-    }
-    Contract.from_schema(made)
-
-
-@pytest.mark.parametrize(
-    ("rows", "words"),
-    [
-        ([FlatField(name=" ")], "field 1 has no name"),
-        ([FlatField(name="x"), FlatField(name="x")], "two fields are named 'x'"),
-        ([FlatField(name="n")], "taken by a property"),
-        ([FlatField(name="x", type="boolean", maximum=1)], "maximum does not apply to boolean"),
-        ([FlatField(name="x", minimum=1)], "minimum does not apply to string"),
-        ([FlatField(name="x", pattern="[")], "cannot be used as a pattern"),
-        ([FlatField(name="x", type="integer", enum=("a",))], "contradicts the type"),
-    ],
-)
-def test_fields_are_refused_in_plain_words(rows: list[FlatField], words: str) -> None:
-    """A table that makes no contract is refused with the field's name."""
-    with pytest.raises(ContractError, match=re.escape(words)):
-        Contract.from_schema(FLAT).with_fields(rows)
 
 
 # -- held against another implementation -----------------------------------------------------------------------------------
