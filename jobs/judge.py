@@ -14,8 +14,11 @@ from typing import Any, Literal
 from jobs import reply
 from jobs.contract import Contract, Finding, words
 from jobs.contract.words import Part
-from jobs.places import Reader, Spot, Stop, spots
-from jobs.reply import Found, Reading, candidates
+from jobs.cursor import Stop
+from jobs.echo import without_echo
+from jobs.places import Reader, Spot, spots
+from jobs.reading import Found, Reading
+from jobs.reply import candidates
 from jobs.signature import signature
 from jobs.values import Edit, Problem, Receipt, Verdict
 
@@ -23,8 +26,6 @@ from jobs.values import Edit, Problem, Receipt, Verdict
 MAX_PLACED = 500_000
 #: problems named in a re-ask, and its length
 MAX_COMPLAINTS, MAX_COMPLAINT = 12, 2_000
-#: characters of the record in which copies of the reply's objects are looked for
-MAX_ECHO = 200_000
 
 _HTML = re.compile(r"\s*(?:<!doctype\s+html|<\?xml|<html|<head|<body|<h1>)", re.IGNORECASE)
 _FENCE = re.compile(r"```|~~~")
@@ -68,7 +69,9 @@ def judge(
         finish_reason: as the endpoint gave it.
         refusal: the endpoint's own words of refusal, if it marks one.
         asked: which strike of the row this answers; goes into the receipt.
-        echo: the cells of the record; where a reply holds several objects, one that stands in the record is never the answer.
+        echo: the cells of the record; unless a reply is one object and nothing else, an object that stands in the record is
+            never its answer, be it in one cell or over several. What the template itself says is not known here: of several
+            objects that are not the record's the last one counts, an example of the template too.
         nulls_for_absent: the request was held to ``Contract.strict_schema``, so null stands for an optional property left out.
     """
     if refusal or finish_reason in ("content_filter", "refusal"):
@@ -90,7 +93,7 @@ def judge(
     problem = _text_problem(reading)
     if problem is not None:
         return _rejected([problem])
-    return _chosen(held, _without_echo(reading, echo))
+    return _chosen(held, without_echo(reading, echo))
 
 
 def judge_value(value: object, contract: Contract) -> list[Problem]:
@@ -238,22 +241,6 @@ def _is_attempt(found: Found, contract: Contract) -> bool:
     return False
 
 
-def _without_echo(reading: Reading, echo: Sequence[str]) -> Sequence[Found]:
-    """The values that do not stand in the record as they are; a reply that is nothing but one object is always its answer."""
-    texts = [text for text in echo if "{" in text]
-    alone = len(reading.values) == 1 and not any(edit.kind == "prose" for edit in reading.edits(reading.values[0]))
-    if not texts or reading.is_whole or alone:
-        return reading.values
-    known = [found.value for text in texts for found in candidates(text[:MAX_ECHO]).values]
-    plain = "\n".join(re.sub(r"\s+", "", text[:MAX_ECHO]) for text in texts)
-    kept = []
-    for found in reading.values:
-        written = re.sub(r"\s+", "", reading.text[found.start : found.end])
-        if written not in plain and not any(words.same(found.value, value) for value in known):
-            kept.append(found)
-    return kept
-
-
 def _text_problem(reading: Reading) -> Problem | None:
     """What keeps a reply from being read at all, or from holding any value."""
     text = reading.text
@@ -275,8 +262,7 @@ def _text_problem(reading: Reading) -> Problem | None:
     prose = reading.prose
     if not prose.strip():
         return _problem("empty", "a JSON object", "thinking only" if reading.thinking else "nothing")
-    behind = reading.thinking[-1][1] if reading.thinking else 0
-    start, end = _trimmed(text, behind, len(text))
+    start, end = _trimmed(text, *reading.prose_span)
     if _REFUSAL.match(prose.lstrip()[:400]):
         return _problem("refusal", "an answer", words.snippet("refused", prose.strip()), start, end)
     return _problem("not_json", "a JSON object", words.snippet(_prose_shape(prose), prose.strip()), start, end)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.places import MAX_DEPTH, Reader, Spot, Stop
+from jobs.cursor import Stop
+from jobs.places import MAX_DEPTH, Reader, Spot
 from jobs.reply import candidates, doubt, strict
 
 texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=8) | st.text("\"\\/\n\t'{}[]:, ab", max_size=8)
