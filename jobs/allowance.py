@@ -23,7 +23,7 @@ LONGEST_WAIT, SHORTEST_WAIT = 0.5, 0.01
 #: calls in flight to one that may begin at once when a place becomes free
 AHEAD = 16
 #: calls of a lane in flight to a pool that it has no reply from yet
-FIRST_MOST = 100
+FIRST_MOST = 64
 #: replies that an estimate of tokens looks back on, the share of them that it covers, and replies between two estimates
 LOOK_BACK, COVERED, EVERY = 256, 0.95, 16
 #: where a provider does not say when a limit is full again

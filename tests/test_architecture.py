@@ -65,6 +65,7 @@ OWNERS = {
         "jobs.limits",
         "jobs.outbox",
         "jobs.live",
+        "jobs.homes",
         "jobs.lane",
         "jobs.keeper",
     ),
