@@ -111,7 +111,8 @@ def after_failure(failure: Failure, trouble: Trouble, *, seconds: float, chance:
             return Next(trouble=replace(trouble, waits=waits), after=after)
         case FailureKind.TRANSIENT:
             tries, spent = trouble.tries + 1, trouble.seconds + seconds
-            after = max(failure.retry_after or 0.0, _jitter(tries, chance))
+            # A request that took its time has waited already: a timeout is followed at once.
+            after = max(failure.retry_after or 0.0, _jitter(tries, chance) - seconds)
             dead = "unreachable" if tries >= MOST_TRIES or spent > MOST_SECONDS else None
             return Next(trouble=replace(trouble, tries=tries, waits=0, seconds=spent + after), dead=dead, after=after)
         case FailureKind.BLOCKED:

@@ -44,7 +44,7 @@ BANDS = [
         "jobs.call",
     ],
     ["jobs.limits", "jobs.outcomes", "jobs.dispatch", "jobs.worker"],
-    ["jobs.allowance", "jobs.outbox", "jobs.live"],
+    ["jobs.allowance", "jobs.outbox", "jobs.live", "jobs.homes"],
     ["jobs.store"],
     ["jobs.lane"],
     ["jobs.keeper"],

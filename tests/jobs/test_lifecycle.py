@@ -101,3 +101,12 @@ def test_a_rejected_key_pauses_the_run_and_leaves_the_row() -> None:
 def test_max_tokens_doubles_once_within_a_ceiling(asked: int, version: int, then: int) -> None:
     """Twice the version's figure, never more, and never less than what was asked."""
     assert raised_max_tokens(asked, version) == then
+
+
+def test_a_timeout_is_followed_at_once() -> None:
+    """The wait counts from the request's beginning: a row that has hung for a minute has waited long enough, a quick 500 has not."""
+    hung = after_failure(failed(FailureKind.TRANSIENT), Trouble(), seconds=60.0, chance=0.9)
+    quick = after_failure(failed(FailureKind.TRANSIENT), Trouble(), seconds=0.1, chance=0.9)
+
+    assert hung.after == 0.0
+    assert quick.after == pytest.approx(0.8)
