@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import aiohttp
-import httpx2
 
 from jobs.llm import rates
 from jobs.redaction import Secrets, hide_shapes
@@ -58,19 +57,19 @@ _TAG = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.I | re.S)
 
 _BROKEN: tuple[tuple[tuple[type[BaseException], ...], FailureKind, str, str], ...] = (
     (
-        (httpx2.UnsupportedProtocol, httpx2.InvalidURL, aiohttp.InvalidURL),
+        (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError),
         FailureKind.BLOCKED,
         "url",
         "the connection's base_url is not a usable address",
     ),
     (
-        (aiohttp.ClientPayloadError, aiohttp.ClientResponseError, httpx2.DecodingError),
+        (aiohttp.ClientPayloadError, aiohttp.ClientResponseError),
         FailureKind.TRANSIENT,
         "cut",
         "the answer broke off or was garbled",
     ),
     (
-        (aiohttp.ClientConnectorError, httpx2.ConnectError, ConnectionRefusedError),
+        (aiohttp.ClientConnectorError, ConnectionRefusedError),
         FailureKind.TRANSIENT,
         "connect",
         "the endpoint cannot be reached",
@@ -81,7 +80,7 @@ _BROKEN: tuple[tuple[tuple[type[BaseException], ...], FailureKind, str, str], ..
         "reset",
         "the endpoint closed the connection before an answer came",
     ),
-    ((TimeoutError, httpx2.TimeoutException), FailureKind.TRANSIENT, "timeout", "no answer in time"),
+    ((TimeoutError,), FailureKind.TRANSIENT, "timeout", "no answer in time"),
     ((OSError,), FailureKind.TRANSIENT, "connect", "the endpoint cannot be reached"),
 )
 
