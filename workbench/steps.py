@@ -20,6 +20,8 @@ from workbench import up
 
 #: seconds between two looks at a run
 GLANCE = 0.1
+#: seconds that an engine which somebody else keeps up may be away; one that has died is started again within a few
+AWAY_SECONDS = 20.0
 
 
 def say(line: str) -> None:
@@ -44,7 +46,7 @@ def engine_up(settings: Settings, *, workers: int | None, quiet: bool) -> Iterat
     """
     if up.running(settings) is not None:
         with Engine(settings_module.reload(settings)) as engine:
-            yield AtWork(engine, engine.settings)
+            yield AtWork(engine, engine.settings, _Elsewhere(engine.system.keeper_alive).failed)
         return
     tell: Callable[[str], None] = (lambda line: None) if quiet else say
     household = up.Household(settings, workers=workers or 2, web=False, port=None, say=tell)
@@ -57,6 +59,25 @@ def engine_up(settings: Settings, *, workers: int | None, quiet: bool) -> Iterat
         at_work = AtWork(engine, household.settings, lambda: household.failed)
         yield at_work
         _wait_for_others(at_work, tell)
+
+
+class _Elsewhere:
+    """The engine of a home that somebody else keeps up: given up when its keeper stays away."""
+
+    def __init__(self, is_alive: Callable[[], bool], *, now: Callable[[], float] = time.monotonic) -> None:
+        self._is_alive, self._now = is_alive, now
+        self._seen_at = now()
+
+    def failed(self) -> errors.EngineDown | None:
+        """Why nobody need wait any longer; None while somebody may come back."""
+        if self._is_alive():
+            self._seen_at = self._now()
+        if self._now() - self._seen_at < AWAY_SECONDS:
+            return None
+        return errors.EngineDown(
+            "the engine of this home was stopped by whoever had started it; nothing is lost, and "
+            "`redrive resume --all --wait` goes on with every run"
+        )
 
 
 def _wait_for_others(at_work: AtWork, tell: Callable[[str], None]) -> None:
