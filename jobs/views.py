@@ -7,8 +7,9 @@ Lists are pages: at most what was asked.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
+from jobs import errors
 from jobs.options import RunOptions
 from jobs.values import Failure, Message, Problem, Receipt, VersionContent
 
@@ -319,6 +320,33 @@ class Forecast:
     #: attempts of this version that the figures come from; 0: estimated from the rendered prompt
     n: int
     warnings: tuple[str, ...] = ()
+
+
+#: what calls are cut by
+By = Literal["version", "run", "model", "connection", "total"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallFilter:
+    """Which calls are meant: those sent from ``since`` up to, but not at, ``until``; None is no condition.
+
+    Raises:
+        InputError: the window does not end after it begins.
+    """
+
+    since: float
+    until: float
+    run: int | None = None
+    prompt: str | None = None
+    #: as a slice by version is named
+    version: str | None = None
+    #: the one that was asked, not the one that says it answered
+    model: str | None = None
+    connection: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.since < self.until:
+            raise errors.InputError(f"a window ends after it begins, not from {self.since} to {self.until}")
 
 
 @dataclass(frozen=True, kw_only=True)

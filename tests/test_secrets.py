@@ -26,6 +26,7 @@ from jobs.api import Engine
 from jobs.options import RunOptions
 from jobs.testing import Act, Ask, StubProvider
 from jobs.testing.script import error_body
+from jobs.views import CallFilter
 from tests.house import Home, wait_until
 from workbench import reports
 
@@ -207,7 +208,7 @@ def views(engine: Engine, runs: list[int], out: Path) -> Iterator[tuple[str, byt
     yield "groups", repr(engine.letters.groups()).encode()
     yield "system", repr(engine.system.look()).encode()
     yield "overview", repr(engine.system.overview(now=2e9)).encode()
-    yield "costs", repr(engine.costs.slices(since=0, until=4e9, by="model")).encode()
+    yield "costs", repr(engine.costs.slices(CallFilter(since=0, until=4e9), by="model")).encode()
 
 
 def holding(key: str, found: Iterator[tuple[str, bytes]]) -> list[str]:

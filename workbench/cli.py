@@ -23,7 +23,7 @@ from jobs import errors, settings
 from jobs.api import Engine
 from jobs.options import RunOptions
 from jobs.settings import Settings
-from jobs.views import Prompt, Run
+from jobs.views import CallFilter, Prompt, Run
 from workbench import doctor as doctor_checks
 from workbench import reports, steps, up
 
@@ -211,7 +211,7 @@ def stats_command(run: int, home: str | None, as_json: bool) -> None:
         found = reports.run_object(engine, seen)
         now = engine.runs.resolutions(run)
         stands_still = seen.state == "running" and not engine.system.keeper_alive()
-        slices = engine.costs.slices(since=0, until=4e9, by="run", run=run)
+        slices = engine.costs.slices(CallFilter(since=0, until=4e9, run=run), by="run")
     found["dead_now"] = now
     if slices:
         one = slices[0]

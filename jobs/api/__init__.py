@@ -7,7 +7,7 @@
     engine.runs        forecast, start, get, list, results, groups, resolutions, export, pause, resume, cancel, set_budget
     engine.letters     groups, list, ids, inspect, neighbours, replay, correct, discard, undo, outcome, before_after
     engine.evaluations start, report
-    engine.costs       report, slices, series, calls, latencies
+    engine.costs       report, slices, calls
     engine.system      overview, look, pool, live, connections
 """
 

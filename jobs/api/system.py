@@ -26,6 +26,7 @@ from jobs.prices import price_of
 from jobs.settings import Connection, key_of
 from jobs.store import reading_costs, reading_system
 from jobs.store.raw import safe
+from jobs.views import CallFilter
 
 _DAY = 24 * 3600.0
 #: seconds to wait for Redis; a page must not hang on it
@@ -57,7 +58,7 @@ class System(Room):
         """What needs somebody, at ``now`` (epoch seconds); "24h" are the 24 hours before it."""
         with self.snapshot() as db:
             letters = reading_system.letters(db, since=now - _DAY)
-            spent = reading_costs.spent(db, since=now - _DAY, until=now)
+            spent = reading_costs.whole(db, CallFilter(since=now - _DAY, until=now))
             paused, _ = self._runs.list(limit=5 * _SHOWN, kinds=_KINDS, state="paused")
             return views.Overview(
                 active_runs=tuple(self._runs.list(limit=_SHOWN, kinds=_KINDS, state="running")[0]),

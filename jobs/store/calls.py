@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from sqlite_utils import Database
 
@@ -18,6 +19,7 @@ from jobs.messages import Outcome
 from jobs.outcomes import Received
 from jobs.prices import cost
 from jobs.settings import Price
+from jobs.store import tallies
 from jobs.store.batch import Batch
 from jobs.store.runs import RunRecord
 from jobs.store.tries import Row, Try
@@ -26,8 +28,10 @@ from jobs.values import Failure, FailureKind, Verdict
 _COLUMNS = (
     "try_id", "run", "lane", "outcome", "sent_at", "seconds", "queue_seconds", "status", "failure", "model", "finish_reason",
     "request_id", "prompt_tokens", "completion_tokens", "cached_tokens", "estimated", "cost", "price", "reserved", "settled",
-    "request", "raw", "recorded_at",
+    "request", "raw", "recorded_at", "wasted",
 )  # fmt: skip
+_WASTED = _COLUMNS.index("wasted")
+_TALLIED = itemgetter(*(_COLUMNS.index(name) for name in tallies.COLUMNS))
 _INSERT = f"INSERT INTO calls (id, {', '.join(_COLUMNS)}) VALUES (?{', ?' * len(_COLUMNS)})"
 _UPDATE = f"UPDATE calls SET {', '.join(f'{name} = ?' for name in _COLUMNS)} WHERE id = ?"
 _ATTEMPT = """
@@ -40,6 +44,8 @@ _LATE_ATTEMPT = """
            failure = ?, recorded_at = ?
     WHERE call = ? AND ordinal = ? RETURNING id
 """
+#: made once, since ``json.dumps`` makes another for every text that is not plain ASCII
+_JSON = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass
@@ -64,6 +70,9 @@ class Calls:
         self._sums: dict[int, _Sum] = {}
         self._prices: dict[int, str | None] = {}
         self._last: dict[str, int] = {}
+        self._tally = tallies.Tally()
+        #: what was written down of calls of which it is not said yet what they brought
+        self._open: dict[int, tuple[object, ...]] = {}
 
     def enter(self, received: Received, record: RunRecord, tried: Try) -> int:
         """Write down what came of a call whose request went out, or may have; its number."""
@@ -72,10 +81,12 @@ class Calls:
         values = self._values(received, record, tried, money=money)
         if tried.call is not None:
             call = tried.call
+            self._tally.take_back(tallies.of_call(self._db, call))
             self._db.conn.execute(_UPDATE, [*values, call])
         else:
             call = self._next("calls")
             self._batch.add(_INSERT, (call, *values))
+        self._open[call] = values
         total, usage = self._sum(record.id), outcome.usage
         total.calls += tried.call is None
         if usage is not None:
@@ -111,9 +122,9 @@ class Calls:
             verdict,
             int(strike),
             asked,
-            json.dumps(judged.value, ensure_ascii=False) if judged.value is not None else None,
+            _JSON(judged.value) if judged.value is not None else None,
             judged.receipt.model_dump_json() if judged.receipt else None,
-            json.dumps(problems, ensure_ascii=False) if problems else None,
+            _JSON(problems) if problems else None,
             judged.signature,
             int(superseded),
             failure.model_dump_json() if failure else None,
@@ -130,10 +141,32 @@ class Calls:
         self._sum(record.id).released += tried.reserved
         if tried.call is not None:
             known = None if record.price is None else 0.0
+            self._tally.take_back(tallies.of_call(self._db, tried.call))
             self._db.conn.execute("UPDATE calls SET settled = 1, cost = ? WHERE id = ?", [known, tried.call])
+            self._tally.add(tallies.of_call(self._db, tried.call))
+
+    def ended(self, run: int, tried: Try, call: int | None, *, accepted: int, strikes: int, dead: int) -> None:
+        """Count what a call has brought its rows: values, strikes, deaths; ``call`` None: it was not sent."""
+        if call is None:
+            self._tally.unsent(run, self._now, dead=dead)
+            return
+        values = self._open.pop(call)
+        if not accepted and not values[_WASTED]:
+            # All its values came too late.
+            self._batch.write()
+            self._db.conn.execute("UPDATE calls SET wasted = 1 WHERE id = ?", [call])
+        if tried.call is None:
+            self._tally.add(tallies.Call._make((*_TALLIED(values), accepted, strikes, dead)))
+        else:
+            self._tally.add(tallies.of_call(self._db, call))
+
+    def reused(self, run: int, rows: int) -> None:
+        """Count rows that got an answer of earlier."""
+        self._tally.unsent(run, self._now, reused=rows)
 
     def close(self) -> None:
-        """Add what the batch came to to its runs."""
+        """Add what the batch came to to its runs and minutes."""
+        self._tally.write(self._db)
         self._db.conn.executemany(
             """
             UPDATE runs SET calls = calls + ?, prompt_tokens = prompt_tokens + ?, completion_tokens = completion_tokens + ?,
@@ -190,12 +223,17 @@ class Calls:
             received.request,
             received.raw,
             self._now,
+            int(not _has_value(outcome)),
         )
 
 
 def is_lost(outcome: Outcome) -> bool:
     """Whether the end of the call is unknown."""
     return outcome.failure is not None and outcome.failure.kind is FailureKind.LOST
+
+
+def _has_value(outcome: Outcome) -> bool:
+    return "accepted" in [one.verdict.kind for one in outcome.verdicts]
 
 
 def _money(outcome: Outcome, price: Price | None) -> float | None:

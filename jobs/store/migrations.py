@@ -8,6 +8,8 @@ from __future__ import annotations
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
+from jobs.store import tallies
+
 MIGRATIONS = Migrations("redrive")
 
 
@@ -336,3 +338,45 @@ def m007_troubles(db: Database) -> None:
         CREATE INDEX missed_age ON missed (missed_at);
         """,
     )
+
+
+@MIGRATIONS()
+def m008_tallies(db: Database) -> None:
+    """Written by the keeper alone: the sums of each minute, and which calls brought no value, so that no page adds up calls.
+
+    What is there already is counted once. A later step that changes this table counts again itself.
+    """
+    _all(
+        db,
+        """
+        CREATE TABLE tallies (
+            run INTEGER NOT NULL,
+            minute INTEGER NOT NULL,            -- since the epoch
+            part INTEGER NOT NULL,              -- a minute of many replies has several records; they add up
+            calls INTEGER NOT NULL,
+            accepted INTEGER NOT NULL,
+            dead INTEGER NOT NULL,
+            strikes INTEGER NOT NULL,
+            throttles INTEGER NOT NULL,
+            transport_failures INTEGER NOT NULL,
+            reused INTEGER NOT NULL,
+            cost REAL NOT NULL,                 -- of the calls whose price is known
+            unpriced_calls INTEGER NOT NULL,
+            wasted REAL NOT NULL,               -- cost of the calls that brought no value
+            wasted_calls INTEGER NOT NULL,
+            prompt_tokens INTEGER NOT NULL,
+            completion_tokens INTEGER NOT NULL,
+            cached_tokens INTEGER NOT NULL,
+            latencies BLOB NOT NULL,            -- seconds of replied calls, float64 one after the other
+            PRIMARY KEY (run, minute, part)
+        ) WITHOUT ROWID;
+        -- 1: it brought no value
+        ALTER TABLE calls ADD COLUMN wasted INTEGER NOT NULL DEFAULT 0;
+        DROP INDEX calls_sent;
+        DROP INDEX calls_run;
+        CREATE INDEX calls_run ON calls (
+            run, sent_at, outcome, wasted, seconds, cost, prompt_tokens, completion_tokens, cached_tokens -- no blob is touched
+        );
+        """,
+    )
+    tallies.recount(db)

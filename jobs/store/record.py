@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sqlite_utils import Database
 
@@ -68,8 +69,7 @@ class Mishap:
     seconds: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class _End:
+class _End(NamedTuple):
     """An outcome on its way into the books."""
 
     record: RunRecord
@@ -128,6 +128,7 @@ class Recorder:
         """Give rows the attempts that ``rows.reuse`` made for them."""
         for ordinal, attempt in pairs:
             self._fates.accept(record, self._tries.row(record.id, ordinal), attempt)
+        self._calls.reused(record.id, len(pairs))
         self.done.accepted += len(pairs)
         self._write()
 
@@ -156,6 +157,7 @@ class Recorder:
             if not tried.under_way:
                 return
         end = _End(record=record, tried=tried, outcome=outcome, call=call)
+        accepted, strikes, dead = self.done.accepted, self.done.strikes, self.done.dead
         told: set[int] = set()
         if outcome.kind == "failed" and outcome.failure is not None:
             told = set(outcome.ordinals)
@@ -168,6 +170,14 @@ class Recorder:
         if tried.under_way:
             for ordinal in tried.ordinals - told:
                 self._untold(end, ordinal)
+        self._calls.ended(
+            record.id,
+            tried,
+            call,
+            accepted=self.done.accepted - accepted,
+            strikes=self.done.strikes - strikes,
+            dead=self.done.dead - dead,
+        )
 
     def _untold(self, end: _End, ordinal: int) -> None:
         """A call that came back without a word about a row leaves it as it was before."""

@@ -1,24 +1,22 @@
-"""Figures of calls while they are added up, and those of finished runs, kept so that a page need not add them up again.
-
-What a finished run has spent can change in one way only: a call whose lane was lost may still come back with an answer. So the
-sum of a run is kept when the run has ended, all its calls are in it and none of them is lost; it is then good for ever.
-"""
+"""Figures of calls while they are added up, and exact percentiles of as many raw latencies as there are."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
+
+import numpy as np
+from numpy.typing import NDArray
 
 from jobs import views
 
-#: latencies that are kept at most, of all runs together: 8 bytes and an object each
-MOST_KEPT = 1_000_000
+Latencies = NDArray[np.float64]
 
 
-@dataclass
+@dataclass(slots=True)
 class Sum:
-    """What adds up; a slice's figures while they are gathered."""
+    """What adds up of the calls of a slice, a bucket or a minute; the columns of ``tallies`` have the same names."""
 
     calls: int = 0
     accepted: int = 0
@@ -34,71 +32,78 @@ class Sum:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
-    #: calls whose end may still become known; all others never change again
-    lost: int = 0
-    latencies: list[float] = field(default_factory=list)
 
-    def add(self, other: Sum) -> None:
-        """Take another sum's figures in."""
-        for name in _ADDING:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.latencies.extend(other.latencies)
+    def add(self, other: Sum, *, times: int = 1) -> None:
+        """Take another sum's figures in; with ``times=-1`` out."""
+        for name in FIGURES:
+            setattr(self, name, getattr(self, name) + times * getattr(other, name))
+
+
+FIGURES = tuple(one.name for one in fields(Sum))
+
+
+@dataclass
+class Cell:
+    """The figures of a slice in a bucket, and the seconds of its replied calls as they were measured, in no order."""
+
+    sum: Sum = field(default_factory=Sum)
+    #: float64 values, packed
+    packed: list[bytes] = field(default_factory=list)
+
+    def add(self, other: Cell) -> None:
+        """Take everything of another cell in."""
+        self.sum.add(other.sum)
+        self.packed += other.packed
+
+    def latencies(self) -> Latencies:
+        """All seconds, in no order."""
+        return np.frombuffer(b"".join(self.packed), dtype=np.float64)
 
     def spending(self, key: str, label: str) -> views.Spending:
-        """The slice as a reader gets it."""
-        self.latencies.sort()
-        return views.Spending(
-            key=key,
-            label=label,
-            calls=self.calls,
-            accepted=self.accepted,
-            dead=self.dead,
-            strikes=self.strikes,
-            throttles=self.throttles,
-            transport_failures=self.transport_failures,
-            reused=self.reused,
-            judged=self.accepted + self.strikes,
-            cost=self.cost,
-            unpriced_calls=self.unpriced_calls,
-            wasted=self.wasted,
-            wasted_calls=self.wasted_calls,
-            prompt_tokens=self.prompt_tokens,
-            completion_tokens=self.completion_tokens,
-            cached_tokens=self.cached_tokens,
-            p50=percentile(self.latencies, 50),
-            p95=percentile(self.latencies, 95),
-            p99=percentile(self.latencies, 99),
-            latency_n=len(self.latencies),
-        )
+        """The cell as a reader gets it."""
+        return spending(key, label, self.sum, self.latencies())
 
 
-_ADDING = tuple(one.name for one in fields(Sum) if one.name != "latencies")
+def together(cells: Iterable[Cell]) -> Cell:
+    """One cell with everything of those."""
+    whole = Cell()
+    for cell in cells:
+        whole.add(cell)
+    return whole
 
 
-def percentile(ordered: Sequence[float], share: float) -> float | None:
-    """The nearest-rank percentile of values in ascending order; None of none."""
-    return ordered[max(0, math.ceil(share / 100 * len(ordered)) - 1)] if ordered else None
+def spending(key: str, label: str, one: Sum, latencies: Latencies) -> views.Spending:
+    """A slice as a reader gets it; ``latencies`` in any order."""
+    p50, p95, p99 = percentiles(latencies, (50, 95, 99))
+    return views.Spending(
+        key=key,
+        label=label,
+        calls=one.calls,
+        accepted=one.accepted,
+        dead=one.dead,
+        strikes=one.strikes,
+        throttles=one.throttles,
+        transport_failures=one.transport_failures,
+        reused=one.reused,
+        judged=one.accepted + one.strikes,
+        cost=one.cost,
+        unpriced_calls=one.unpriced_calls,
+        wasted=one.wasted,
+        wasted_calls=one.wasted_calls,
+        prompt_tokens=one.prompt_tokens,
+        completion_tokens=one.completion_tokens,
+        cached_tokens=one.cached_tokens,
+        p50=p50,
+        p95=p95,
+        p99=p99,
+        latency_n=len(latencies),
+    )
 
 
-class Kept:
-    """The sums of finished runs; safe to share between threads, since a sum in it is never changed."""
-
-    def __init__(self) -> None:
-        self._sums: dict[int, Sum] = {}
-        self._latencies = 0
-
-    def get(self, run: int, *, calls: int) -> Sum | None:
-        """The sum of a run that has so many calls now."""
-        found = self._sums.get(run)
-        return found if found is not None and found.calls == calls else None
-
-    def put(self, run: int, one: Sum, *, calls: int) -> None:
-        """Keep the sum of an ended run if it holds all its calls and none of them can change."""
-        if one.lost or one.calls != calls:
-            return
-        if self._latencies > MOST_KEPT:
-            self._sums.clear()
-            self._latencies = 0
-        one.latencies.sort()
-        self._sums[run] = one
-        self._latencies += len(one.latencies)
+def percentiles(values: Latencies, shares: Sequence[float]) -> list[float | None]:
+    """Nearest-rank percentiles of values in any order: each is one of the values; None of none."""
+    if not len(values):
+        return [None] * len(shares)
+    ranks = [max(0, math.ceil(share / 100 * len(values)) - 1) for share in shares]
+    found = np.partition(values, ranks)
+    return [float(found[rank]) for rank in ranks]

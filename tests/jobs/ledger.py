@@ -22,7 +22,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from jobs import plan, prompts
-from jobs.store import drawer
+from jobs.store import drawer, tallies
 from jobs.values import VersionContent
 from tests.jobs.ledger_rows import FAULTS, Fault, Head, RunWriter, ticket
 
@@ -212,7 +212,10 @@ class Ledger:
                 RunWriter(
                     run=run, root=root, model=model, price=price, next_call=self._call, next_attempt=self._attempt
                 ),
-                self.db.conn.execute("SELECT ordinal, cells FROM rows WHERE dataset = ? ORDER BY ordinal", (dataset,)),
+                self.db.conn.execute(
+                    "SELECT ordinal, cells FROM rows WHERE dataset = ? AND ordinal BETWEEN ? AND ? ORDER BY ordinal",
+                    (dataset, min(laid, default=0), max(laid, default=0)),
+                ),
                 self._key_of(version, model=model, base_url=base_url),
                 columns=json.loads(columns),
                 fates=fates,
@@ -221,6 +224,7 @@ class Ledger:
                 times=(start, pace),
             )
             self._sums(run)
+            tallies.recount(self.db, [run])
         self.now = max(self.now, ended or start + pace * len(laid))
         return run
 

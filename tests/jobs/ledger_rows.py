@@ -9,6 +9,7 @@ import json
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from sqlite_utils import Database
@@ -108,6 +109,8 @@ class RunWriter:
     moves: list[tuple[Any, ...]] = field(default_factory=list)
     reuse: list[tuple[Any, ...]] = field(default_factory=list)
     packed: dict[str, bytes] = field(default_factory=dict)
+    #: the price as it is stored with each call
+    priced: str | None = None
 
     def row(self, head: Head, fate: str | Fault) -> None:
         """Let a row meet its fate."""
@@ -169,7 +172,7 @@ class RunWriter:
     def _accepted(self, head: Head, fate: str) -> int:
         asked, value = (2 if fate == "reasked" else 1), answer(head.ordinal)
         call = None if fate == "reused" else self._call(head, head.at, raw=value)
-        receipt = {"how": "reused", "source": 1} if fate == "reused" else {"how": "strict", "asked": asked}
+        receipt = _receipt(None if fate == "reused" else asked)
         attempt = self._attempt(call, head, "accepted", head.at, asked=asked, value=value, receipt=receipt)
         self.results.append((self.root, head.ordinal, self.run, attempt))
         if self.run != self.root:
@@ -191,13 +194,15 @@ class RunWriter:
     ) -> int:
         call, self.next_call = self.next_call, self.next_call + 1
         price, replied = self.price, outcome == "replied"
+        if price and self.priced is None:
+            self.priced = json.dumps(price)
         asked, answered = 80 + len(head.cells.get("message", "")) // 4, len(raw or "") // 4
         spent = None if price is None else (asked * price["input"] + answered * price["output"]) / 1e6 * replied
         self.calls.append(
-            (call, f"try-{call}", self.run, f"lane-{call % 2}", outcome, at, 0.3 + (call % 97) / 100, 0.01, status,
+            (call, f"try-{call}", self.run, f"lane-{call % 2}", outcome, at, seconds(call), 0.01, status,
              json.dumps(failure) if failure else None, self.model if replied else None, finish if replied else None,
              f"req-{call}" if replied else None, asked if replied else None, answered if replied else None,
-             0 if replied else None, spent, json.dumps(price) if price else None, self._request(head.cells),
+             0 if replied else None, spent, self.priced, self._request(head.cells),
              raw.encode("utf-8", "surrogatepass") if raw is not None else None, at + 0.5)
         )  # fmt: skip
         return call
@@ -228,13 +233,13 @@ class RunWriter:
         strike: int = 0,
         asked: int = 1,
         value: str | None = None,
-        receipt: dict[str, Any] | None = None,
+        receipt: str | None = None,
         problems: list[Any] | None = None,
         signature: str | None = None,
     ) -> int:
         attempt, self.next_attempt = self.next_attempt, self.next_attempt + 1
         self.attempts.append(
-            (attempt, call, self.run, head.ordinal, verdict, strike, asked, value, json.dumps(receipt) if receipt else None,
+            (attempt, call, self.run, head.ordinal, verdict, strike, asked, value, receipt,
              json.dumps(problems) if problems else None, signature, at + 0.5)
         )  # fmt: skip
         return attempt
@@ -273,6 +278,17 @@ class RunWriter:
         yield "reuse", "key, attempt", self.reuse, "OR IGNORE"
 
 
+@cache
+def _receipt(asked: int | None) -> str:
+    """Of a value that was asked for, or else reused."""
+    return json.dumps({"how": "reused", "source": 1} if asked is None else {"how": "strict", "asked": asked})
+
+
+def seconds(call: int) -> float:
+    """How long a call took: from 0.3 to 1.3, no two the same, and few of them long."""
+    return 0.3 + (call * 2_654_435_761 % 2**32 / 2**32) ** 3
+
+
 def ticket(subject: int, ordinal: int) -> tuple[str, ...]:
     """A row of the usual dataset: what it says depends on the subject, its id on the ordinal."""
     words = ("parcel", "invoice", "login", "refund", "cable", "delivery", "password", "colour")
@@ -287,4 +303,4 @@ def ticket(subject: int, ordinal: int) -> tuple[str, ...]:
 def answer(ordinal: int) -> str:
     """The reply that a row is accepted with."""
     mood = ("positive", "neutral", "negative")[ordinal % 3]
-    return json.dumps({"sentiment": mood, "urgency": 1 + ordinal % 5, "summary": f"Asks about number {ordinal}."})
+    return f'{{"sentiment": "{mood}", "urgency": {1 + ordinal % 5}, "summary": "Asks about number {ordinal}."}}'

@@ -15,7 +15,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from jobs.api import Engine
-from jobs.views import Spending
+from jobs.views import CallFilter, Spending
 from tests.jobs.ledger import FAULTS, Ledger
 from tests.workbench.conftest import Open, links, tables, texts
 from workbench.screens.spending import behind, figures, sheet
@@ -91,7 +91,7 @@ def test_a_window_without_calls_leads_to_those_there_are(open_screen: Open, ledg
 def test_the_figures_are_those_of_the_engine(open_screen: Open, runs: tuple[int, int], engine: Engine) -> None:
     """Tiles carry unit, n and window; money that is partly unknown is a lower bound, never a sum that pretends."""
     now = time.time()
-    (total,) = engine.costs.slices(since=now - 86_400, until=now + 60, by="total")
+    (total,) = engine.costs.slices(CallFilter(since=now - 86_400, until=now + 60), by="total")
     said = texts(open_screen("costs"))
     assert total.unpriced_calls == 14
     assert f"≥ {figures.money(total.cost, replace(total, unpriced_calls=0))}" in said
@@ -194,7 +194,7 @@ def test_a_choice_of_failures_lists_calls_without_a_value(open_screen: Open, run
 def test_a_call_leads_to_the_inspector_of_its_row(open_screen: Open, runs: tuple[int, int], engine: Engine) -> None:
     """A row of the table stands for a call, and names the row that it asked about."""
     now = time.time()
-    found, _ = engine.costs.calls(since=now - 86_400, until=now + 60, limit=50)
+    found, _ = engine.costs.calls(CallFilter(since=now - 86_400, until=now + 60), limit=50)
     rows = tables(open_screen("costs"))["calls"]["rows"]
     assert [row["id"] for row in rows] == [call.try_id for call in found]
     assert all(call.ordinal > 0 for call in found)
@@ -225,7 +225,7 @@ def test_an_old_or_broken_address_still_opens(open_screen: Open, runs: tuple[int
 
 @pytest.mark.parametrize(
     ("length", "step", "bars"),
-    [(900, 15, 61), (3600, 60, 61), (86_400, 1800, 49), (7 * 86_400, 10_800, 57), (30 * 86_400, 43_200, 61)],
+    [(900, 60, 16), (3600, 60, 61), (86_400, 1800, 49), (7 * 86_400, 10_800, 57), (30 * 86_400, 43_200, 61)],
 )
 def test_a_window_has_round_bars(length: float, step: float, bars: int) -> None:
     """Bars are equal, begin at round local times, are few enough to see, and cover the window to its ends."""

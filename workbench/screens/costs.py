@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from jobs.views import CostReport, Group, Run, Spending
+from jobs.views import By, CallFilter, CostReport, Group, Run, Spending
 from workbench import parts, session, wording
 from workbench.screens.spending import behind, causes, figures, timeline
 from workbench.screens.spending import window as at
@@ -34,12 +34,12 @@ def page() -> None:
                 TITLE, subtitle=f"{window.words}: {behind.stretch(window.since, window.until, zone)}, {zone.key}"
             )
         with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", width="content"):
-            if "run" in place.narrowed:
-                session.link(f"Open run {place.narrowed['run']}", "run", id=place.narrowed["run"])
+            if place.run is not None:
+                session.link(f"Open run {place.run}", "run", id=place.run)
             if st.button("Refresh", help=f"figures are kept for {KEPT} s"):
                 _report.clear()
                 _groups.clear()
-    report = _report(_home(), window.since, window.until, window.bars, place.by, tuple(place.narrowed.items()))
+    report = _report(_home(), place.among(window.since, window.until), window.bars, place.by)
     measure = place.measure or ("money" if report.total.cost else "calls")
     at.controls(place, now, zone, runs=_runs(_home()), measure=measure)
     if not report.total.calls and not report.total.reused:
@@ -83,8 +83,7 @@ def _charts(sheet: Sheet, measure: str, now: float) -> None:
 
 
 def _failure_groups(sheet: Sheet) -> None:
-    run, prompt = sheet.place.narrowed.get("run"), sheet.place.filters.get("prompt")
-    groups, total = _groups(_home(), int(run) if run is not None else None, prompt)
+    groups, total = _groups(_home(), sheet.place.run, sheet.place.filters.get("prompt"))
     causes.failure_groups(groups, total, sheet)
 
 
@@ -140,7 +139,7 @@ def _nothing(place: Place, now: float) -> None:
 def _ends(now: float) -> tuple[float, float] | None:
     """When the first run began, and when the newest call was sent."""
     engine = session.engine()
-    newest, _ = engine.costs.calls(since=0.0, until=now + 86_400, limit=1)
+    newest, _ = engine.costs.calls(CallFilter(since=0.0, until=now + 86_400), limit=1)
     if not newest:
         return None
     _, total = engine.runs.list(limit=1)
@@ -153,10 +152,8 @@ def _home() -> str:
 
 
 @st.cache_data(ttl=KEPT, max_entries=50, show_spinner=False)
-def _report(
-    home: str, since: float, until: float, buckets: int, by: at.By, narrowed: tuple[tuple[str, int | str], ...]
-) -> CostReport:
-    return session.engine().costs.report(since=since, until=until, buckets=buckets, by=by, **dict(narrowed))  # type: ignore[arg-type]
+def _report(home: str, among: CallFilter, buckets: int, by: By) -> CostReport:
+    return session.engine().costs.report(among, buckets=buckets, by=by)
 
 
 @st.cache_data(ttl=KEPT, max_entries=50, show_spinner=False)

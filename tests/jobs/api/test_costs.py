@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlite_utils import Database
 
 from jobs import errors, views
 from jobs.api import Engine
-from jobs.store import reading_costs
-from jobs.store.reading_costs import Chosen
-from jobs.store.sums import Kept, Sum, percentile
+from jobs.store import reading_calls, reading_costs, tallies
+from jobs.store.sums import percentiles
+from jobs.views import CallFilter
 from tests.jobs.ledger import DAWN, Ledger
 
 LATER = DAWN + 10**9
+#: all calls; and a window that begins and ends within a minute, with calls on both sides of it
+EVER, WITHIN = CallFilter(since=0, until=LATER), CallFilter(since=DAWN - 10, until=DAWN + 700)
 
 
 def _two_runs(db: Database) -> tuple[Ledger, int, int]:
@@ -33,15 +38,17 @@ def _only(found: list[views.Spending]) -> views.Spending:
     return one
 
 
-def _fresh(db: Database, run: int) -> views.Spending:
-    """A run's figures with nothing kept from before."""
-    return _only(reading_costs.slices(db, Chosen(run=run), Kept(), since=0, until=LATER, by="total"))
+def _counted_again(db: Database, run: int) -> views.Spending:
+    """A run's figures, after its calls were changed by hand."""
+    with db.atomic():
+        tallies.recount(db, [run])
+    return _only(reading_costs.slices(db, replace(EVER, run=run), "total"))
 
 
 def test_sums_agree_with_the_calls(engine: Engine, db: Database) -> None:
     """A total counts every call, strike, throttle, end and token of the window once."""
     _two_runs(db)
-    total = _only(engine.costs.slices(since=0, until=LATER, by="total"))
+    total = _only(engine.costs.slices(EVER, by="total"))
     one = db.execute(
         "SELECT COUNT(*), SUM(cost), SUM(cost IS NULL), SUM(outcome = 'throttled'), SUM(prompt_tokens), "
         "SUM(completion_tokens), SUM(outcome = 'replied') FROM calls"
@@ -65,7 +72,7 @@ def test_wasted_is_what_brought_no_value(db: Database) -> None:
         "SELECT SUM(cost) FROM calls WHERE run = ? AND id IN (SELECT call FROM attempts WHERE verdict != 'accepted')",
         [first],
     ).fetchone()[0]
-    before = _fresh(db, first)
+    before = _counted_again(db, first)
     assert before.wasted == pytest.approx(wasted)
     call, cost = db.execute(
         "SELECT c.id, c.cost FROM calls c JOIN attempts a ON a.call = c.id WHERE a.verdict = 'accepted' AND c.run = ?",
@@ -73,7 +80,7 @@ def test_wasted_is_what_brought_no_value(db: Database) -> None:
     ).fetchone()
     with db.atomic():
         db.execute("UPDATE attempts SET superseded = 1 WHERE call = ?", [call])
-    after = _fresh(db, first)
+    after = _counted_again(db, first)
     assert after.wasted == pytest.approx(wasted + cost)
     assert after.accepted == before.accepted - 1
 
@@ -81,7 +88,7 @@ def test_wasted_is_what_brought_no_value(db: Database) -> None:
 def test_a_call_about_several_rows_is_paid_once(db: Database) -> None:
     """Attempts on several rows of one call multiply neither its money nor its tokens."""
     _, first, _ = _two_runs(db)
-    before = _fresh(db, first)
+    before = _counted_again(db, first)
     with db.atomic():
         call = db.execute("SELECT MAX(call) FROM attempts WHERE verdict = 'accepted' AND run = ?", [first]).fetchone()[
             0
@@ -90,7 +97,7 @@ def test_a_call_about_several_rows_is_paid_once(db: Database) -> None:
             "INSERT INTO attempts (call, run, ordinal, verdict, asked, recorded_at) VALUES (?, ?, 999, 'accepted', 1, 0)",
             [call, first],
         )
-    after = _fresh(db, first)
+    after = _counted_again(db, first)
     assert (after.calls, after.cost, after.wasted, after.prompt_tokens) == pytest.approx(
         (before.calls, before.cost, before.wasted, before.prompt_tokens)
     )
@@ -110,45 +117,80 @@ def test_a_call_about_several_rows_is_paid_once(db: Database) -> None:
 def test_slices_add_up_to_the_total(engine: Engine, db: Database, by: Any, keys: set[str]) -> None:
     """However the calls are cut, the slices sum to the same."""
     _two_runs(db)
-    total = _only(engine.costs.slices(since=0, until=LATER, by="total"))
-    found = engine.costs.slices(since=0, until=LATER, by=by)
+    total = _only(engine.costs.slices(EVER, by="total"))
+    found = engine.costs.slices(EVER, by=by)
     assert {one.key for one in found} == keys
     for name in ("calls", "accepted", "dead", "strikes", "reused", "cost", "wasted", "unpriced_calls", "latency_n"):
         assert sum(getattr(one, name) for one in found) == pytest.approx(getattr(total, name)), name
 
 
+def _by_hand(db: Database, since: float, until: float) -> dict[str, float]:
+    """The figures of a window, counted call by call from the ledger."""
+    calls = list(db.query("SELECT * FROM calls WHERE sent_at >= ? AND sent_at < ?", [since, until]))
+    of = {call["id"] for call in calls}
+    attempts = [one for one in db.query("SELECT * FROM attempts") if one["call"] in of]
+    valued = {one["call"] for one in attempts if one["verdict"] == "accepted" and not one["superseded"]}
+    wasted = [call for call in calls if call["id"] not in valued]
+    last_words = {attempt for (attempt,) in db.execute("SELECT attempt FROM dead_letters")}
+    reused = "SELECT count(*) FROM attempts WHERE call IS NULL AND recorded_at >= ? AND recorded_at < ?"
+    return {
+        "calls": len(calls),
+        "accepted": sum(one["verdict"] == "accepted" and not one["superseded"] for one in attempts),
+        "strikes": sum(one["strike"] for one in attempts),
+        "dead": sum(one["id"] in last_words for one in attempts),
+        "reused": db.execute(reused, [since, until]).fetchone()[0],
+        "throttles": sum(call["outcome"] == "throttled" for call in calls),
+        "transport_failures": sum(call["outcome"] not in ("replied", "throttled") for call in calls),
+        "cost": sum(call["cost"] or 0.0 for call in calls),
+        "unpriced_calls": sum(call["cost"] is None for call in calls),
+        "wasted": sum(call["cost"] or 0.0 for call in wasted),
+        "wasted_calls": len(wasted),
+        "prompt_tokens": sum(call["prompt_tokens"] or 0 for call in calls),
+        "completion_tokens": sum(call["completion_tokens"] or 0 for call in calls),
+        "latency_n": sum(call["outcome"] == "replied" for call in calls),
+    }
+
+
 @pytest.mark.parametrize("buckets", [1, 7, 60])
-def test_buckets_add_up_to_the_window(engine: Engine, db: Database, buckets: int) -> None:
-    """A series has every slice in every bucket, and its parts sum to the window."""
+@pytest.mark.parametrize(
+    "window",
+    [(DAWN - 40, DAWN + 680), (DAWN - 10, DAWN + 700), (DAWN - 39.5, DAWN + 20.25), (DAWN + 3, DAWN + 17), (0, LATER)],
+)
+def test_every_bucket_is_exact_to_the_call(
+    engine: Engine, db: Database, window: tuple[float, float], buckets: int
+) -> None:
+    """Wherever its borders fall, in a minute or between two, a bucket has the calls that were sent in it and no others."""
     _two_runs(db)
-    window = {"since": DAWN - 10, "until": DAWN + 700}
-    found = engine.costs.series(**window, buckets=buckets, by="model")
-    assert len(found) == 2 * buckets
-    assert [float(one.key) for one in found] == sorted(float(one.key) for one in found)
-    whole = {one.label: one for one in engine.costs.slices(**window, by="model")}
-    for label, one in whole.items():
-        for name in ("calls", "accepted", "dead", "strikes", "reused", "cost", "wasted", "latency_n"):
-            parts = sum(getattr(part, name) for part in found if part.label == label)
-            assert parts == pytest.approx(getattr(one, name)), name
+    since, until = window
+    found = engine.costs.report(CallFilter(since=since, until=until), buckets=buckets, by="run")
+    starts = [float(one.key) for one in found.buckets]
+    for one, begin, end in zip(found.buckets, starts, [*starts[1:], until], strict=True):
+        wanted = _by_hand(db, begin, end)
+        assert {name: getattr(one, name) for name in wanted} == pytest.approx(wanted)
+    whole = _by_hand(db, since, until)
+    assert {name: getattr(found.total, name) for name in whole} == pytest.approx(whole)
 
 
 @pytest.mark.parametrize("by", ["run", "version", "model", "connection", "total"])
 def test_a_report_agrees_with_its_parts(engine: Engine, db: Database, by: Any) -> None:
-    """A report's total, slices and buckets are those that are asked for one by one, percentiles too."""
+    """However the calls are cut, into slices, buckets or both, the parts sum to the same; percentiles are of each part's own."""
     _two_runs(db)
-    window: dict[str, Any] = {"since": DAWN - 10, "until": DAWN + 700}
-    found = engine.costs.report(**window, buckets=7, by=by)
-    assert found.total == _only(engine.costs.slices(**window, by="total"))
-    assert list(found.slices) == engine.costs.slices(**window, by=by)
-    assert list(found.buckets) == engine.costs.series(**window, buckets=7, by="total")
-    assert list(found.series) == engine.costs.series(**window, buckets=7, by=by)
-    assert sorted(engine.costs.latencies(**window)) == list(found.latencies)
-    assert found.total.wasted_calls == engine.costs.calls(**window, outcome="wasted")[1] > 0
+    found = engine.costs.report(WITHIN, buckets=7, by=by)
+    assert found.total == _only(engine.costs.slices(WITHIN, by="total"))
+    assert list(found.slices) == engine.costs.slices(WITHIN, by=by)
+    assert len(found.series) == 7 * len(found.slices)
+    for name in ("calls", "accepted", "dead", "strikes", "reused", "cost", "wasted", "latency_n"):
+        whole = pytest.approx(getattr(found.total, name))
+        assert sum(getattr(one, name) for one in found.buckets) == whole, name
+        assert sum(getattr(one, name) for one in found.series) == whole, name
+    assert len(found.latencies) == found.total.latency_n
+    assert found.total.wasted_calls == engine.costs.calls(WITHIN, outcome="wasted")[1] > 0
+    assert [float(one.key) for one in found.series] == sorted(float(one.key) for one in found.series)
 
 
 def test_a_report_of_nothing(engine: Engine) -> None:
     """Without a call there is a total of nothing, every bucket, and no slice."""
-    found = engine.costs.report(since=1, until=4, buckets=3, by="run")
+    found = engine.costs.report(CallFilter(since=1, until=4), buckets=3, by="run")
     assert (found.total.calls, found.total.p50, found.slices, found.series, found.latencies) == (0, None, (), (), ())
     assert [(one.key, one.calls) for one in found.buckets] == [("1.0", 0), ("2.0", 0), ("3.0", 0)]
 
@@ -158,8 +200,8 @@ def test_a_window_takes_calls_by_when_they_were_sent(engine: Engine, db: Databas
     _two_runs(db)
     times = [at for (at,) in db.execute("SELECT sent_at FROM calls ORDER BY sent_at")]
     middle = times[len(times) // 2]
-    early = _only(engine.costs.slices(since=0, until=middle, by="total"))
-    late = _only(engine.costs.slices(since=middle, until=LATER, by="total"))
+    early = _only(engine.costs.slices(replace(EVER, until=middle), by="total"))
+    late = _only(engine.costs.slices(replace(EVER, since=middle), by="total"))
     assert early.calls == sum(at < middle for at in times)
     assert late.calls == sum(at >= middle for at in times)
 
@@ -167,49 +209,10 @@ def test_a_window_takes_calls_by_when_they_were_sent(engine: Engine, db: Databas
 def test_nothing_sent_is_zero_calls(engine: Engine, db: Database) -> None:
     """An empty window has a total of nothing, without percentiles, and no other slices."""
     _two_runs(db)
-    total = _only(engine.costs.slices(since=1, until=2, by="total"))
+    empty = CallFilter(since=1, until=2)
+    total = _only(engine.costs.slices(empty, by="total"))
     assert (total.calls, total.cost, total.p50, total.latency_n) == (0, 0.0, None, 0)
-    assert engine.costs.slices(since=1, until=2, by="run") == []
-    assert [one.calls for one in engine.costs.series(since=1, until=4, buckets=3)] == [0, 0, 0]
-
-
-def test_asking_again_gives_the_same(engine: Engine, db: Database) -> None:
-    """What is kept of finished runs changes no figure, whichever window, slice or series is asked for next."""
-    _two_runs(db)
-    for window in ((0, LATER), (DAWN - 10, DAWN + 30), (DAWN - 10, DAWN + 400)):
-        for by in ("total", "run", "total"):
-            found = engine.costs.slices(since=window[0], until=window[1], by=by)  # type: ignore[arg-type]
-            wanted = reading_costs.slices(db, Chosen(), Kept(), since=window[0], until=window[1], by=by)  # type: ignore[arg-type]
-            assert found == wanted
-    series = {"since": DAWN - 10, "until": DAWN + 700, "buckets": 3}
-    assert engine.costs.series(**series) == reading_costs.series(db, Chosen(), Kept(), **series, by="total")  # type: ignore[arg-type]
-
-
-def test_a_call_that_comes_later_is_seen(engine: Engine, db: Database) -> None:
-    """A late reply to a finished run is in its sum at the next look."""
-    _, first, _ = _two_runs(db)
-    window: dict[str, Any] = {"since": 0, "until": LATER, "by": "total", "run": first}
-    before = _only(engine.costs.slices(**window))
-    with db.atomic():
-        db.execute(
-            "INSERT INTO calls (try_id, run, lane, outcome, sent_at, seconds, cost, recorded_at) "
-            "VALUES ('late', ?, 'lane-1', 'replied', ?, 9.5, 1.5, 0)",
-            [first, DAWN],
-        )
-        db.execute("UPDATE runs SET calls = calls + 1 WHERE id = ?", [first])
-    after = _only(engine.costs.slices(**window))
-    assert (after.calls, after.p99) == (before.calls + 1, 9.5)
-    assert after.cost == pytest.approx(before.cost + 1.5)
-
-
-def test_only_what_cannot_change_is_kept() -> None:
-    """A sum with a lost call, or without all calls of the run, is not kept."""
-    kept = Kept()
-    kept.put(1, Sum(calls=3, lost=1), calls=3)
-    kept.put(2, Sum(calls=3), calls=4)
-    kept.put(3, Sum(calls=3), calls=3)
-    assert [kept.get(run, calls=3) is not None for run in (1, 2, 3)] == [False, False, True]
-    assert kept.get(3, calls=4) is None
+    assert engine.costs.slices(empty, by="run") == []
 
 
 @pytest.mark.parametrize(
@@ -217,24 +220,35 @@ def test_only_what_cannot_change_is_kept() -> None:
     [
         ([], 50, None),
         ([3.0], 99, 3.0),
-        ([1.0, 2.0, 3.0, 4.0], 50, 2.0),
-        ([1.0, 2.0, 3.0, 4.0], 95, 4.0),
-        (list(map(float, range(1, 101))), 95, 95.0),
+        ([2.0, 1.0, 4.0, 3.0], 50, 2.0),
+        ([4.0, 3.0, 2.0, 1.0], 95, 4.0),
+        (list(map(float, range(100, 0, -1))), 95, 95.0),
         (list(map(float, range(1, 101))), 99, 99.0),
     ],
 )
 def test_percentiles_are_nearest_rank(values: list[float], share: float, wanted: float | None) -> None:
-    """A percentile is a value that was measured."""
-    assert percentile(values, share) == wanted
+    """A percentile is a value that was measured, whatever the order of the values."""
+    assert percentiles(np.array(values), [share]) == [wanted]
 
 
 def test_percentiles_come_from_raw_values(engine: Engine, db: Database) -> None:
-    """The p95 of two runs together is that of all their seconds, not a mean of two."""
+    """The p95 of two runs together is that of all their seconds, not a mean of two; so is that of a slice and of a bucket."""
     _two_runs(db)
-    seconds = sorted(s for (s,) in db.execute("SELECT seconds FROM calls WHERE outcome = 'replied'"))
-    total = _only(engine.costs.slices(since=0, until=LATER, by="total"))
-    assert (total.p50, total.p95, total.p99) == tuple(percentile(seconds, share) for share in (50, 95, 99))
-    assert sorted(engine.costs.latencies(since=0, until=LATER)) == seconds
+    found = engine.costs.report(WITHIN, buckets=7, by="run")
+    calls = list(db.query("SELECT run, sent_at, seconds FROM calls WHERE outcome = 'replied' ORDER BY seconds"))
+    assert list(found.latencies) == [call["seconds"] for call in calls]
+    starts = [float(one.key) for one in found.buckets]
+    groups = [
+        (found.total, calls),
+        *((one, [call for call in calls if str(call["run"]) == one.key]) for one in found.slices),
+        *(
+            (one, [call for call in calls if begin <= call["sent_at"] < end])
+            for one, begin, end in zip(found.buckets, starts, [*starts[1:], WITHIN.until], strict=True)
+        ),
+    ]
+    for one, mine in groups:
+        seconds = np.array([call["seconds"] for call in mine])
+        assert [one.p50, one.p95, one.p99] == percentiles(seconds, (50, 95, 99))
 
 
 @pytest.mark.parametrize(
@@ -256,7 +270,7 @@ def test_calls_behind_a_figure(engine: Engine, db: Database, outcome: Any, condi
     found: list[views.CallRow] = []
     total = len(wanted)
     while len(found) < total:
-        page, total = engine.costs.calls(since=0, until=LATER, offset=len(found), limit=17, outcome=outcome)
+        page, total = engine.costs.calls(EVER, offset=len(found), limit=17, outcome=outcome)
         assert page
         found += page
     assert total == len(wanted) == len(found)
@@ -270,55 +284,86 @@ def test_filters_narrow(engine: Engine, db: Database) -> None:
     """Run, prompt, model and connection each leave only their calls."""
     _two_runs(db)
     for chosen in ({"run": 2}, {"version": "triage@2"}, {"model": "own-7b"}, {"connection": "vllm"}):
-        assert _only(engine.costs.slices(since=0, until=LATER, by="total", **chosen)).calls == 10  # type: ignore[arg-type]
-        assert engine.costs.calls(since=0, until=LATER, **chosen)[1] == 10  # type: ignore[arg-type]
-    assert _only(engine.costs.slices(since=0, until=LATER, by="total", prompt="other")).calls == 0
+        among = replace(EVER, **chosen)  # type: ignore[arg-type]
+        assert _only(engine.costs.slices(among, by="total")).calls == 10
+        assert engine.costs.calls(among)[1] == 10
+    assert _only(engine.costs.slices(replace(EVER, prompt="other"), by="total")).calls == 0
 
 
-def test_calls_of_a_span_of_latency(engine: Engine, db: Database) -> None:
+def test_calls_of_a_window_that_cuts_minutes(engine: Engine, db: Database) -> None:
+    """A page is the same part of the list wherever the window begins and ends."""
+    _two_runs(db)
+    times = sorted((at for (at,) in db.execute("SELECT sent_at FROM calls")), reverse=True)
+    among = CallFilter(since=times[70], until=times[20])
+    for offset in (0, 13, 40, 49, 50, 60):
+        found, total = engine.costs.calls(among, offset=offset, limit=10)
+        assert total == 50
+        assert [call.sent_at for call in found] == times[21:71][offset : offset + 10]
+
+
+@pytest.mark.parametrize("outcome", ["slow", "all", "rejected"])
+def test_calls_of_a_span_of_latency(engine: Engine, db: Database, outcome: Any) -> None:
     """A span of seconds takes its beginning and leaves its end, and goes with any outcome."""
     _two_runs(db)
-    seconds = sorted({s for (s,) in db.execute("SELECT seconds FROM calls WHERE outcome = 'replied'")})
+    wasted = "1" if outcome != "rejected" else "wasted"
+    query = f"SELECT DISTINCT seconds FROM calls WHERE outcome = 'replied' AND {wasted} ORDER BY 1"
+    seconds = [one for (one,) in db.execute(query)]
     low, high = seconds[3], seconds[20]
-    found, total = engine.costs.calls(since=0, until=LATER, outcome="slow", seconds=(low, high), limit=1000)
+    found, total = engine.costs.calls(EVER, outcome=outcome, seconds=(low, high), limit=1000)
     assert total == len(found) > 0
-    assert {call.seconds for call in found} == set(seconds[3:20])
+    assert {call.seconds for call in found if call.outcome == "replied"} == set(seconds[3:20])
+
+
+def test_equal_latencies_are_listed_once_each(engine: Engine, db: Database) -> None:
+    """Where a page ends between calls of the same latency, the next one goes on with the others."""
+    _, first, _ = _two_runs(db)
+    with db.atomic():
+        db.execute("UPDATE calls SET seconds = 1.5 WHERE run = ?", [first])
+        tallies.recount(db, [first])
+    found: list[str] = []
+    while True:
+        page, total = engine.costs.calls(replace(EVER, run=first), outcome="slow", offset=len(found), limit=7)
+        if not page:
+            break
+        found += [call.try_id for call in page]
+    assert len(found) == len(set(found)) == total > 14
 
 
 def test_windows_that_are_none(engine: Engine) -> None:
     """A window that ends before it begins, and a chart without buckets, are refused."""
     with pytest.raises(errors.InputError):
-        engine.costs.slices(since=5, until=5, by="total")
+        CallFilter(since=5, until=5)
     with pytest.raises(errors.InputError):
-        engine.costs.series(since=0, until=5, buckets=0)
+        engine.costs.report(EVER, buckets=0, by="total")
 
 
 def test_queries_use_the_indexes(db: Database) -> None:
-    """No query of a page walks a whole table of calls, attempts or dead letters, or opens the rows that hold replies for sums."""
+    """No query of a page walks a whole table, or opens the rows that hold replies for sums."""
     _two_runs(db)
     plans: list[str] = []
     asked: list[tuple[str, Any]] = []
     with db.tracer(lambda sql, params: asked.append((sql, params))):
-        window: dict[str, Any] = {"since": 0, "until": LATER}
-        reading_costs.slices(db, Chosen(), Kept(), **window, by="run")
-        reading_costs.latencies(db, Chosen(), **window)
-        reading_costs.spent(db, **window)
+        reading_costs.slices(db, WITHIN, "run")
+        reading_costs.whole(db, WITHIN)
         for which in ("all", "wasted", "failed", "throttled", "slow"):
-            reading_costs.calls(db, Chosen(), **window, which=which, limit=10, offset=0)  # type: ignore[arg-type]
+            reading_calls.calls(db, WITHIN, which=which, limit=10, offset=0)  # type: ignore[arg-type]
+            reading_calls.calls(db, WITHIN, which=which, limit=10, offset=0, seconds=(0, 1))  # type: ignore[arg-type]
     for sql, params in asked:
         plans += [row[3] for row in db.conn.execute(f"EXPLAIN QUERY PLAN {sql}", params or [])]
     assert plans
-    for table in ("c", "calls", "a", "attempts"):
+    for table in ("c", "calls", "a", "attempts", "d", "dead_letters", "tallies"):
         assert not [step for step in plans if step == f"SCAN {table}" or step.startswith(f"SCAN {table} ")], table
     sums = [step for step in plans if step.startswith(("SEARCH c USING INDEX", "SEARCH calls USING INDEX"))]
     assert not sums, sums
 
 
-def test_latencies_are_thinned_evenly(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the limit an even part of all seconds is handed out, not the first ones."""
+def test_latencies_are_thinned_evenly(engine: Engine, db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the limit an even part of all seconds is handed out, not the first ones; the percentiles are still of all."""
     _two_runs(db)
-    seconds = [s for (s,) in db.execute("SELECT seconds FROM calls WHERE outcome = 'replied' ORDER BY id")]
+    whole = engine.costs.report(EVER, buckets=1, by="total")
     monkeypatch.setattr(reading_costs, "MOST_LATENCIES", 30)
-    found = reading_costs.latencies(db, Chosen(), since=0, until=LATER)
-    assert 10 <= len(found) <= 30
-    assert set(found) <= set(seconds)
+    thinned = engine.costs.report(EVER, buckets=1, by="total")
+    assert thinned.total == whole.total
+    assert 10 <= len(thinned.latencies) <= 30
+    every = math.ceil(whole.total.latency_n / 30)
+    assert thinned.latencies == whole.latencies[every // 2 :: every]

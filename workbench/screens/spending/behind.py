@@ -61,20 +61,15 @@ def draw(place: Place, window: Window, now: float, zone: dt.tzinfo) -> None:
                 session.link("Zoom in on this time", "costs", **at.here(**span))
             if st.button("Clear the choice", key="clear", type="tertiary", on_click=at.choose, args=(None,)):
                 return
-    narrowed = dict(place.narrowed)
-    if choice.slice is not None and place.by != "total":
-        narrowed[place.by] = int(choice.slice) if place.by == "run" and choice.slice.isdigit() else choice.slice
     low, high = choice.low, choice.high
     found, total = parts.paged(
         "page",
         lambda offset, limit: session.engine().costs.calls(
-            since=choice.since if choice.since is not None else window.since,
-            until=choice.until if choice.until is not None else window.until,
-            offset=offset,
-            limit=limit,
+            place.chosen(window),
             outcome=choice.what,
             seconds=None if low is None and high is None else (low or 0.0, high if high is not None else 1e12),
-            **narrowed,  # type: ignore[arg-type]
+            offset=offset,
+            limit=limit,
         ),
         noun="call",
     )

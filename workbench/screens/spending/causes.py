@@ -92,7 +92,7 @@ def failures(sheet: Sheet) -> None:
 
 def failure_groups(groups: Sequence[Group], total: int, sheet: Sheet) -> None:
     """What the rows of each cause of death have cost; a click opens the group."""
-    run, prompt = sheet.place.narrowed.get("run"), sheet.place.filters.get("prompt")
+    run, prompt = sheet.place.run, sheet.place.filters.get("prompt")
     scope = " · ".join(
         [*(["all time"]), *([f"run {run}"] if run else []), *([wording.head(prompt, 40)] if prompt else [])]
     )

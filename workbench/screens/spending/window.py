@@ -9,16 +9,15 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 from urllib.parse import parse_qsl, urlencode
 
 import streamlit as st
 
-from jobs.views import Run
+from jobs.views import By, CallFilter, Run
 from workbench import session, wording
 
-By = Literal["version", "run", "model", "connection", "total"]
 Filter = Literal["run", "prompt", "version", "model", "connection"]
 What = Literal["all", "accepted", "wasted", "rejected", "failed", "throttled", "slow"]
 
@@ -46,7 +45,8 @@ BARS = 60
 _DAY = 86_400.0
 #: in the year 2286; beyond it calendars and chart axes give up one after the other
 _LAST = 1e10
-_STEPS = (15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, _DAY, 2 * _DAY, 7 * _DAY, 14 * _DAY)
+#: seconds of a bar; the store has its sums by the minute, so a finer bar would be added up call by call
+_STEPS = (60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, _DAY, 2 * _DAY, 7 * _DAY, 14 * _DAY)
 #: what a choice in a chart consists of, in the URL
 CHOICE = ("at", "what", "from", "to", "low", "high", "slice")
 #: everything that this page keeps in the URL
@@ -103,8 +103,38 @@ class Place:
     choice: Choice
     since: int | None = None
     until: int | None = None
-    #: the filters as the engine takes them
-    narrowed: dict[str, int | str] = field(default_factory=dict)
+
+    @property
+    def run(self) -> int | None:
+        """The run that the page is narrowed to."""
+        return int(self.filters["run"]) if "run" in self.filters else None
+
+    def among(self, since: float, until: float) -> CallFilter:
+        """The calls of a stretch of time that pass the filters."""
+        names = self.filters
+        return CallFilter(
+            since=since,
+            until=until,
+            run=self.run,
+            prompt=names.get("prompt"),
+            version=names.get("version"),
+            model=names.get("model"),
+            connection=names.get("connection"),
+        )
+
+    def chosen(self, window: Window) -> CallFilter:
+        """Those of them that are in the choice."""
+        choice = self.choice
+        found = self.among(
+            choice.since if choice.since is not None else window.since,
+            choice.until if choice.until is not None else window.until,
+        )
+        if choice.slice is None or self.by == "total":
+            return found
+        part: dict[str, Any] = {self.by: choice.slice}
+        if self.by == "run":
+            part["run"] = int(choice.slice) if choice.slice.isdigit() else 0
+        return replace(found, **part)
 
 
 def read() -> Place:
@@ -132,7 +162,6 @@ def read() -> Place:
         ),
         since=int(since) if (since := _moment("since")) is not None else None,
         until=int(until) if (until := _moment("until")) is not None else None,
-        narrowed={name: int(value) if name == "run" else value for name, value in given.items()},
     )
 
 

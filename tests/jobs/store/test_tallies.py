@@ -1,0 +1,201 @@
+"""The sums of each minute: whatever comes, however late, they are what the ledger itself adds up to."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlite_utils import Database
+
+from jobs.options import RunOptions
+from jobs.store import tallies
+from jobs.store.database import open_writer
+from jobs.store.migrations import MIGRATIONS
+from jobs.store.runs import transaction
+from jobs.store.sums import FIGURES
+from jobs.values import FailureKind
+from tests.jobs.store.book import BAD, COST, GOOD, Book
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Book:
+    return Book(tmp_path, n=6)
+
+
+def tallied(db: Database) -> dict[tuple[int, int], tuple[Any, ...]]:
+    """(run, minute) -> its figures and its latencies; minutes whose figures were all taken back are left out."""
+    found: dict[tuple[int, int], tuple[Any, ...]] = {}
+    sums = ", ".join(f"sum({name})" for name in FIGURES)
+    for run, minute, *figures in db.execute(f"SELECT run, minute, {sums} FROM tallies GROUP BY 1, 2"):
+        latencies = array("d")
+        for (packed,) in db.execute("SELECT latencies FROM tallies WHERE run = ? AND minute = ?", [run, minute]):
+            latencies.frombytes(packed)
+        if any(figures):
+            found[run, minute] = (*(pytest.approx(one) for one in figures), sorted(latencies))
+    return found
+
+
+def counted_again(db: Database) -> dict[tuple[int, int], tuple[Any, ...]]:
+    """The same, made anew from the ledger."""
+    with transaction(db):
+        tallies.recount(db)
+    return tallied(db)
+
+
+def wasted(db: Database) -> list[tuple[str, int]]:
+    return db.execute("SELECT try_id, wasted FROM calls ORDER BY id").fetchall()
+
+
+def _values_and_strikes(book: Book) -> None:
+    for n in (1, 2, 3):
+        book.send(f"t{n}", n)
+    book.take(book.reply("t1", 1, GOOD), book.reply("t2", 2, BAD), book.failure("t3", 3, FailureKind.THROTTLED))
+    book.now += 61
+    book.send("t4", 2)
+    book.come("t4", 2, BAD, asked=2)
+
+
+def _no_reply(book: Book) -> None:
+    for n, kind in enumerate((FailureKind.TRANSIENT, FailureKind.TOO_LONG, FailureKind.BLOCKED), 1):
+        book.send(f"t{n}", n)
+        book.fail(f"t{n}", n, kind)
+
+
+def _dead_before_it_was_sent(book: Book) -> None:
+    book.send("t1", 1)
+    book.fail("t1", 1, FailureKind.TOO_LONG, sent=False)
+
+
+def _lost_and_late(book: Book) -> None:
+    book.send("t1", 1)
+    late = book.reply("t1", 1, GOOD)
+    book.now += 130
+    book.lose("t1")
+    book.now += 10
+    book.take(late)
+
+
+def _lost_and_never_sent(book: Book) -> None:
+    book.send("t1", 1)
+    book.lose("t1")
+    book.now += 100
+    book.fail("t1", 1, FailureKind.TRANSIENT, sent=False)
+
+
+def _late_behind_another(book: Book) -> None:
+    book.send("t1", 1)
+    late = book.reply("t1", 1, GOOD)
+    book.lose("t1")
+    book.send("t2", 1)
+    book.come("t2", 1, GOOD)
+    book.take(late)
+
+
+def _dead_of_losses_and_late(book: Book) -> None:
+    replies = []
+    for n in range(4):
+        book.send(f"t{n}", 1)
+        replies.append(book.reply(f"t{n}", 1, GOOD))
+        book.now += 70
+        book.lose(f"t{n}")
+    book.take(*reversed(replies))
+
+
+def _several_rows_a_call(book: Book) -> None:
+    book.send("t1", 1, 2, 3)
+    one = book.reply("t1", 1, GOOD)
+    verdicts = [one.verdicts[0].model_copy(update={"ordinal": n}) for n in (1, 2)]
+    verdicts.append(one.verdicts[0].model_copy(update={"ordinal": 3, "verdict": BAD}))
+    book.take(one.model_copy(update={"ordinals": (1, 2, 3), "verdicts": tuple(verdicts)}))
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        _values_and_strikes,
+        _no_reply,
+        _dead_before_it_was_sent,
+        _lost_and_late,
+        _lost_and_never_sent,
+        _late_behind_another,
+        _dead_of_losses_and_late,
+        _several_rows_a_call,
+    ],
+)
+def test_a_tally_is_what_the_ledger_adds_up_to(book: Book, happens: Callable[[Book], None]) -> None:
+    """What was counted while it came is what is counted afterwards, and so is which calls brought no value."""
+    happens(book)
+    kept, marked = tallied(book.db), wasted(book.db)
+    assert kept
+    assert kept == counted_again(book.db)
+    assert marked == wasted(book.db)
+
+
+def test_a_reply_moves_from_the_loss_to_its_own_minute(book: Book) -> None:
+    """A call that was given up stands where it was given up; when its reply comes, it stands where it was sent."""
+    book.send("t", 1)
+    late, sent_in = book.reply("t", 1, GOOD), (book.run, int(book.now // 60))
+    book.now += 130
+    book.lose("t")
+    assert list(tallied(book.db)) == [(book.run, int(book.now // 60))]
+    book.take(late)
+    found = tallied(book.db)
+    assert list(found) == [sent_in]
+    figures = dict(zip(FIGURES, found[sent_in], strict=False))
+    assert (figures["calls"], figures["accepted"], figures["wasted_calls"], figures["cost"]) == (1, 1, 0, COST)
+    assert found[sent_in][-1] == [1.0]
+
+
+def test_a_value_that_came_too_late_is_wasted(book: Book) -> None:
+    """Of two calls that each brought a value for one row, the second is money for nothing."""
+    _late_behind_another(book)
+    assert wasted(book.db) == [("t1", 1), ("t2", 0)]
+
+
+def test_reused_rows_are_counted_when_they_are_recorded(tmp_path: Path) -> None:
+    """An answer of earlier costs no call, and stands in the minute in which its row got it."""
+    book = Book(tmp_path, n=2)
+    with transaction(book.db):
+        tally = tallies.Tally()
+        tally.unsent(book.run, 185.0, reused=2)
+        tally.write(book.db)
+    ((run, minute), figures), *rest = tallied(book.db).items()
+    assert (run, minute, rest) == (book.run, 3, [])
+    assert dict(zip(FIGURES, figures, strict=False))["reused"] == 2
+
+
+def test_every_latency_of_a_full_minute_is_kept(tmp_path: Path) -> None:
+    """A minute has as many records as its latencies need, none larger than its page, and loses none of them."""
+    rows = 3 * tallies.MOST_LATENCIES + 5
+    book = Book(tmp_path, n=rows, options=RunOptions(strikes=2, reuse=False))
+    for n in range(1, rows + 1):
+        book.send(f"t{n}", n)
+    outcomes = [book.reply(f"t{n}", n, GOOD).model_copy(update={"seconds": n / 7}) for n in range(1, rows + 1)]
+    book.take(*outcomes[:1])
+    book.take(*outcomes[1:70])
+    book.take(*outcomes[70:250])
+    book.take(*outcomes[250:])
+    ((*_, latencies),) = tallied(book.db).values()
+    assert latencies == [n / 7 for n in range(1, rows + 1)]
+    longest = book.db.execute("SELECT count(*), max(length(latencies)) FROM tallies").fetchone()
+    assert longest == (4, 8 * tallies.MOST_LATENCIES)
+
+
+@pytest.mark.parametrize("happens", [_values_and_strikes, _late_behind_another, _dead_before_it_was_sent])
+def test_what_an_older_file_holds_is_counted(tmp_path: Path, happens: Callable[[Book], None]) -> None:
+    """The step that makes the tallies counts what was recorded before there were any."""
+    book = Book(tmp_path)
+    happens(book)
+    wanted, marked = tallied(book.db), wasted(book.db)
+    old = Database(tmp_path / "old.db")
+    MIGRATIONS.apply(old, stop_before="m008_tallies")
+    old.execute("ATTACH ? AS book", [str(tmp_path / "a.db")])
+    for table in ("runs", "calls", "attempts", "dead_letters"):
+        names = ", ".join(old[table].columns_dict)
+        old.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM book.{table}")
+    old.close()
+    opened = open_writer(tmp_path / "old.db")
+    assert (tallied(opened), wasted(opened)) == (wanted, marked)
