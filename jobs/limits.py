@@ -22,7 +22,7 @@ from jobs.keys import Keys
 from jobs.messages import Control
 
 #: seconds that a lease lasts, and between renewals
-LEASE_SECONDS, BEAT_SECONDS = 6.0, 0.4
+LEASE_SECONDS, BEAT_SECONDS = 5.0, 0.4
 #: what providers limit, in the order of every list of four here
 DIMENSIONS = ("requests", "tokens", "input", "output")
 NONE = (0.0, 0.0, 0.0, 0.0)
