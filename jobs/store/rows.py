@@ -96,8 +96,13 @@ def claim(db: Database, record: RunRecord, rows: Sequence[DueRow]) -> list[DueRo
         "INSERT OR IGNORE INTO asking (key, run, ordinal) VALUES (?, ?, ?)",
         [(row.reuse_key, record.id, row.ordinal) for row in rows if row.reuse_key is not None],
     )
-    mine = {ordinal for (ordinal,) in db.conn.execute("SELECT ordinal FROM asking WHERE run = ?", [record.id])}
-    held = [row.ordinal for row in rows if row.reuse_key is not None and row.ordinal not in mine]
+    asked = [row.ordinal for row in rows if row.reuse_key is not None]
+    found = db.conn.execute(
+        "SELECT ordinal FROM asking WHERE run = ? AND ordinal IN (SELECT value FROM json_each(?))",
+        [record.id, json.dumps(asked)],
+    )
+    mine = {ordinal for (ordinal,) in found}
+    held = [ordinal for ordinal in asked if ordinal not in mine]
     db.conn.executemany(
         "UPDATE run_rows SET state = 'held' WHERE run = ? AND ordinal = ?", [(record.id, ordinal) for ordinal in held]
     )

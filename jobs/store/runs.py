@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 from sqlite_utils import Database
@@ -61,8 +62,12 @@ class RunRecord:
 
     def cells(self, row: Sequence[str]) -> dict[str, str]:
         """The cells of a whole row that its questions are made of."""
+        return {column: row[place] for column, place in self._places}
+
+    @cached_property
+    def _places(self) -> tuple[tuple[str, int], ...]:
         where = {column: place for place, column in enumerate(self.dataset_columns)}
-        return {column: row[where[column]] for column in self.columns}
+        return tuple((column, where[column]) for column in self.columns)
 
 
 _RUN = """
@@ -90,15 +95,15 @@ def _record(row: dict[str, Any]) -> RunRecord:
         dataset=row["dataset"],
         prompt=row["prompt"],
         version=row["version"],
-        content=VersionContent.model_validate_json(row["content"]),
+        content=_content(row["content"]),
         version_hash=row["version_hash"],
         connection=row["connection"],
         base_url=row["base_url"],
         model=row["model"],
-        price=Price.model_validate_json(row["price"]) if row["price"] else None,
-        options=RunOptions.model_validate_json(row["options"]),
-        columns=tuple(json.loads(row["columns"])),
-        dataset_columns=tuple(json.loads(row["dataset_columns"])),
+        price=_price(row["price"]) if row["price"] else None,
+        options=_options(row["options"]),
+        columns=_names(row["columns"]),
+        dataset_columns=_names(row["dataset_columns"]),
         id_column=row["id_column"],
         row_count=row["row_count"],
         laid_out=row["laid_out"],
@@ -107,6 +112,29 @@ def _record(row: dict[str, Any]) -> RunRecord:
         cost=row["cost"],
         reserved=row["reserved"],
     )
+
+
+# Every step looks at every open run, and what is frozen with a run reads the same each time.
+
+
+@lru_cache(maxsize=256)
+def _content(text: str) -> VersionContent:
+    return VersionContent.model_validate_json(text)
+
+
+@lru_cache(maxsize=256)
+def _options(text: str) -> RunOptions:
+    return RunOptions.model_validate_json(text)
+
+
+@lru_cache(maxsize=256)
+def _price(text: str) -> Price:
+    return Price.model_validate_json(text)
+
+
+@lru_cache(maxsize=256)
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
 
 
 # -- requests ----------------------------------------------------------------------------------------------------------
@@ -342,7 +370,10 @@ def stop_asking(db: Database, run_id: int, *, now: float) -> None:
 def free_questions(db: Database, keys: Sequence[bytes], *, now: float) -> None:
     """Nobody asks these questions any more: rows that waited for an answer are due; the next one asked holds the others again."""
     db.conn.executemany("DELETE FROM asking WHERE key = ?", [(key,) for key in keys])
-    db.conn.executemany(
-        "UPDATE run_rows SET state = 'due', due_at = ? WHERE reuse_key = ? AND state = 'held'",
-        [(now, key) for key in keys],
-    )
+    # The index holds only such rows; without its name SQLite looks through all rows of all states.
+    held = db.conn.execute("SELECT 1 FROM run_rows INDEXED BY run_rows_held WHERE state = 'held' LIMIT 1").fetchone()
+    if held is not None:
+        db.conn.executemany(
+            "UPDATE run_rows SET state = 'due', due_at = ? WHERE reuse_key = ? AND state = 'held'",
+            [(now, key) for key in keys],
+        )

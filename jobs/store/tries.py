@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from sqlite_utils import Database
@@ -54,18 +53,17 @@ class Row(NamedTuple):
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Try:
+class Try(NamedTuple):
     """A call of ours, before the present outcome."""
 
     try_id: str
     run: int
     #: the rows that it is about
     ordinals: frozenset[int]
-    #: its rows wait for it
-    under_way: bool = False
     #: money that is set aside for it
     reserved: float = 0.0
+    #: its rows wait for it
+    under_way: bool = False
     #: its number among the calls, where it is there
     call: int | None = None
     #: its end is recorded
@@ -84,27 +82,20 @@ class Tries:
 
     def expect(self, try_ids: Sequence[str]) -> None:
         """Look these tries up."""
-        names = json.dumps(try_ids)
-        self._find_under_way(names)
-        self._find_recorded(names)
-        unknown = [try_id for try_id in try_ids if try_id not in self._found]
-        if unknown:
-            self._find_missed(json.dumps(unknown))
+        for find in (self._find_under_way, self._find_recorded, self._find_missed):
+            unknown = [try_id for try_id in try_ids if try_id not in self._found]
+            if not unknown:
+                return
+            find(json.dumps(unknown))
 
     def _find_under_way(self, names: str) -> None:
-        rows: dict[str, list[Row]] = {}
         for found in self._db.conn.execute(f"SELECT {_COLUMNS} FROM run_rows WHERE try_id {_NAMED}", [names]):
             row = Row._make(found)
             self._rows[row.run, row.ordinal] = row
-            rows.setdefault(row.try_id or "", []).append(row)
-        for try_id, about in rows.items():
-            self._found[try_id] = Try(
-                try_id=try_id,
-                run=about[0].run,
-                ordinals=frozenset(row.ordinal for row in about),
-                under_way=True,
-                reserved=sum(row.reserved for row in about),
-            )
+            before = self._found.get(row.try_id or "")
+            others, reserved = (before.ordinals, before.reserved) if before else (frozenset[int](), 0.0)
+            tried = Try(row.try_id or "", row.run, others | {row.ordinal}, reserved + row.reserved, under_way=True)
+            self._found[tried.try_id] = tried
 
     def _find_recorded(self, names: str) -> None:
         query = f"SELECT try_id, id, run, settled, reserved, lane FROM calls WHERE try_id {_NAMED}"
@@ -155,8 +146,9 @@ class Tries:
 
     def entered(self, tried: Try, call: int, *, lane: str, settled: bool) -> None:
         """Know it by its call from now on."""
-        self._found[tried.try_id] = replace(
-            tried, under_way=False, call=call, lane=lane, settled=settled, reserved=0.0 if settled else tried.reserved
+        aside = 0.0 if settled else tried.reserved
+        self._found[tried.try_id] = Try(
+            tried.try_id, tried.run, tried.ordinals, aside, call=call, settled=settled, lane=lane
         )
 
     def forget(self, tried: Try) -> None:
