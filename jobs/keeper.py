@@ -251,7 +251,7 @@ class Keeper:
     def _dispatch_run(self, record: RunRecord, most: int, progress: _Progress) -> None:
         now = self._now()
         if record.id not in self._briefed:
-            self._tray.brief(_brief(record))
+            self._tray.brief(_brief(record, self._in_flight[record.id]))
             self._briefed.add(record.id)
         with transaction(self._db):
             due = rows.due(self._db, record, most=most, now=now)
@@ -362,7 +362,7 @@ class Keeper:
             logger.info("run ended", extra={"action": "run_ended", "run": run})
 
 
-def _brief(record: RunRecord) -> Brief:
+def _brief(record: RunRecord, in_flight: int) -> Brief:
     return Brief.model_validate(
         {
             "run": record.id,
@@ -372,7 +372,7 @@ def _brief(record: RunRecord) -> Brief:
             "base_url": record.base_url,
             "model": record.model,
             "timeout": record.options.timeout,
-            "in_flight": record.options.in_flight,
+            "in_flight": in_flight,
             "rpm": record.options.rpm,
             "tpm": record.options.tpm,
         }

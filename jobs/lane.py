@@ -132,6 +132,8 @@ class Lane:
             try:
                 began = time.monotonic()
                 lanes, self._control = await self._limits.beat()
+                if self._lease_until and began > self._lease_until:
+                    self._resign()
                 self._lanes = max(1, len(lanes))
                 self._lease_until = began + LEASE_SECONDS
                 self._wake.set()
@@ -139,6 +141,13 @@ class Lane:
                 logger.warning("lease not renewed: %s", error, extra={"action": "lease_not_renewed", "lane": self.name})
             await self._put_away()
             await asyncio.sleep(BEAT_SECONDS)
+
+    def _resign(self) -> None:
+        """It was frozen or cut off: others have been asked for what it had not begun, so it would be paid for twice."""
+        left = sum(len(work.backlog) for work in self._work.values())
+        logger.warning("the lease had run out", extra={"action": "lease_lapsed", "lane": self.name, "calls": left})
+        for work in self._work.values():
+            self._return_backlog(work, "the lease of this worker had run out")
 
     def _has_lease(self, now: float) -> bool:
         return now < self._lease_until - 1.0
@@ -208,7 +217,8 @@ class Lane:
             self._outbox.give_back(entry, ask, "this worker knows nothing of the run yet")
             return None
         try:
-            caller = Caller(brief, self._settings)
+            # In a thread: a long template or contract takes a second to compile, and the loop has others' calls to make.
+            caller = await asyncio.to_thread(Caller, brief, self._settings)
         except errors.RedriveError as error:
             failure = Failure(kind=FailureKind.BLOCKED, message=error.message, code="worker")
             self._outbox.fail(entry, ask, failure, sent=False)

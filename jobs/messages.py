@@ -33,6 +33,7 @@ class Brief(Value):
     base_url: str
     model: str
     timeout: float
+    #: until a lane has heard more: the control says how it is now
     in_flight: int
     rpm: int | None = None
     tpm: int | None = None
