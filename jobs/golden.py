@@ -43,8 +43,13 @@ def load_golden(path: Path, schema: Mapping[str, Any]) -> list[GoldenRow]:
     Raises:
         TableError: with file and line.
     """
-    name = f"{path.parent.name}/{path.name}"
+    name = name_of(path)
     return _rows(_lines(path, name), schema, name)
+
+
+def name_of(path: Path) -> str:
+    """A golden file in messages: all of them are called alike, so the prompt's folder stands before it."""
+    return f"{path.parent.name}/{path.name}" if path.parent.name else path.name
 
 
 def stored_golden(

@@ -14,7 +14,7 @@ from jobs.api.datasets import Datasets
 from jobs.api.prompts import Prompts
 from jobs.api.room import House, Room
 from jobs.api.runs import Runs
-from jobs.golden import load_golden, stored_golden
+from jobs.golden import load_golden, name_of, stored_golden
 from jobs.options import RunOptions
 from jobs.settings import Connection
 from jobs.store import reading_row
@@ -37,18 +37,16 @@ class Evaluations(Room):
         connection: Connection,
         model: str | None = None,
         options: RunOptions | None = None,
+        limit: int | None = None,
         key: str,
     ) -> int:
-        """Run a golden set; the run's id.
+        """Run a golden set, or its first ``limit`` rows; the run's id.
 
         Raises:
             TableError: the golden file cannot be read, or expects what the contract can never accept, with the line.
             InputError: as for any run.
         """
-        if not load_golden(golden, version.content.contract):
-            raise errors.TableError(
-                "has no rows: there is nothing to evaluate", file=f"{golden.parent.name}/{golden.name}"
-            )
+        self.usable(version, golden)
         dataset = self._datasets.add(golden, name=f"{version.prompt}/{golden.name}")
         chosen = options or RunOptions.model_validate(version.defaults)
         return self._runs.start(
@@ -57,9 +55,19 @@ class Evaluations(Room):
             connection=connection,
             model=model,
             options=chosen.model_copy(update={"reuse": False}),
+            limit=limit,
             kind="evaluation",
             key=key,
         )
+
+    def usable(self, version: views.Version, golden: Path) -> None:
+        """Refuse a golden file that is none for that version.
+
+        Raises:
+            TableError: it cannot be read, has no rows, or expects what the contract can never accept, with the line.
+        """
+        if not load_golden(golden, version.content.contract):
+            raise errors.TableError("has no rows: there is nothing to evaluate", file=name_of(golden))
 
     def report(self, run_id: int) -> dict[str, Any]:
         """How far the run's answers agree with what was expected, so far.

@@ -17,7 +17,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -113,11 +113,14 @@ def export(db: Database, scope: Scope, *, fmt: Format, out: Path, accepted_only:
     """Write the rows to a file, which replaces one of that name when it is whole; how many rows.
 
     Raises:
-        InputError: the format is unknown or the file cannot be written.
+        InputError: the format is unknown, the file cannot be written, or something that is no file has its name.
     """
     writers = {"csv": _csv, "jsonl": _jsonl, "parquet": _parquet}
     if fmt not in writers:
         raise errors.InputError(f"{fmt!r} is no format of an export; choose one of {', '.join(writers)}")
+    if out.exists() and not out.is_file():
+        what = "a folder" if out.is_dir() else "no file, and would be replaced by one"
+        raise errors.InputError(f"{out} is {what}; name a file that may be written or replaced")
     table = Table(scope, reading_results.contracts(db, scope))
     part = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")
     try:
@@ -132,7 +135,8 @@ def export(db: Database, scope: Scope, *, fmt: Format, out: Path, accepted_only:
     except OSError as error:
         raise errors.InputError(f"{out} cannot be written: {error.strerror or error}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # what cannot be written is not there
+            part.unlink()
     return count
 
 

@@ -23,7 +23,7 @@ from jobs.api.room import Room
 from jobs.options import RunOptions
 from jobs.prices import price_of
 from jobs.requests import Cancel, Pause, Resume, SetBudget, Start
-from jobs.settings import Connection
+from jobs.settings import Connection, Price
 from jobs.store import reading_results, reading_runs
 from jobs.store.fates import QUIET_KINDS
 from jobs.store.reading_results import Scope
@@ -86,12 +86,6 @@ class Runs(Room):
         if kind in QUIET_KINDS:
             options = options.model_copy(update={"reuse": False})
         model = self.model_of(version, connection, model)
-        price = price_of(model, connection)
-        if options.budget is not None and price is None:
-            raise errors.InputError(
-                f"a budget needs a price, and that of {model} at connection {connection.name!r} is unknown: set it in "
-                f'{self.settings.home / "connections.toml"} under [{connection.name}.prices."{model}"], or leave the budget out'
-            )
         request = Start(
             run_kind=kind,
             dataset=dataset.id,
@@ -99,7 +93,7 @@ class Runs(Room):
             connection=connection.name,
             base_url=connection.base_url,
             model=model,
-            price=price,
+            price=self.price(model, connection, options),
             options=options,
             columns=columns,
             id_column=id_column if id_column is not None else dataset.id_column,
@@ -129,6 +123,20 @@ class Runs(Room):
                 "booked without having been asked"
             )
         return chosen
+
+    def price(self, model: str, connection: Connection, options: RunOptions) -> Price | None:
+        """What a run would be charged by; None where nobody knows, which a budget does not allow.
+
+        Raises:
+            InputError: there is a budget and no price.
+        """
+        price = price_of(model, connection)
+        if options.budget is not None and price is None:
+            raise errors.InputError(
+                f"a budget needs a price, and that of {model} at connection {connection.name!r} is unknown: set it in "
+                f'{self.settings.home / "connections.toml"} under [{connection.name}.prices."{model}"], or leave the budget out'
+            )
+        return price
 
     def usable(
         self,

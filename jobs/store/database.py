@@ -26,8 +26,8 @@ def open_writer(path: Path) -> Database:
     Raises:
         EngineDown: the file cannot be opened as a database of ours.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # SQLite gives the files beside it the same mode; a changed umask would be every thread's
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         db = Database(_connect(path, read_only=False))
@@ -38,7 +38,9 @@ def open_writer(path: Path) -> Database:
                 MIGRATIONS.apply(db)
         db.execute("PRAGMA synchronous = FULL")
     except (sqlite3.DatabaseError, OSError) as error:
-        raise errors.EngineDown(f"{path} cannot be opened as Redrive's database: {error}") from error
+        foreign = getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB"
+        advice = "; move it away, or name another home" if foreign else ""
+        raise errors.EngineDown(f"{path} cannot be opened as Redrive's database: {error}{advice}") from error
     return db
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobs import processes
+from jobs.store.database import open_reader
 from jobs.testing import StubProvider
-from tests.house import table
+from tests.house import table, wait_until
 from workbench import cli
 
 pytestmark = pytest.mark.timeout(240)
@@ -46,12 +49,22 @@ class Shell:
         (folder / "home").mkdir()
         (folder / "home/connections.toml").write_text(
             f'[stub]\nbase_url = "{stub.base_url}"\nmodels = ["m"]\n[stub.prices.m]\ninput = 1.0\noutput = 2.0\n'
+            f'[free]\nbase_url = "{stub.base_url}"\nmodels = ["unpriced"]\n'
         )
         (folder / "prompts/task").mkdir(parents=True)
         (folder / "prompts/task/prompt.md").write_text(PROMPT)
         (folder / "prompts/task/schema.json").write_text(json.dumps(CONTRACT))
         (folder / "prompts/task/golden.csv").write_text("id,text,expected.mood\n1,a,good\n2,b,bad\n")
+        (folder / "prompts/task/hard.csv").write_text(
+            "id,text,expected.mood\n1,a,good\n2,b,good\n3,never [[invalid always]],good\n"
+        )
+        (folder / "prompts/bare").mkdir()
+        (folder / "prompts/bare/prompt.md").write_text(PROMPT)
+        (folder / "prompts/bare/schema.json").write_text(json.dumps(CONTRACT))
         (folder / "other.csv").write_text("a,b\n1,2\n")
+        (folder / "twice.csv").write_text("id,text\n1,a\n1,b\n")
+        (folder / "noise.csv").write_bytes(bytes(range(256)) * 20)
+        os.mkfifo(folder / "pipe")
         (folder / "fine.csv").write_text(table(["a", "b", "c"]))
         (folder / "some.csv").write_text(table(["a", "later [[invalid 3 times]]", "never [[invalid always]]"]))
 
@@ -66,6 +79,11 @@ class Shell:
             stdin=subprocess.DEVNULL,
             timeout=120,
         )
+
+    def active(self) -> list[int]:
+        """The runs that have begun to call and are not at their end."""
+        with closing(open_reader(self.folder / "home/redrive.db")) as db:
+            return [run for (run,) in db.execute("SELECT id FROM runs WHERE state = 'running' AND calls > 0")]
 
     def value(self, *words: str, code: int = 0) -> Any:
         done = self(*words, "--json")
@@ -118,6 +136,43 @@ def test_an_evaluation_says_agreement_with_its_n_and_fails_below_the_bar(shell: 
     assert shell("eval", "task", "--min", "0.9").returncode == 5
 
 
+def test_an_evaluation_with_a_dead_row_is_decided_by_its_bar_where_it_has_one(shell: Shell) -> None:
+    """Two of three rows agree and one is dead: that is 3 without a bar, 0 above it and 5 below it; --limit takes the first rows."""
+    hard = ["eval", "task", "--golden", "prompts/task/hard.csv"]
+    assert shell.value(*hard, code=3)["rows"] == 3
+    report = shell.value(*hard, "--min", "0.6")
+    assert (report["agree"], report["n"], report["min"]) == (2, 3, 0.6)
+    shell.value(*hard, "--min", "0.7", code=5)
+    assert shell.value(*hard, "--limit", "2")["rows"] == 2
+
+
+def test_ctrl_c_stops_waiting_and_says_how_to_go_on(shell: Shell) -> None:
+    """Exit code 130, nothing on standard output, and the run is there to be resumed."""
+    (shell.folder / "slow.csv").write_text(table([f"{n} [[slow 0.2]]" for n in range(500)]))
+    command = [
+        sys.executable,
+        "-m",
+        "workbench.cli",
+        "run",
+        "slow.csv",
+        "--prompt",
+        "task",
+        "--in-flight",
+        "1",
+        "--json",
+    ]
+    environ = {**os.environ, "REDRIVE_HOME": "home", "REDRIVE_PROMPTS": "prompts"}
+    pipe = subprocess.PIPE
+    running = subprocess.Popen(command, cwd=shell.folder, env=environ, stdout=pipe, stderr=pipe, text=True)
+    wait_until(lambda: bool(shell.active()), patience=60)
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert (running.returncode, out) == (130, "")
+    (run,) = shell.active()
+    assert f"redrive resume {run} --wait" in err
+    assert shell.value("cancel", str(run))["state"] == "cancelled"
+
+
 def test_a_run_whose_key_is_missing_is_paused_with_the_reason(shell: Shell) -> None:
     """Exit code 4, and the words say which variable is empty; nothing is lost."""
     file = shell.folder / "home/connections.toml"
@@ -141,10 +196,26 @@ def test_resume_all_ends_what_was_left_and_leaves_what_was_paused(shell: Shell) 
     [
         (["run", "none.csv", "--prompt", "task"], "none.csv: there is no such file"),
         (["run", "prompts", "--prompt", "task"], "not a file"),
-        (["run", "fine.csv", "--prompt", "nosuch"], "there is no prompt 'nosuch'; there are: task"),
+        (["run", "fine.csv", "--prompt", "nosuch"], "there is no prompt 'nosuch'; there are: bare, task"),
         (["run", "fine.csv", "--prompt", "task@99"], "there is no task@99"),
         (["run", "fine.csv", "--prompt", "task", "--budget", "-1"], "--budget"),
         (["run", "fine.csv", "--prompt", "task", "--connection", "nope"], "no connection is named 'nope'; known: stub"),
+        (["run", "fine.csv", "--prompt", "task", "--connection", ""], "no connection is named ''; known: stub"),
+        (["run", "fine.csv", "--prompt", "task", "--connection", "free", "--budget", "1"], "a budget needs a price"),
+        (["run", "fine.csv", "--prompt", "task", "--budget", "0"], "'--budget': 0.0 is not in the range x>0"),
+        (["run", "fine.csv", "--prompt", "task", "--budget", "inf"], "'--budget': inf is not a finite number"),
+        (["run", "fine.csv", "--prompt", "task", "--timeout", "nan"], "'--timeout': nan is not a finite number"),
+        (["run", "fine.csv", "--prompt", "task", "--strikes", "11"], "'--strikes': 11 is not in the range 1<=x<=10"),
+        (["run", "fine.csv", "--prompt", "task", "--id-column", "name"], "no column 'name'; it has: id, text"),
+        (["run", "twice.csv", "--prompt", "task", "--id-column", "id"], "row 2 as row 1"),
+        (["run", "noise.csv", "--prompt", "task"], "noise.csv: this looks like binary data"),
+        (["run", "fine.csv", "--prompt", "task@production"], "there is no task@production; there are: task"),
+        (
+            ["run", "fine.csv", "--prompt", "task", "--home", "fine.csv"],
+            "fine.csv cannot be a home: it is not a folder",
+        ),
+        (["prompts", "--home", "fine.csv/sub"], "fine.csv is not a folder; name another one with --home"),
+        (["worker", "--home", "fine.csv"], "cannot be a home"),
         (["run", "fine.csv", "--prompt", "task", "--rows-per-call", "5"], "--rows-per-call"),
         (["run", "fine.csv", "--prompt", "task", "--limit", "0"], "--limit"),
         (["run", "prompts/task/schema.json", "--prompt", "task"], "schema.json"),
@@ -156,9 +227,25 @@ def test_resume_all_ends_what_was_left_and_leaves_what_was_paused(shell: Shell) 
         (["pause", "999"], "there is no run 999"),
         (["export", "999", "--format", "csv", "--out", "x.csv"], "there is no run 999"),
         (["export", "1", "--format", "xls", "--out", "x.xls"], "is not one of"),
+        (["export", "1", "--format", "csv", "--out", "prompts"], "'prompts' is a directory"),
+        (["export", "1", "--format", "csv", "--out", ""], "name a file that may be written"),
+        (["export", "1", "--format", "csv", "--out", "-"], "not to standard output"),
+        (["export", "1", "--format", "csv", "--out", "pipe"], "pipe is no file"),
+        (["export", "1", "--format", "csv", "--out", "nowhere/x.csv"], "nowhere/x.csv cannot be written"),
+        (["export", "1", "--format", "csv", "--out", "fine.csv/x.csv"], "fine.csv/x.csv cannot be written"),
+        (["dead", "1", "--group", "none"], "no dead letter of group 'none'; its groups: 's1|"),
+        (["replay", "1", "--group", "none"], "no open dead letter of group 'none'"),
+        (["replay", "1", "--prompt", "nosuch"], "there is no prompt 'nosuch'"),
+        (["replay", "1", "--limit", "0"], "--limit"),
         (["resume"], "name a run, or say --all"),
+        (["resume", "1", "--all"], "and not both"),
+        (["pause", "1"], "run 1 is finished: it cannot be paused"),
         (["resume", "1"], "nothing to go on with"),
         (["eval", "nosuch"], "there is no prompt 'nosuch'"),
+        (["eval", "bare"], "bare/golden.csv: there is no such file; write it, or name another with --golden"),
+        (["eval", "task", "--golden", "fine.csv"], "fine.csv:1: nothing is expected"),
+        (["eval", "task", "--golden", "prompts"], "this is not a file"),
+        (["eval", "task", "--min", "2"], "'--min': 2.0 is not in the range 0<=x<=1"),
         (["run", "fine.csv", "--prompt", "task", "--prompts", "nowhere"], "--prompts nowhere: there is no such folder"),
         (["stats", "1", "--home", "elsewhere"], "there is no home in"),
         (["nonsense"], "No such command"),
@@ -171,19 +258,36 @@ def test_wrong_input_is_said_plainly_and_exits_with_2(
     monkeypatch.chdir(shell.folder)
     monkeypatch.setenv("REDRIVE_HOME", "home")
     monkeypatch.setenv("REDRIVE_PROMPTS", "prompts")
-    monkeypatch.setattr(sys, "argv", ["redrive", *words])
+    for more in ([], ["--json"]):
+        monkeypatch.setattr(sys, "argv", ["redrive", *words, *more])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        out, err = capsys.readouterr()
+
+        assert left.value.code == 2 and said in err
+        assert "Traceback" not in err and "valkey" not in err
+        assert out == ""
+
+
+def test_a_file_that_is_no_database_is_our_trouble_and_says_what_to_do(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 1, the file's name and the way out."""
+    (shell.folder / "odd").mkdir()
+    (shell.folder / "odd/redrive.db").write_text("no database, but long enough to be looked at properly " * 20)
+    monkeypatch.chdir(shell.folder)
+    monkeypatch.setattr(sys, "argv", ["redrive", "stats", "1", "--home", "odd", "--json"])
     with pytest.raises(SystemExit) as left:
         cli.main()
     out, err = capsys.readouterr()
-
-    assert left.value.code == 2 and said in err
-    assert "Traceback" not in err and "valkey" not in err
-    assert out == ""
+    assert (left.value.code, out) == (1, "")
+    assert "odd/redrive.db cannot be opened" in err and "move it away, or name another home" in err
 
 
 def test_the_doctor_and_the_prompts_answer_in_json(shell: Shell) -> None:
     """One value each, also where a check has something to say."""
     checks = json.loads(shell("doctor", "--json").stdout)
     assert {"python", "redis", "home"} <= {check["name"] for check in checks}
-    (prompt,) = shell.value("prompts")
-    assert prompt["prompt"] == "task" and prompt["error"] is None
+    prompts = shell.value("prompts")
+    assert [prompt["prompt"] for prompt in prompts] == ["bare", "task"]
+    assert [prompt["error"] for prompt in prompts] == [None, None]

@@ -1,0 +1,185 @@
+"""What commands are given, each option defined once: what it may be, what is made of it, and what is refused at once.
+
+The bounds of a run's options are those of ``RunOptions``, so a figure that cannot be is refused here with the same words as any
+other wrong option, before anything is started.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from pydantic import ValidationError
+
+from jobs import errors, settings
+from jobs.api import Engine
+from jobs.options import RunOptions
+from jobs.settings import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+#: a run's number: no larger than SQLite's integers
+RUN = click.IntRange(1, 2**62)
+#: processes of one machine
+WORKERS = click.IntRange(1, 64)
+
+
+class Amount(click.FloatRange):
+    """A number that can be counted with: neither infinite nor none at all."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, or a refusal by the option's name."""
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return found
+
+
+def _bounded(name: str) -> Amount | click.IntRange:
+    """The type of an option of a run, with the bounds that it has there."""
+    field = RunOptions.model_fields[name]
+    ends = {end: getattr(one, end) for one in field.metadata for end in ("ge", "gt", "le") if hasattr(one, end)}
+    if "gt" in ends:
+        return Amount(ends["gt"], ends.get("le"), min_open=True)
+    return click.IntRange(ends.get("ge"), ends.get("le"))
+
+
+# -- options -----------------------------------------------------------------------------------------------------------
+
+
+def everywhere(command: F) -> F:
+    """The options that every command takes."""
+    command = click.option("--json", "as_json", is_flag=True, help="Print one JSON value on standard output.")(command)
+    return click.option("--home", metavar="DIR", help="The home folder [REDRIVE_HOME, or data/local].")(command)
+
+
+def prompts_option(command: F) -> F:
+    """Where prompts are."""
+    return click.option("--prompts", metavar="DIR", help="The prompts folder [REDRIVE_PROMPTS, or prompts].")(command)
+
+
+def workers_option(command: F) -> F:
+    """How many workers are started where nothing is up for the home."""
+    return click.option("--workers", type=WORKERS, metavar="N", help="Workers to start, if any are [2].")(command)
+
+
+def run_options(command: F) -> F:
+    """The options of every command that makes a run."""
+    for option in reversed(
+        (
+            click.option("--model", metavar="M", help="The model, if not the version's or the connection's first."),
+            click.option("--connection", metavar="C", help="The connection, if not the first."),
+            click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N rows."),
+            click.option("--rows-per-call", type=click.IntRange(1), metavar="K", help="Rows in one call: 1 for now."),
+            click.option("--strikes", type=_bounded("strikes"), metavar="N", help="Strikes to a dead letter [3]."),
+            click.option("--in-flight", type=_bounded("in_flight"), metavar="N", help="Calls at once, over all lanes."),
+            workers_option,
+            click.option("--rpm", type=click.IntRange(1), metavar="N", help="Requests a minute at the most."),
+            click.option("--tpm", type=click.IntRange(1), metavar="N", help="Tokens a minute at the most."),
+            click.option("--budget", type=_bounded("budget"), metavar="USD", help="Money that the run may spend."),
+            click.option("--timeout", type=_bounded("timeout"), metavar="S", help="Seconds for one request [60]."),
+            prompts_option,
+            everywhere,
+        )
+    ):
+        command = option(command)
+    return command
+
+
+# -- what is made of them ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What every command is given."""
+
+    settings: Settings
+    as_json: bool
+
+    def put(self, value: Any, lines: Iterable[str]) -> None:
+        """The one value, or its lines."""
+        if self.as_json:
+            click.echo(json.dumps(value, ensure_ascii=True))
+        else:
+            for line in lines:
+                click.echo(_safe(line))
+
+    def reading(self) -> Engine:
+        """The engine of a home that is there.
+
+        Raises:
+            InputError: there is none.
+        """
+        if not self.settings.database.exists():
+            raise errors.InputError(
+                f"there is no home in {self.settings.home}: name another with --home, or begin with `redrive run`"
+            )
+        return Engine(self.settings)
+
+
+def given(home: str | None, prompts: str | None, as_json: bool, *, as_it_is: bool = False) -> Given:
+    """What a command is given; ``as_it_is`` takes any home, to look at it.
+
+    Raises:
+        InputError: a folder is none, or cannot be written to.
+    """
+    if prompts is not None and not Path(prompts).is_dir():
+        raise errors.InputError(f"--prompts {prompts}: there is no such folder")
+    found = settings.load(home, prompts)
+    if not as_it_is:
+        must_be_home(found.home)
+    return Given(settings=found, as_json=as_json)
+
+
+def must_be_home(home: Path) -> None:
+    """Refuse a home that can be neither written to nor made.
+
+    Raises:
+        InputError: why not.
+    """
+    there = next(place for place in (home, *home.parents) if place.exists())
+    what = "it" if there == home else there
+    if not there.is_dir():
+        raise errors.InputError(f"{home} cannot be a home: {what} is not a folder; name another one with --home")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise errors.InputError(f"{home} cannot be a home: {what} cannot be written to; name another one with --home")
+
+
+def must_be_file(file: Path) -> None:
+    """Refuse what cannot be read as a file; raises InputError."""
+    if not file.exists():
+        raise errors.InputError(f"{file}: there is no such file")
+    if not file.is_file():
+        raise errors.InputError(f"{file}: this is not a file")
+
+
+def chosen(rest: dict[str, Any], *, in_flight: int, defaults: dict[str, Any], of: str) -> RunOptions:
+    """The options of a run: the command line over the defaults ``of`` a version or run over the connection's.
+
+    Raises:
+        InputError: a default that cannot be, or rows in one call, which no version asks for yet.
+    """
+    said = {name: rest[name] for name in RunOptions.model_fields if rest.get(name) is not None}
+    if said.get("rows_per_call", 1) != 1:
+        raise errors.InputError("--rows-per-call: this version asks one row a call; leave it out")
+    known = {name: value for name, value in defaults.items() if name in RunOptions.model_fields}
+    try:
+        return RunOptions.model_validate({"in_flight": in_flight} | known | said)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise errors.InputError(
+            f"the run default {where!r} of {of} cannot be {first['input']!r}: {first['msg']}"
+        ) from error
+
+
+def _safe(line: str) -> str:
+    """Text that a terminal cannot take for commands."""
+    return "".join(
+        char if char.isprintable() or char in "\t" else char.encode("unicode_escape").decode() for char in line
+    )

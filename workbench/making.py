@@ -1,0 +1,178 @@
+"""The commands that make a run and wait for it: ``run``, ``replay``, ``eval``.
+
+What can be refused is refused before anything is started, since starting takes seconds. Each starts what it needs where nothing
+is up for the home, and leaves with the exit code of what it made.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from jobs import errors, settings
+from jobs.api import Engine
+from jobs.views import Run, Version
+from workbench import reports, steps
+from workbench.given import RUN, Amount, Given, chosen, given, must_be_file, run_options
+
+
+@click.command("run")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--prompt", required=True, metavar="NAME", help="NAME, NAME@3 or NAME@production.")
+@click.option("--id-column", metavar="C", help="The column that holds each row's id.")
+@run_options
+def run_command(file: Path, prompt: str, id_column: str | None, **rest: Any) -> None:
+    """Push FILE through a prompt from start to end."""
+    here = given(rest["home"], rest["prompts"], rest["as_json"])
+    must_be_file(file)
+    _must_be_connection(here, rest["connection"])
+    with Engine(here.settings) as engine:
+        version = engine.prompts.resolve(prompt)
+        _must_be_payable(here, engine, version, rest)
+        dataset = engine.datasets.add(file)
+        engine.runs.usable(version, dataset, id_column=id_column)
+    with steps.engine_up(here.settings, workers=rest["workers"], quiet=here.as_json) as at_work:
+        connection = at_work.settings.connection(rest["connection"])
+        run = at_work.engine.runs.start(
+            version=version,
+            dataset=dataset,
+            connection=connection,
+            model=rest["model"],
+            options=chosen(rest, in_flight=connection.in_flight, defaults=version.defaults, of=version.reference),
+            limit=rest["limit"],
+            id_column=id_column or dataset.id_column,
+            key=uuid.uuid4().hex,
+        )
+        seen = _wait(here, at_work, [run])
+        say_runs(here, at_work.engine, seen, as_list=False)
+        raise SystemExit(max(reports.exit_code(run) for run in seen))
+
+
+@click.command("replay")
+@click.argument("run", type=RUN)
+@click.option("--prompt", metavar="NAME@V", help="With this version; without it, the run's own.")
+@click.option("--group", metavar="SIGNATURE", help="Only the dead letters of this signature.")
+@run_options
+def replay_command(run: int, prompt: str | None, group: str | None, **rest: Any) -> None:
+    """Ask the open dead letters of RUN again, as a run of its own."""
+    here = given(rest["home"], rest["prompts"], rest["as_json"])
+    _must_be_connection(here, rest["connection"])
+    with here.reading() as engine:
+        before = engine.runs.get(run)
+        version = engine.prompts.resolve(prompt) if prompt is not None else None
+        letters = engine.letters.ids(run=run, signature=group)[: rest["limit"]]
+        if not letters:
+            raise errors.InputError(_nothing_open(engine, run, group))
+    with steps.engine_up(here.settings, workers=rest["workers"], quiet=here.as_json) as at_work:
+        engine, usual = at_work.engine, before.options
+        made = engine.letters.replay(
+            letters,
+            version=version,
+            model=rest["model"],
+            connection=at_work.settings.connection(rest["connection"] or before.connection),
+            options=chosen(rest, in_flight=usual.in_flight, defaults=usual.model_dump(), of=f"run {run}"),
+            key=uuid.uuid4().hex,
+        )
+        seen = _wait(here, at_work, made)
+        say_runs(here, engine, seen, as_list=False)
+        raise SystemExit(max(reports.exit_code(run) for run in seen))
+
+
+@click.command("eval")
+@click.argument("prompt", metavar="NAME@V")
+@click.option(
+    "--golden", type=click.Path(path_type=Path), metavar="FILE", help="Another file than the prompt's golden.csv."
+)
+@click.option("--min", "bar", type=Amount(0, 1), metavar="X", help="Exit with 5 where agreement is below.")
+@run_options
+def eval_command(prompt: str, golden: Path | None, bar: float | None, **rest: Any) -> None:
+    """Run a prompt's golden rows and print the agreement per field with its n."""
+    here = given(rest["home"], rest["prompts"], rest["as_json"])
+    _must_be_connection(here, rest["connection"])
+    with Engine(here.settings) as engine:
+        version = engine.prompts.resolve(prompt)
+        _must_be_payable(here, engine, version, rest)
+        file = golden or here.settings.prompts / version.prompt / "golden.csv"
+        if golden is None and not file.exists():
+            raise errors.InputError(f"{file}: there is no such file; write it, or name another with --golden")
+        must_be_file(file)
+        engine.evaluations.usable(version, file)
+    with steps.engine_up(here.settings, workers=rest["workers"], quiet=here.as_json) as at_work:
+        connection = at_work.settings.connection(rest["connection"])
+        run = at_work.engine.evaluations.start(
+            version,
+            file,
+            connection=connection,
+            model=rest["model"],
+            options=chosen(rest, in_flight=connection.in_flight, defaults=version.defaults, of=version.reference),
+            limit=rest["limit"],
+            key=uuid.uuid4().hex,
+        )
+        (seen,) = _wait(here, at_work, [run])
+        report = at_work.engine.evaluations.report(run)
+    report |= {"state": seen.state, "reason": seen.reason, "min": bar}
+    here.put(report, reports.evaluation_lines(report))
+    raise SystemExit(_evaluated(here, seen, report, bar))
+
+
+def _evaluated(here: Given, seen: Run, report: dict[str, Any], bar: float | None) -> int:
+    """The exit code of an evaluation: where a bar is set, it alone decides about a run that has ended."""
+    if bar is None or seen.state in ("paused", "cancelled"):
+        return reports.exit_code(seen)
+    if report["agreement"] is not None and report["agreement"] >= bar:
+        return 0
+    if not here.as_json:
+        steps.say(f"below the bar of {bar:.1%}")
+    return 5
+
+
+def say_runs(here: Given, engine: Engine, seen: Sequence[Run], *, as_list: bool) -> None:
+    """What runs have come to."""
+    found = [reports.run_object(engine, run) for run in seen]
+    lines = [line for one in found for line in reports.run_lines(one)]
+    here.put(found if as_list else found[0], lines or ["nothing is unfinished"])
+
+
+def _wait(here: Given, at_work: steps.AtWork, made: Sequence[int]) -> list[Run]:
+    try:
+        return steps.wait_for(at_work, made, progress=not here.as_json)
+    except KeyboardInterrupt:
+        steps.say(f"\nstopped waiting; go on with: redrive resume {made[0]} --wait")
+        raise
+
+
+def _must_be_connection(here: Given, wanted: str | None) -> None:
+    """Refuse a connection that is not there; the embedded one is there once it is up."""
+    if wanted is None or (here.settings.wants_embedded and wanted == settings.EMBEDDED):
+        return
+    if here.settings.wants_embedded:
+        raise errors.InputError(f"no connection is named {wanted!r}; known: {settings.EMBEDDED} (the embedded model)")
+    here.settings.connection(wanted)
+
+
+def _must_be_payable(here: Given, engine: Engine, version: Version, rest: dict[str, Any]) -> None:
+    """Refuse a budget whose run has no price; the embedded model has one."""
+    options = chosen(rest, in_flight=1, defaults=version.defaults, of=version.reference)
+    if not here.settings.wants_embedded:
+        connection = here.settings.connection(rest["connection"])
+        engine.runs.price(engine.runs.model_of(version, connection, rest["model"]), connection, options)
+
+
+def _nothing_open(engine: Engine, run: int, group: str | None) -> str:
+    now = engine.runs.resolutions(run)
+    states = ", ".join(f"{count} {state}" for state, count in sorted(now.items())) or "none at all"
+    which = f" of group {group!r}" if group is not None else ""
+    return f"run {run} has no open dead letter{which} (its dead letters: {states}){other_groups(engine, run, group)}"
+
+
+def other_groups(engine: Engine, run: int, group: str | None) -> str:
+    """Which groups there are instead of one that was asked for."""
+    if group is None:
+        return ""
+    found, total = engine.letters.groups(run=run, resolution=None, limit=5)
+    names = ", ".join(repr(one.signature) for one in found)
+    return f"; its groups: {names}{', ...' if total > len(found) else ''}" if found else ""
