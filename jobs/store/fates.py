@@ -6,6 +6,8 @@ whoever waits for an answer that does not come is due and asks for itself.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlite_utils import Database
 
 from jobs import signature
@@ -33,6 +35,13 @@ _RESULT = """
     INSERT INTO results (root, ordinal, run, attempt) VALUES (?, ?, ?, ?)
     ON CONFLICT (root, ordinal) DO UPDATE SET run = excluded.run, attempt = excluded.attempt, decision = NULL
 """
+#: says what the row of a dead letter has cost: its share of the calls about it, unknown where the price of one is
+SPENT = """
+    UPDATE dead_letters SET cost = (
+        SELECT CASE WHEN count(*) = count(c.cost) THEN total(c.cost / (SELECT count(*) FROM attempts WHERE call = c.id)) END
+        FROM attempts a JOIN calls c ON c.id = a.call WHERE a.run = dead_letters.run AND a.ordinal = dead_letters.ordinal
+    )
+"""
 _ANSWER = "INSERT OR IGNORE INTO reuse (key, attempt) VALUES (?, ?)"
 
 
@@ -43,9 +52,13 @@ class Fates:
         self._db, self._batch, self._now = db, batch, now
         #: questions that nobody asks any more
         self._freed: list[bytes] = []
+        #: (run, ordinal) of rows that have died, or whose death has cost more
+        self._spent: list[tuple[int, int]] = []
 
     def close(self) -> None:
-        """Let those ask who waited for an answer; after the batch is written."""
+        """Say what the dead have cost and let those ask who waited for an answer; after the batch is written."""
+        self._db.conn.executemany(f"{SPENT} WHERE run = ? AND ordinal = ?", self._spent)
+        self._spent = []
         if self._freed:
             runs.free_questions(self._db, self._freed, now=self._now)
             self._freed = []
@@ -105,6 +118,7 @@ class Fates:
             """,
             [record.id, row.ordinal, record.root, row.row_id, named, attempt, self._now, int(not quiet)],
         )
+        self._spent.append((record.id, row.ordinal))
         self._free(row)
 
     def again(
@@ -142,8 +156,14 @@ class Fates:
             ),
         )
 
+    def paid(self, run: int, ordinals: Iterable[int]) -> None:
+        """What calls about these rows cost is another sum now; it matters to those that are dead letters."""
+        self._spent += [(run, ordinal) for ordinal in ordinals]
+
     def over(self, row: Row, tried: Try) -> None:
-        """A row that had an end before its call came back has no call under way any more."""
+        """A row that had an end before its call came back has no call under way any more, and may have cost more."""
+        if row.state == RowState.DEAD:
+            self.paid(row.run, [row.ordinal])
         if row.try_id == tried.try_id:
             self._batch.add(_OVER, (row.run, row.ordinal))
 

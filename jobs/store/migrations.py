@@ -380,3 +380,19 @@ def m008_tallies(db: Database) -> None:
         """,
     )
     tallies.recount(db)
+
+
+@MIGRATIONS()
+def m009_letter_costs(db: Database) -> None:
+    """Written by the keeper alone: what the row of a dead letter has cost, so that no page looks for its calls."""
+    _all(
+        db,
+        """
+        -- its share of the calls about it; NULL: the price of one is unknown
+        ALTER TABLE dead_letters ADD COLUMN cost REAL;
+        UPDATE dead_letters SET cost = (
+            SELECT CASE WHEN count(*) = count(c.cost) THEN total(c.cost / (SELECT count(*) FROM attempts WHERE call = c.id)) END
+            FROM attempts a JOIN calls c ON c.id = a.call WHERE a.run = dead_letters.run AND a.ordinal = dead_letters.ordinal
+        );
+        """,
+    )

@@ -70,13 +70,14 @@ def groups(db: Database, chosen: Filter, *, limit: int, offset: int = 0) -> tupl
     """The signatures of the letters that pass, the most frequent first, and how many signatures there are.
 
     A group's example is its newest letter; its resolutions are counted over the same letters without regard to the
-    filter's resolution; its cost is that of all calls about its rows in the run that they died in.
+    filter's resolution; its cost is its rows' share of the calls about them in the runs that they died in.
     """
     condition, values = chosen.where()
     # With a single MAX, SQLite takes the bare columns from the row that holds it: the newest letter.
     found = db.execute(
         f"""
-        SELECT d.signature, COUNT(*) AS n, MAX(d.died_at), d.run, d.ordinal, {_RAW_OF_ATTEMPT.format(attempt="d.attempt")}
+        SELECT d.signature, COUNT(*) AS n, MAX(d.died_at), d.run, d.ordinal, {_RAW_OF_ATTEMPT.format(attempt="d.attempt")},
+               CASE WHEN COUNT(*) = COUNT(d.cost) THEN TOTAL(d.cost) END
         FROM dead_letters d WHERE {condition}
         GROUP BY d.signature ORDER BY n DESC, d.signature LIMIT ? OFFSET ?
         """,
@@ -87,7 +88,6 @@ def groups(db: Database, chosen: Filter, *, limit: int, offset: int = 0) -> tupl
     ]
     signatures = [row[0] for row in found]
     facets = _facets(db, chosen, signatures)
-    costs = _costs(db, chosen, signatures)
     titles = _titles(db, signatures)
     names = _version_names(db, {run for facet in facets.values() for run in facet.runs})
     return [
@@ -103,9 +103,9 @@ def groups(db: Database, chosen: Filter, *, limit: int, offset: int = 0) -> tupl
             example_run=run,
             example_ordinal=ordinal,
             example_raw=head(raw, GROUP_HEAD),
-            cost=costs.get(signature, 0.0),
+            cost=cost,
         )
-        for signature, count, last_at, run, ordinal, raw in found
+        for signature, count, last_at, run, ordinal, raw, cost in found
     ], int(total)
 
 
@@ -138,24 +138,6 @@ def _facets(db: Database, chosen: Filter, signatures: Sequence[str]) -> dict[str
             min((first for _, _, _, first in passed), default=0.0),
         )
     return facets
-
-
-def _costs(db: Database, chosen: Filter, signatures: Sequence[str]) -> dict[str, float | None]:
-    """By signature; a call about several rows of a group counts once, and one of unknown price makes the sum unknown."""
-    condition, values = chosen.where()
-    found = db.execute(
-        f"""
-        SELECT signature, SUM(cost), SUM(cost IS NULL) FROM (
-            SELECT DISTINCT d.signature, c.id, c.cost
-            FROM dead_letters d
-            CROSS JOIN attempts a ON a.run = d.run AND a.ordinal = d.ordinal -- else SQLite begins with all attempts
-            JOIN calls c ON c.id = a.call
-            WHERE {condition} AND d.signature IN (SELECT value FROM json_each(?))
-        ) GROUP BY signature
-        """,
-        [*values, json.dumps(list(signatures))],
-    )
-    return {signature: None if unknown else cost for signature, cost, unknown in found}
 
 
 def _titles(db: Database, signatures: Sequence[str]) -> dict[str, str]:

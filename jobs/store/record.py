@@ -155,6 +155,7 @@ class Recorder:
             self._calls.release(record, tried)
             self._tries.forget(tried)
             if not tried.under_way:
+                self._fates.paid(record.id, tried.ordinals)
                 return
         end = _End(record=record, tried=tried, outcome=outcome, call=call)
         accepted, strikes, dead = self.done.accepted, self.done.strikes, self.done.dead

@@ -23,6 +23,7 @@ from sqlite_utils import Database
 
 from jobs import plan, prompts
 from jobs.store import drawer, tallies
+from jobs.store.fates import SPENT
 from jobs.values import VersionContent
 from tests.jobs.ledger_rows import FAULTS, Fault, Head, RunWriter, ticket
 
@@ -225,6 +226,7 @@ class Ledger:
             )
             self._sums(run)
             tallies.recount(self.db, [run])
+            self.db.execute(f"{SPENT} WHERE run = ?", [run])
         self.now = max(self.now, ended or start + pace * len(laid))
         return run
 
