@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from jobs import errors
+from jobs.estimates import Estimate
 from jobs.options import RunOptions
 from jobs.values import Failure, Message, Problem, Receipt, VersionContent
 
@@ -305,21 +306,58 @@ class BeforeAfter:
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """What a run is likely to take, and what that is founded on."""
+    """What a run is likely to take, and what that is founded on; a range holds its figure in 90 of 100 runs."""
 
     rows: int
-    #: after reuse of equal rows and of earlier answers
-    calls: int
+    #: rows that are asked about, after reuse of equal rows and of earlier answers
+    asked: int
     reused: int
+    #: requests, those that ask again too
+    calls: Estimate
+    tokens: Estimate
     prompt_tokens: int
     completion_tokens: int
-    cost: float | None
-    #: max_tokens on every call: what a budget reserves
+    cost: Estimate | None
+    #: max_tokens at the first question about every row: what a budget reserves
     cost_ceiling: float | None
-    seconds: float | None
-    #: attempts of this version that the figures come from; 0: estimated from the rendered prompt
+    seconds: Estimate | None
+    #: earlier replies that the figures come from, without a range where their rows were not like these; 0: estimated from
+    #: the rendered prompt, and without a range
     n: int
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    """Where a run's budget stops it before its end."""
+
+    #: that it does is as good as certain: even the low end of what the run will cost is too much
+    sure: bool
+    #: rows with an end, and seconds of work from now, by then (0: it has); None where it is as likely to suffice
+    rows: int | None
+    seconds: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """What a run that goes on is likely to come to, from its own newest calls; a range holds its figure in 90 of 100 runs.
+
+    A figure is None where too few replies have come to say, or too many calls are out for those that have.
+    """
+
+    #: replies that the figures come from, and calls that were out
+    n: int
+    out: int
+    #: rows without an end that will be asked about
+    asked: int
+    #: of the whole run
+    calls: Estimate | None
+    tokens: Estimate | None
+    #: None, too, where the price is unknown
+    cost: Estimate | None
+    #: of work until its end; a pause does not count
+    seconds: Estimate | None
+    stop: Stop | None
 
 
 #: what calls are cut by

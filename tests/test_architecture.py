@@ -15,7 +15,7 @@ FILES = sorted([*ROOT.glob("jobs/**/*.py"), *ROOT.glob("workbench/**/*.py")])
 #: leaves first; a module imports only from its own band's earlier bands, or its own package
 BANDS = [
     ["jobs.errors", "jobs.keys", "jobs.scripts", "jobs.redaction", "jobs.addresses"],
-    ["jobs.values"],
+    ["jobs.values", "jobs.estimates"],
     ["jobs.settings", "jobs.options", "jobs.processes", "jobs.logs"],
     ["jobs.messages", "jobs.requests", "jobs.views", "jobs.lifecycle"],
     [
@@ -82,6 +82,7 @@ FACE_MAY = {
     "jobs.api",
     "jobs.contract",
     "jobs.errors",
+    "jobs.estimates",
     "jobs.lifecycle",
     "jobs.markers",
     "jobs.options",

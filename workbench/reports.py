@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from jobs.api import Engine
-from jobs.views import Attempt, Inspection, Prompt, Run
+from jobs.estimates import CONFIDENCE, Estimate
+from jobs.views import Attempt, Inspection, Outlook, Prompt, Run
+from workbench import wording
 
 #: letters that are looked up at once
 _PAGE = 200
@@ -37,6 +39,7 @@ def run_object(engine: Engine, run: Run) -> dict[str, Any]:
         "seconds": round(run.seconds, 3),
         "state": run.state,
         "reason": run.reason,
+        "forecast": _forecast(engine.runs.outlook(run.id)),
     }
     if run.kind == "replay":
         outcome = engine.letters.outcome(run.id)
@@ -47,6 +50,46 @@ def run_object(engine: Engine, run: Run) -> dict[str, Any]:
             "new_failure": outcome.new_failure,
         }
     return found
+
+
+def _forecast(found: Outlook | None) -> dict[str, Any] | None:
+    """What a run that goes on is likely to come to; a figure is null where too few replies have come to say."""
+    if found is None:
+        return None
+    return {
+        "confidence": CONFIDENCE,
+        "n": found.n,
+        "calls_out": found.out,
+        "calls": _range(found.calls, 0),
+        "tokens": _range(found.tokens, 0),
+        "cost_usd": _range(found.cost, 8),
+        "seconds_left": _range(found.seconds, 1),
+        "budget_stop": None
+        if found.stop is None
+        else {"sure": found.stop.sure, "rows": found.stop.rows, "seconds": found.stop.seconds},
+    }
+
+
+def _range(figure: Estimate | None, digits: int) -> dict[str, float | None] | None:
+    if figure is None:
+        return None
+    ends = {"about": figure.about, "low": figure.low, "high": figure.high}
+    return {name: None if end is None else round(end, digits) for name, end in ends.items()}
+
+
+def _forecast_line(found: dict[str, Any]) -> str:
+    told = [
+        f"{wording.about(Estimate(**found[name]), words)} {what}"
+        for name, words, what in (
+            ("cost_usd", wording.money, "in all"),
+            ("calls", wording.rounded, "calls in all"),
+            ("seconds_left", wording.duration, "left"),
+        )
+        if found[name] is not None
+    ]
+    if not told:
+        return f"  too few replies to say what it will take: n = {found['n']}, with {found['calls_out']} calls out"
+    return f"  to its end: {', '.join(told)}; from n = {wording.count(found['n'], 'reply', 'replies')} of its own"
 
 
 def run_lines(found: dict[str, Any]) -> Iterator[str]:
@@ -64,6 +107,10 @@ def run_lines(found: dict[str, Any]) -> Iterator[str]:
         f"  {found['calls']} calls, {tokens['prompt']} + {tokens['completion']} tokens ({tokens['cached']} cached), "
         f"{cost}, {found['seconds']:.1f} s, {found['reused']} rows reused"
     )
+    if found["forecast"] is not None:
+        yield _forecast_line(found["forecast"])
+        if (stop := found["forecast"]["budget_stop"]) is not None:
+            yield f"  {wording.stopped(stop['rows'], found['rows'], stop['seconds'], sure=stop['sure'])}"
     if "replay_of" in found:
         yield (
             f"  replay of run {found['replay_of']}: {found['fixed']} fixed, {found['same_failure']} failed the same way, "

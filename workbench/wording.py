@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
+
+from jobs.estimates import Estimate
 
 UNKNOWN = "unknown"
 NOTHING = "–"
@@ -181,6 +184,31 @@ def duration(seconds: float | None) -> str:
             rest = whole % size // small_size
             return f"{whole // size} {big} {rest} {small}" if rest else f"{whole // size} {big}"
     return f"{whole} s"
+
+
+def rounded(value: float) -> str:
+    """An estimated number: three digits that tell something, and no more."""
+    whole = round(value)
+    drop = max(0, len(str(abs(whole))) - 3)
+    return f"{round(whole, -drop):,}"
+
+
+def about(figure: Estimate, words: Callable[[float], str]) -> str:
+    """``about $1.20 ($1.05 to $1.40)``; the figure alone where no range is known, or where its ends read alike."""
+    told = f"about {words(figure.about)}"
+    if figure.low is None or figure.high is None:
+        return told
+    low, high = words(figure.low), words(figure.high)
+    return told if low == high else f"{told} ({low} to {high})"
+
+
+def stopped(rows: int | None, of: int, seconds: float | None, *, sure: bool) -> str:
+    """Where a budget stops a run before its end: after so many of its rows, in so many seconds of work."""
+    if rows is not None and seconds == 0:
+        return f"the budget has stopped it after {rows:,} of {of:,} rows"
+    where = "near its end" if rows is None else f"after about {rounded(rows)} of {of:,} rows"
+    when = "" if seconds is None else f", in about {duration(seconds)}"
+    return f"the budget {'stops' if sure else 'may stop'} it {where}{when}"
 
 
 def ago(moment: float | None, now: float) -> str:

@@ -1,30 +1,34 @@
 """What a run is likely to take, before it is launched, and what that is founded on.
 
-Past replies to the same version and model are the best witness; where there are too few, the prompt is rendered for some rows
-and measured. Equal rows and answers that are there already are not asked, so they are counted first: exactly for a small
-run, by a sample of its questions for a large one, since a page must not wait for it.
+Past replies to the same version and model are the best witness, and give a range; where there are too few, the prompt is
+rendered for some rows and measured, and the figures are shown as what they are: a guess without a range. Equal rows and
+answers that are there already are not asked, so they are counted first: exactly for a small run, by a sample of its
+questions for a large one, since a page must not wait for it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+from sqlite_utils import Database
 
 from jobs import errors, plan, templates, views
 from jobs.api.room import House
+from jobs.estimates import Back, Estimate, Sample
 from jobs.options import RunOptions
 from jobs.prices import ceiling, cost, estimate_tokens, price_of
-from jobs.settings import Connection
+from jobs.settings import Connection, Price
 from jobs.store import reading_datasets, reading_forecast
-from jobs.store.reading_forecast import Past
+from jobs.store.reading_forecast import EXACT, SAMPLE, Earlier
 from jobs.values import Usage
 
 #: replies from which on they are believed, instead of measured prompts
 ENOUGH = 20
-#: rows that are looked up one by one, and those that stand for more
-EXACT, SAMPLE = 2_000, 1_000
+#: calls a row from which on they are worth a word
+MANY_CALLS = 1.25
 #: rows that are compared to find equal ones
 COMPARED = 50_000
 #: rows that are rendered to measure their prompts
@@ -61,12 +65,34 @@ class Wish:
 
 @dataclass(frozen=True, kw_only=True)
 class _Measure:
-    """Tokens of one call."""
+    """Tokens of one call, by its rendered prompt."""
 
     prompt: float
     completion: float
     #: more prompt tokens than that, as a budget reserves them
     reserved: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Figures:
+    """What the rows will take, however it was found out."""
+
+    calls: Estimate
+    tokens: Estimate
+    prompt: float
+    completion: float
+    cost: Estimate | None
+    seconds: Estimate | None = None
+
+    def without_ranges(self) -> _Figures:
+        """The same where it comes from rows that were not like these."""
+        return replace(
+            self,
+            calls=self.calls.alone(),
+            tokens=self.tokens.alone(),
+            cost=None if self.cost is None else self.cost.alone(),
+            seconds=None if self.seconds is None else self.seconds.alone(),
+        )
 
 
 def forecast(house: House, wish: Wish) -> views.Forecast:
@@ -81,50 +107,123 @@ def forecast(house: House, wish: Wish) -> views.Forecast:
         hint = f"; did you mean {name.suggestion}?" if name.suggestion else ""
         warnings.append(f"the template needs a column {name.name!r}, which {wish.dataset.name} lacks{hint}")
     with house.snapshot() as db:
-        calls = _calls(house, wish, columns)
-        past = reading_forecast.past(db, wish.version.id, model=wish.model)
-        sample = reading_datasets.rows_at(db, wish.dataset.id, wish.spread(MEASURED))
-    rows = [dict(zip(wish.dataset.columns, cells, strict=True)) for _, cells in sample]
+        asked = _asked(house, wish, columns)
+        past, alike = _past(db, wish)
+        rows_there = reading_datasets.rows_at(db, wish.dataset.id, wish.spread(MEASURED))
+    rows = [dict(zip(wish.dataset.columns, cells, strict=True)) for _, cells in rows_there]
     measure = _measured(wish, template, rows, columns, warnings)
-    if past.n >= ENOUGH:
-        measure = _Measure(prompt=past.prompt_tokens, completion=past.completion_tokens, reserved=measure.reserved)
-    return _sums(wish, calls, measure, past, warnings)
-
-
-def _sums(wish: Wish, calls: int, measure: _Measure, past: Past, warnings: list[str]) -> views.Forecast:
     price = price_of(wish.model, wish.connection) if wish.model else None
-    founded = past.n >= ENOUGH
-    usage = Usage(prompt=round(measure.prompt * calls), completion=round(measure.completion * calls))
-    likely = cost(usage, price)
-    most = ceiling(round(measure.reserved * calls), wish.version.content.max_tokens * calls, price=price)
+    earlier = _from_earlier(wish, asked, past, price)
+    if earlier is not None and not alike:
+        earlier = earlier.without_ranges()
+    return _sums(wish, asked, measure, earlier, price, warnings)
+
+
+def _past(db: Database, wish: Wish) -> tuple[list[Earlier], bool]:
+    """Earlier runs, and whether their rows are like these: rows that are chosen have died before, and only replays tell of such."""
+    again = wish.ordinals is not None
+    past = reading_forecast.earlier(db, wish.version.id, model=wish.model, replays=again)
+    if again and sum(call.replied for one in past for call in one.calls) < ENOUGH:
+        return reading_forecast.earlier(db, wish.version.id, model=wish.model, replays=False), False
+    return past, True
+
+
+def _sums(
+    wish: Wish, asked: int, measure: _Measure, earlier: _Figures | None, price: Price | None, warnings: list[str]
+) -> views.Forecast:
+    found = earlier or _from_prompts(asked, measure, price)
+    most = ceiling(round(measure.reserved * asked), wish.version.content.max_tokens * asked, price=price)
     if not wish.model:
         warnings.append("no model is chosen: neither the version nor the connection names one")
     elif price is None:
         where = f"{wish.model} at connection {wish.connection.name}"
         warnings.append(f"the price of {where} is unknown, so its cost is too; a price can be set in connections.toml")
-    _warn_of_budget(
-        wish.options.budget, likely=likely, one=None if most is None or not calls else most / calls, out=warnings
-    )
-    if founded and past.calls_a_row >= 1.1:
+    one = None if most is None or not asked else most / asked
+    _warn_of_budget(wish.options.budget, likely=found.cost, one=one, out=warnings)
+    each = found.calls.about / asked if asked else 1.0
+    if earlier and each >= MANY_CALLS:
         warnings.append(
-            f"earlier runs of {wish.version.reference} sent {past.calls_a_row:.1f} calls for each row that was asked about: "
-            "re-asks and errors come on top of this forecast"
+            f"earlier runs of {wish.version.reference} sent {each:.1f} calls for each row that was asked about: "
+            "their re-asks and errors are in this forecast"
         )
     return views.Forecast(
         rows=wish.rows,
-        calls=calls,
-        reused=wish.rows - calls,
-        prompt_tokens=usage.prompt,
-        completion_tokens=usage.completion,
-        cost=likely,
+        asked=asked,
+        reused=wish.rows - asked,
+        calls=found.calls,
+        tokens=found.tokens,
+        prompt_tokens=round(found.prompt),
+        completion_tokens=round(found.completion),
+        cost=found.cost,
         cost_ceiling=most,
-        seconds=_seconds(wish.options, calls, measure, past) if founded else None,
-        n=past.n if founded else 0,
+        seconds=found.seconds,
+        n=found.tokens.n,
         warnings=tuple(warnings),
     )
 
 
-def _warn_of_budget(budget: float | None, *, likely: float | None, one: float | None, out: list[str]) -> None:
+def _from_earlier(wish: Wish, asked: int, past: Sequence[Earlier], price: Price | None) -> _Figures | None:
+    """By what earlier calls took, at the price of now; None where they say too little."""
+
+    def money(call: Back) -> float:
+        return cost(Usage(prompt=call.prompt, completion=call.completion, cached=call.cached), price) or 0.0
+
+    sample = Sample([call for one in past for call in one.calls])
+    calls, tokens = sample.left(lambda call: 1.0, asked), sample.left(lambda call: call.tokens, asked)
+    prompt = sample.left(lambda call: call.prompt, asked)
+    if sample.n < ENOUGH or calls is None or tokens is None or prompt is None:
+        return None
+    calls = calls.at_least(Estimate(about=asked))
+    return _Figures(
+        calls=calls,
+        tokens=tokens,
+        prompt=prompt.about,
+        completion=tokens.about - prompt.about,
+        cost=None if price is None else sample.left(money, asked),
+        seconds=_seconds(wish, asked, past, calls=calls, tokens=tokens),
+    )
+
+
+def _seconds(wish: Wish, asked: int, past: Sequence[Earlier], *, calls: Estimate, tokens: Estimate) -> Estimate | None:
+    """By the pace of the earlier run with the most calls: how many may be in flight now, and what else cost it time then."""
+    longest = max(past, key=lambda one: len(one.calls))
+    sample = Sample(longest.calls)
+    now = sample.seconds_at(asked, places=wish.options.in_flight)
+    then = sample.seconds_at(asked, places=longest.in_flight)
+    paced = sample.seconds_left(asked, places=longest.in_flight, resumed=longest.resumed)
+    if now is None:
+        return None
+    if then is not None and paced is not None:
+        now = now.slowed(then, paced)
+    return within_limits(now, wish.options, wish.connection, calls=calls, tokens=tokens)
+
+
+def _from_prompts(asked: int, measure: _Measure, price: Price | None) -> _Figures:
+    """By the rendered prompt and the contract: how often rows are asked again, and how long that takes, is not known."""
+    usage = Usage(prompt=round(measure.prompt * asked), completion=round(measure.completion * asked))
+    likely = cost(usage, price)
+    return _Figures(
+        calls=Estimate(about=asked),
+        tokens=Estimate(about=usage.prompt + usage.completion),
+        prompt=usage.prompt,
+        completion=usage.completion,
+        cost=None if likely is None else Estimate(about=likely),
+    )
+
+
+def within_limits(
+    seconds: Estimate, options: RunOptions, connection: Connection | None, *, calls: Estimate, tokens: Estimate
+) -> Estimate:
+    """No faster than the requests and the tokens a minute that the run and its connection are held to."""
+    for limits in (options, connection):
+        if limits is not None and limits.rpm:
+            seconds = seconds.at_least(calls.times(60 / limits.rpm))
+        if limits is not None and limits.tpm:
+            seconds = seconds.at_least(tokens.times(60 / limits.tpm))
+    return seconds
+
+
+def _warn_of_budget(budget: float | None, *, likely: Estimate | None, one: float | None, out: list[str]) -> None:
     if budget is None:
         return
     if likely is None or one is None:
@@ -134,13 +233,17 @@ def _warn_of_budget(budget: float | None, *, likely: float | None, one: float | 
             )
     elif budget < one:
         out.append(f"the budget of ${budget:g} does not cover one call, which reserves up to ${one:.6f}")
-    elif budget < likely:
+    elif budget < likely.about:
         out.append(
-            f"the budget of ${budget:g} is less than the forecast of ${likely:.4f}: the run would pause on the way"
+            f"the budget of ${budget:g} is less than the forecast of ${likely.about:.4f}: the run would pause on the way"
+        )
+    elif likely.high is not None and budget < likely.high:
+        out.append(
+            f"the budget of ${budget:g} may not suffice: the forecast goes up to ${likely.high:.4f}, and the run would pause"
         )
 
 
-def _calls(house: House, wish: Wish, columns: Sequence[str]) -> int:
+def _asked(house: House, wish: Wish, columns: Sequence[str]) -> int:
     """Questions that nobody has answered yet; every row where answers are not used again."""
     if not wish.options.reuse or not wish.rows:
         return wish.rows
@@ -218,21 +321,13 @@ def _answer_tokens(schema: Mapping[str, Any], depth: int = 0) -> int:
     return _TEXT_TOKENS if is_free_text else _VALUE_TOKENS
 
 
-def _seconds(options: RunOptions, calls: int, measure: _Measure, past: Past) -> float:
-    """The slowest of what the calls in flight, the requests a minute and the tokens a minute allow."""
-    bounds = [calls * past.seconds / options.in_flight]
-    if options.rpm:
-        bounds.append(calls / options.rpm * 60)
-    if options.tpm:
-        bounds.append(calls * (measure.prompt + measure.completion) / options.tpm * 60)
-    return max(bounds)
-
-
 def _nothing(wish: Wish, warnings: tuple[str, ...]) -> views.Forecast:
     return views.Forecast(
         rows=wish.rows,
-        calls=wish.rows,
+        asked=wish.rows,
         reused=0,
+        calls=Estimate(about=wish.rows),
+        tokens=Estimate(about=0),
         prompt_tokens=0,
         completion_tokens=0,
         cost=None,

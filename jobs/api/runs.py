@@ -18,6 +18,7 @@ from jobs import errors, templates, views
 from jobs.api import exports
 from jobs.api.datasets import check_id_column
 from jobs.api.forecast import Wish, forecast
+from jobs.api.outlook import outlook
 from jobs.api.prompts import unknown_columns
 from jobs.api.room import Room
 from jobs.options import RunOptions
@@ -56,6 +57,10 @@ class Runs(Room):
             ordinals=None if ordinals is None else tuple(ordinals),
         )
         return forecast(self._house, wish)
+
+    def outlook(self, run_id: int) -> views.Outlook | None:
+        """What a run that goes on is likely to come to, from its own calls so far; None once it has ended. Raises NotFound."""
+        return outlook(self._house, run_id)
 
     def start(
         self,

@@ -1,76 +1,162 @@
-"""What past calls say about calls to come, and which questions have been answered already."""
+"""What calls have taken, for saying what calls to come will take, and which questions have been answered already."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlite_utils import Database
 
-#: the newest replies that an estimate is founded on, and runs that they are looked for in
-MOST_REPLIES, MOST_RUNS = 1_000, 20
+from jobs.estimates import BACK_TO_OUT, Back
+from jobs.options import RunOptions
+
+#: the newest calls that an estimate is founded on, and runs that they are looked for in
+MOST_CALLS, MOST_RUNS = 2_000, 20
+#: rows of a run whose questions are looked up one by one, and those that stand for more
+EXACT, SAMPLE = 2_000, 1_000
+#: the newest requests that a run's resumptions are looked for in
+MOST_REQUESTS = 500
 _CHUNK = 500
+
+#: the newest calls of a run from an index that holds their figures; the rows are looked up for these alone
+_BACK = """
+    SELECT min(a.ordinal), newest.sent_at, newest.seconds,
+           total(r.attempt = a.id AND r.state IN ('accepted', 'dead')), newest.outcome = 'replied',
+           coalesce(newest.prompt_tokens, 0), coalesce(newest.completion_tokens, 0), coalesce(newest.cached_tokens, 0),
+           newest.cost
+    FROM (
+        SELECT id, sent_at, outcome, seconds, cost, prompt_tokens, completion_tokens, cached_tokens FROM calls
+        WHERE run = :run ORDER BY sent_at DESC LIMIT :most
+    ) newest
+    CROSS JOIN attempts a ON a.call = newest.id CROSS JOIN run_rows r ON r.run = :run AND r.ordinal = a.ordinal
+    GROUP BY newest.id
+"""
+
+
+def back(db: Database, run: int, *, most: int = MOST_CALLS) -> list[Back]:
+    """The newest calls of a run that have come back, in no order; their rows are told apart from those of other runs."""
+    found = db.execute(_BACK, {"run": run, "most": most}).fetchall()
+    return [
+        Back(
+            row=(run, ordinal),
+            sent=sent,
+            seconds=seconds,
+            ended=int(ended),
+            replied=bool(replied),
+            prompt=prompt,
+            completion=completion,
+            cached=cached,
+            money=cost,
+        )
+        for ordinal, sent, seconds, ended, replied, prompt, completion, cached, cost in found
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Past:
-    """Means over the newest replies to a version; tokens and seconds of one reply."""
+class Earlier:
+    """What an earlier run tells of one to come."""
 
-    n: int
-    prompt_tokens: float = 0.0
-    completion_tokens: float = 0.0
-    seconds: float = 0.0
-    #: requests for each row that was asked about and has an end, in the runs that the replies come from
-    calls_a_row: float = 1.0
+    in_flight: int
+    calls: list[Back]
+    #: when a person has let it go on
+    resumed: list[float]
 
 
-def past(db: Database, version: int, *, model: str) -> Past:
-    """What is known of that version with that model."""
+def earlier(db: Database, version: int, *, model: str, replays: bool) -> list[Earlier]:
+    """The newest runs with that version and model of which most calls are back, as many as hold ``MOST_CALLS``.
+
+    Either replays or all others: a row that has died before takes more than one of which nothing is known.
+    """
     runs = db.execute(
-        """
-        SELECT id, calls, ended_at IS NOT NULL FROM runs WHERE version = ? AND model = ? AND calls > 0
-        ORDER BY id DESC LIMIT ?
+        f"""
+        SELECT id, options FROM runs WHERE version = :version AND model = :model AND calls > 0
+        AND (ended_at IS NOT NULL OR calls >= :back * coalesce(json_extract(options, '$.in_flight'), :usual))
+        AND kind {"=" if replays else "!="} 'replay' ORDER BY id DESC LIMIT :most
         """,
-        [version, model, MOST_RUNS],
+        {
+            "version": version,
+            "model": model,
+            "back": BACK_TO_OUT,
+            "usual": RunOptions().in_flight,
+            "most": MOST_RUNS,
+        },
     ).fetchall()
-    replies: list[tuple[int, int, float]] = []
-    calls = rows = 0
-    for run, sent, ended in runs:
-        replies += db.execute(
-            """
-            SELECT prompt_tokens, completion_tokens, seconds FROM calls
-            WHERE run = ? AND outcome = 'replied' AND prompt_tokens IS NOT NULL AND seconds IS NOT NULL
-            ORDER BY sent_at DESC LIMIT ?
-            """,
-            [run, MOST_REPLIES - len(replies)],
-        ).fetchall()
-        if ended:
-            calls += sent
-            rows += _asked_rows(db, run)
-        if len(replies) >= MOST_REPLIES:
+    found, room = list[Earlier](), MOST_CALLS
+    for run, options in runs:
+        in_flight = RunOptions.model_validate_json(options).in_flight
+        found.append(Earlier(in_flight=in_flight, calls=back(db, run, most=room), resumed=resumed(db, run)))
+        room -= len(found[-1].calls)
+        if room <= 0:
             break
-    n = len(replies)
-    if n == 0:
-        return Past(n=0)
-    prompt, completion, seconds = (sum(column) / n for column in zip(*replies, strict=True))
-    return Past(
-        n=n,
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        seconds=seconds,
-        calls_a_row=calls / rows if rows else 1.0,
-    )
+    return found
 
 
-def _asked_rows(db: Database, run: int) -> int:
-    ended, reused = db.execute(
-        """
-        SELECT (SELECT count(*) FROM run_rows WHERE run = :run AND state IN ('accepted', 'dead')),
-               (SELECT count(*) FROM attempts WHERE run = :run AND verdict = 'accepted' AND call IS NULL)
+@dataclass(frozen=True, kw_only=True)
+class Ahead:
+    """The rows of a run that have no end."""
+
+    #: those that will be asked about: of equal rows one, and none that is answered already
+    asked: int
+    #: calls that are under way, or wait for a lane
+    dispatched: int
+
+
+def ahead(db: Database, run: int, options: RunOptions, *, waiting: int) -> Ahead:
+    """What of a run's rows without an end will be asked: exactly for few rows, by a sample of them for many.
+
+    The sample tells which are answered already. Of rows that equal each other and are both far ahead it sees few, so
+    that a large table with many of them counts for more than it will take.
+    """
+    dispatched = db.execute("SELECT count(*) FROM run_rows WHERE run = ? AND state = 'dispatched'", [run]).fetchone()[0]
+    if not options.reuse or not waiting:
+        return Ahead(asked=waiting, dispatched=dispatched)
+    if waiting <= EXACT:
+        found = db.execute(
+            "SELECT reuse_key FROM run_rows WHERE run = ? AND state IN ('due', 'held', 'dispatched')", [run]
+        ).fetchall()
+        keys = {key for (key,) in found if key is not None}
+        asked = len(keys) - answered(db, list(keys))
+        return Ahead(asked=asked + waiting - len(found), dispatched=dispatched)
+    held = db.execute("SELECT count(*) FROM run_rows WHERE run = ? AND state = 'held'", [run]).fetchone()[0]
+    due = max(0, waiting - held - dispatched)
+    return Ahead(asked=dispatched + round(due * _fresh(db, run)), dispatched=dispatched)
+
+
+def _fresh(db: Database, run: int) -> float:
+    """The share of the rows to be asked for the first time that nothing answers yet."""
+    due = "run = :run AND state = 'due' AND due_at = 0"
+    first, last = db.execute(
+        f"""
+        SELECT (SELECT ordinal FROM run_rows WHERE {due} ORDER BY ordinal LIMIT 1),
+               (SELECT ordinal FROM run_rows WHERE {due} ORDER BY ordinal DESC LIMIT 1)
         """,
         {"run": run},
     ).fetchone()
-    return int(ended - reused)
+    if first is None:
+        return 1.0
+    step = max(1, (last - first) // SAMPLE)
+    found = db.execute(
+        """
+        SELECT reuse_key FROM run_rows WHERE run = ? AND ordinal IN (SELECT value FROM json_each(?))
+        AND +state = 'due' AND reuse_key IS NOT NULL
+        """,
+        [run, json.dumps(list(range(first, last + 1, step)))],
+    ).fetchall()
+    keys = {key for (key,) in found}
+    return (len(keys) - answered(db, list(keys))) / len(found) if found else 1.0
+
+
+def resumed(db: Database, run: int) -> list[float]:
+    """When a person has let the run go on, among the newest requests."""
+    found = db.execute(
+        """
+        SELECT applied_at FROM requests WHERE id > (SELECT coalesce(max(id), 0) FROM requests) - ?
+        AND kind IN ('resume', 'set_budget') AND applied_at IS NOT NULL AND json_extract(body, '$.run') = ?
+        """,
+        [MOST_REQUESTS, run],
+    ).fetchall()
+    return [when for (when,) in found]
 
 
 def answered(db: Database, keys: Sequence[bytes]) -> int:

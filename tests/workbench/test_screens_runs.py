@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,22 @@ def test_a_run_is_launched_once_with_what_was_chosen(
     assert total == 1
     assert (runs[0].counts.rows, runs[0].options.strikes, runs[0].note) == (7, 2, "a taste")
     assert runs[0].options == RunOptions(strikes=2)
+
+
+def test_a_forecast_is_a_range_with_its_n(open_screen: Open, ledger: Ledger) -> None:
+    """From earlier replies: about so much, from so much to so much, and how many replies; from none: a guess, and said to be one."""
+    dataset, version = ledger.dataset(200), ledger.version()
+    none = texts(open_screen("launch", prompt="triage@1", dataset=dataset))
+    assert "from the rendered prompt; too few earlier replies for a range" in none
+    assert "a guess, no range" in none and not re.search(r"about [^<]* \(", none)
+    ledger.run(dataset, version, rows=60, reasked=6, model="stub-small")
+    app = open_screen("launch", dataset=dataset)
+    app.selectbox(key="model:1:stub").set_value("stub-small").run()
+    said = texts(app)
+    assert "90 % ranges, from n = 66 earlier replies to this version" in said
+    assert re.search(r"about 220 \(2\d\d to 2\d\d\)</div><div class=\"note\">from n = 66 earlier replies", said)
+    assert re.search(r"Time</div>.*about [\d.]+ m?s \([\d.]+ m?s to [\d.]+ m?s\)</div>", said)
+    assert "its price is unknown" in said
 
 
 def test_a_template_that_does_not_fit_the_dataset_cannot_be_launched(
@@ -167,6 +184,27 @@ def test_the_line_of_truth_adds_up(open_screen: Open, ledger: Ledger) -> None:
     said = texts(open_screen("run", id=run))
     assert "accepted 20, dead 6, cancelled 0, waiting 14 of 40 rows" in said
     assert "(4 in a call, 2 backing off, 5 with a strike)" in said and "(1 reused)" in said
+
+
+def test_a_run_says_what_it_will_come_to(open_screen: Open, ledger: Ledger) -> None:
+    """The time that is left and the money at the end are ranges with their n, and say where the budget stops it."""
+    run = ledger.run(
+        ledger.dataset(400), ledger.version(), due=200, reasked=20, state="paused", paused_by="person", options={"budget": 0.012}
+    )  # fmt: skip
+    said = texts(open_screen("run", id=run))
+    (left,) = re.findall(r"Left</div><div [^>]*>(.*?)</div><div class=\"note\">(.*?)</div>", said)
+    assert re.fullmatch(r"about [\w. ]+ \([\w. ]+ to [\w. ]+\)", left[0])
+    assert left[1].startswith("once it goes on; from n = 220 replies so far; at work for")
+    (money,) = re.findall(r"Money at the end</div><div [^>]*>(.*?)</div><div class=\"note\">(.*?)</div>", said)
+    assert re.fullmatch(r"about \$0\.\d+ \(\$0\.\d+ to \$0\.\d+\)", money[0])
+    assert re.match(r"the budget (may stop|stops) it .*; from n = 220 replies so far", money[1])
+
+
+def test_a_run_that_has_hardly_begun_says_so(open_screen: Open, ledger: Ledger) -> None:
+    """Instead of a range it says how few replies have come, and how many calls are out."""
+    run = ledger.run(ledger.dataset(40), ledger.version(), due=30, dispatched=4)
+    said = texts(open_screen("run", id=run))
+    assert "too few replies to say: n = 6, 4 calls out" in said and "Money at the end" not in said
 
 
 def test_a_provider_that_blocks_is_quoted(open_screen: Open, ledger: Ledger) -> None:

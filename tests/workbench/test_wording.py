@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from jobs.estimates import Estimate
 from jobs.lifecycle import Resolution, RowState, RunState
 from workbench import wording
 
@@ -56,6 +57,42 @@ def test_spent_names_the_calls_without_a_price() -> None:
 def test_duration(seconds: float | None, words: str) -> None:
     """A span is told in its two largest units, and never as 60 of the smaller one."""
     assert wording.duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("figure", "words"),
+    [
+        (Estimate(about=1.2034, low=1.0491, high=1.4012, n=230), "about $1.20 ($1.05 to $1.40)"),
+        (Estimate(about=1.2034), "about $1.20"),
+        (Estimate(about=1.2034, low=1.2011, high=1.2049), "about $1.20"),
+        (Estimate(about=0.0, low=0.0, high=0.0), "about $0"),
+    ],
+)
+def test_about(figure: Estimate, words: str) -> None:
+    """An estimate is told with its range, where there is one that tells something."""
+    assert wording.about(figure, wording.money) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(0.4, "0"), (7.6, "8"), (999, "999"), (12_345, "12,300"), (999_950, "1,000,000")]
+)
+def test_rounded(value: float, words: str) -> None:
+    """An estimated number has three digits that tell something."""
+    assert wording.rounded(value) == words
+
+
+@pytest.mark.parametrize(
+    ("rows", "seconds", "sure", "words"),
+    [
+        (1134, 207.0, True, "the budget stops it after about 1,130 of 3,000 rows, in about 3 min 27 s"),
+        (1134, None, False, "the budget may stop it after about 1,130 of 3,000 rows"),
+        (None, None, False, "the budget may stop it near its end"),
+        (1134, 0.0, True, "the budget has stopped it after 1,134 of 3,000 rows"),
+    ],
+)
+def test_stopped(rows: int | None, seconds: float | None, sure: bool, words: str) -> None:
+    """Where a budget stops a run, as far as that can be said."""
+    assert wording.stopped(rows, 3000, seconds, sure=sure) == words
 
 
 @pytest.mark.parametrize(

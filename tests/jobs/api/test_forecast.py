@@ -8,6 +8,7 @@ import pytest
 
 from jobs import views
 from jobs.api import Engine
+from jobs.estimates import Estimate
 from jobs.options import RunOptions
 from jobs.prices import price_of
 from tests.jobs.ledger import TEMPLATE, Ledger
@@ -21,7 +22,7 @@ def _forecast(engine: Engine, dataset: str, version: int, **changes: Any) -> vie
 
 
 @pytest.mark.parametrize(
-    ("changes", "rows", "calls"),
+    ("changes", "rows", "asked"),
     [
         ({}, 50, 40),
         ({"options": RunOptions(reuse=False)}, 50, 50),
@@ -32,37 +33,39 @@ def _forecast(engine: Engine, dataset: str, version: int, **changes: Any) -> vie
     ],
 )
 def test_equal_rows_are_asked_once(
-    engine: Engine, ledger: Ledger, changes: dict[str, Any], rows: int, calls: int
+    engine: Engine, ledger: Ledger, changes: dict[str, Any], rows: int, asked: int
 ) -> None:
     """Rows that agree in the columns of the template are one question; the others that are chosen are one each."""
     found = _forecast(engine, ledger.dataset(50, repeats=10), ledger.version(), **changes)
-    assert (found.rows, found.calls, found.reused) == (rows, calls, rows - calls)
+    assert (found.rows, found.asked, found.reused) == (rows, asked, rows - asked)
 
 
 def test_answers_that_are_there_are_not_asked_again(engine: Engine, ledger: Ledger) -> None:
     """Rows that an earlier run of the version has values for cost nothing; dead ones, and another model's, do."""
     dataset, version = ledger.dataset(50), ledger.version()
     ledger.run(dataset, version, rows=30, dead=6)
-    assert _forecast(engine, dataset, version).calls == 50 - 24
-    assert _forecast(engine, dataset, version, model="gpt-4o").calls == 50
-    assert _forecast(engine, dataset, ledger.version(number=2)).calls == 50
+    assert _forecast(engine, dataset, version).asked == 50 - 24
+    assert _forecast(engine, dataset, version, model="gpt-4o").asked == 50
+    assert _forecast(engine, dataset, ledger.version(number=2)).asked == 50
 
 
 def test_a_large_run_is_sampled(engine: Engine, ledger: Ledger) -> None:
     """Beyond the rows that are looked up one by one the figures come close, and equal rows are still told exactly."""
     dataset, version = ledger.dataset(6_000, repeats=1_000, id_column=None), ledger.version()
-    assert _forecast(engine, dataset, version).calls == 5_000
+    assert _forecast(engine, dataset, version).asked == 5_000
     ledger.run(dataset, version, rows=3_000)
-    assert _forecast(engine, dataset, version).calls == pytest.approx(2_000, rel=0.15)
+    assert _forecast(engine, dataset, version).asked == pytest.approx(2_000, rel=0.15)
 
 
 def test_without_a_past_the_prompt_is_measured(engine: Engine, ledger: Ledger) -> None:
-    """Tokens come from rendered rows, n says so, and no time is promised."""
+    """Tokens come from rendered rows, n says so, no figure has a range, and no time is promised."""
     found = _forecast(engine, ledger.dataset(40), ledger.version())
     assert (found.n, found.seconds) == (0, None)
-    assert found.prompt_tokens / found.calls == pytest.approx(70, abs=25)
-    assert 10 < found.completion_tokens / found.calls <= 128
-    assert found.warnings == ()
+    assert found.prompt_tokens / found.asked == pytest.approx(70, abs=25)
+    assert 10 < found.completion_tokens / found.asked <= 128
+    assert found.calls == Estimate(about=40) and found.warnings == ()
+    assert found.tokens == Estimate(about=found.prompt_tokens + found.completion_tokens)
+    assert found.cost is not None and found.cost.low is None and found.cost.high is None
 
 
 def test_a_past_is_believed_from_twenty_replies_on(engine: Engine, ledger: Ledger) -> None:
@@ -72,25 +75,85 @@ def test_a_past_is_believed_from_twenty_replies_on(engine: Engine, ledger: Ledge
     ledger.run(dataset, few, rows=19)
     found = _forecast(engine, dataset, version, options=RunOptions(in_flight=4))
     tokens = engine.runs.get(1)
-    assert found.n == 30 and found.calls == 170
+    assert found.n == found.tokens.n == 30 and found.asked == 170
     assert found.prompt_tokens == pytest.approx(tokens.prompt_tokens / 30 * 170, abs=1)
     assert found.completion_tokens == pytest.approx(tokens.completion_tokens / 30 * 170, abs=1)
-    assert found.seconds is not None and 170 * 0.3 / 4 < found.seconds < 170 * 1.3 / 4
-    slow = _forecast(engine, dataset, version, options=RunOptions(rpm=10))
-    assert slow.seconds == pytest.approx(170 / 10 * 60)
+    assert found.tokens.about == pytest.approx(found.prompt_tokens + found.completion_tokens, abs=1)
+    assert found.seconds is not None and 170 * 0.3 / 4 < found.seconds.about < 170 * 1.3 / 4
     assert _forecast(engine, dataset, few).n == 0
     assert _forecast(engine, dataset, version, model="gpt-4o").n == 0
 
 
+def test_a_past_gives_ranges(engine: Engine, ledger: Ledger) -> None:
+    """Calls, tokens, money and time each stand in a range; no row takes less than one call."""
+    dataset, version = ledger.dataset(200), ledger.version()
+    ledger.run(dataset, version, rows=40, reasked=8)
+    found = _forecast(engine, dataset, version)
+    for figure in (found.calls, found.tokens, found.cost, found.seconds):
+        assert figure is not None and figure.low is not None and figure.high is not None
+        assert figure.low < figure.about < figure.high < 2 * figure.about
+    assert found.calls.about == pytest.approx(160 * 48 / 40)
+    assert found.calls.low is not None and found.calls.low >= 160
+
+
+@pytest.mark.parametrize(
+    ("limits", "of_connection", "seconds"),
+    [({"rpm": 10}, {}, 17 * 60), ({}, {"rpm": 20}, 8.5 * 60), ({"rpm": 10}, {"rpm": 20}, 17 * 60)],
+)
+def test_limits_make_it_slower(
+    engine: Engine, ledger: Ledger, limits: dict[str, int], of_connection: dict[str, int], seconds: float
+) -> None:
+    """Requests a minute of the run, and of its connection, bound the time from below; the tighter ones decide."""
+    dataset, version = ledger.dataset(200), ledger.version()
+    ledger.run(dataset, version, rows=30)
+    connection = engine.settings.connection("openai").model_copy(update=of_connection)
+    found = _forecast(engine, dataset, version, options=RunOptions(**limits), connection=connection).seconds
+    assert found is not None and found.low is not None and found.high is not None
+    assert found.about == pytest.approx(seconds) and seconds <= found.low <= found.high < 1.1 * seconds
+
+
+def test_tokens_a_minute_make_it_slower_too(engine: Engine, ledger: Ledger) -> None:
+    """As many minutes as the tokens need."""
+    dataset, version = ledger.dataset(200), ledger.version()
+    ledger.run(dataset, version, rows=30)
+    found = _forecast(engine, dataset, version, options=RunOptions(tpm=1000))
+    assert found.seconds is not None and found.seconds.about == pytest.approx(found.tokens.about / 1000 * 60)
+
+
+def test_rows_that_have_died_before_are_no_others(engine: Engine, ledger: Ledger) -> None:
+    """What replays took counts for replays alone; before the first one, other rows give a figure and no range."""
+    dataset, version = ledger.dataset(200), ledger.version()
+    run = ledger.run(dataset, version, rows=60, dead=30)
+    plain = _forecast(engine, dataset, version)
+    first = _forecast(engine, dataset, version, ordinals=ledger.dead(run))
+    assert first.n == plain.n and first.cost is not None and first.seconds is not None
+    assert [one.low for one in (first.calls, first.tokens, first.cost, first.seconds)] == [None] * 4
+    ledger.replay(run, version, same=30)
+    assert _forecast(engine, dataset, version).calls == plain.calls
+    again = _forecast(engine, dataset, version, ordinals=ledger.dead(run))
+    assert again.calls.low is not None and again.calls.about > 1.1 * first.calls.about
+
+
+def test_a_run_that_has_just_begun_is_no_past(engine: Engine, ledger: Ledger) -> None:
+    """While most of its calls are out, only its quick ones are back."""
+    dataset, version = ledger.dataset(200), ledger.version()
+    ledger.run(dataset, version, rows=60, dispatched=30, options={"in_flight": 30})
+    assert _forecast(engine, dataset, version).n == 0
+    ledger.run(dataset, version, ordinals=list(range(61, 160)), dispatched=8)
+    assert _forecast(engine, dataset, version).n == 91
+
+
 def test_cost_and_its_ceiling(engine: Engine, ledger: Ledger) -> None:
-    """The cost is that of the tokens, and the ceiling covers max_tokens on every call."""
-    found = _forecast(engine, ledger.dataset(40), ledger.version())
+    """The cost is that of the tokens at the price of now, and the ceiling covers max_tokens on every call."""
+    dataset, version = ledger.dataset(80), ledger.version()
     price = price_of("gpt-4o-mini", engine.settings.connection("openai"))
-    assert price is not None and found.cost is not None and found.cost_ceiling is not None
-    assert found.cost == pytest.approx(
-        (found.prompt_tokens * price.input + found.completion_tokens * price.output) / 1e6
-    )
-    assert found.cost_ceiling > max(found.cost, 40 * 128 * price.output / 1e6)
+    guessed = _forecast(engine, dataset, version)
+    ledger.run(dataset, version, rows=40, price=None)
+    for found in (guessed, _forecast(engine, dataset, version)):
+        assert price is not None and found.cost is not None and found.cost_ceiling is not None
+        money = (found.prompt_tokens * price.input + found.completion_tokens * price.output) / 1e6
+        assert found.cost.about == pytest.approx(money, rel=1e-3)
+        assert found.cost_ceiling > max(found.cost.about, found.asked * 128 * price.output / 1e6)
 
 
 @pytest.mark.parametrize(
@@ -118,8 +181,25 @@ def test_a_template_that_does_not_fit_is_warned_of(engine: Engine, ledger: Ledge
     assert "'custmer', which tickets.csv lacks; did you mean customer?" in found.warnings[0]
 
 
-def test_earlier_re_asks_are_warned_of(engine: Engine, ledger: Ledger) -> None:
-    """A version that has needed several calls a row says how many."""
+def test_a_budget_that_may_not_suffice_is_warned_of(engine: Engine, ledger: Ledger) -> None:
+    """One inside the range may stop the run, one below what is likely will, and one above the range says nothing."""
+    dataset, version = ledger.dataset(100), ledger.version()
+    ledger.run(dataset, version, rows=40, reasked=10)
+    cost = _forecast(engine, dataset, version).cost
+    assert cost is not None and cost.high is not None
+    said = [
+        _forecast(engine, dataset, version, options=RunOptions(budget=budget)).warnings
+        for budget in (cost.about * 0.95, (cost.about + cost.high) / 2, cost.high * 1.01)
+    ]
+    budgets = [[warning for warning in found if "the budget of" in warning] for found in said]
+    assert [len(found) for found in budgets] == [1, 1, 0]
+    assert "is less than the forecast" in budgets[0][0] and "may not suffice" in budgets[1][0]
+
+
+def test_earlier_re_asks_are_told(engine: Engine, ledger: Ledger) -> None:
+    """A version that has needed several calls a row says how many, and they are in the figures."""
     dataset, version = ledger.dataset(100), ledger.version()
     ledger.run(dataset, version, rows=40, dead=20)
-    assert any("calls for each row" in warning for warning in _forecast(engine, dataset, version).warnings)
+    found = _forecast(engine, dataset, version)
+    assert any("calls for each row" in warning and "in this forecast" in warning for warning in found.warnings)
+    assert found.calls.about > 1.2 * found.asked

@@ -39,6 +39,7 @@ PAGES: dict[str, Page] = {
     "own results": lambda e, d, r, v: e.runs.results(r, offset=90_000, limit=50, as_run=True),
     "own accepted": lambda e, d, r, v: e.runs.results(r, offset=90_000, limit=50, as_run=True, state="accepted"),
     "own dead": lambda e, d, r, v: e.runs.results(r, offset=4_000, limit=50, as_run=True, state="dead"),
+    "outlook": lambda e, d, r, v: e.runs.outlook(r),
     "groups": lambda e, d, r, v: e.runs.groups(r),
     "resolutions": lambda e, d, r, v: e.runs.resolutions(r),
     "forecast": lambda e, d, r, v: e.runs.forecast(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import streamlit as st
 
 from jobs import errors
+from jobs.estimates import Estimate
 from jobs.options import RunOptions
 from jobs.settings import Connection
 from jobs.views import Forecast, Run, Version
@@ -183,19 +184,22 @@ def _forecast(parent: Run, ordinals: list[int], choice: Choice) -> Forecast:
 
 
 def _sum(one: Forecast, other: Forecast) -> Forecast:
-    def money(a: float | None, b: float | None) -> float | None:
-        return None if a is None or b is None else a + b
+    def both(a: Estimate | None, b: Estimate | None) -> Estimate | None:
+        return None if a is None or b is None else a.plus(b)
 
+    ceilings = (one.cost_ceiling, other.cost_ceiling)
     return replace(
         one,
         rows=one.rows + other.rows,
-        calls=one.calls + other.calls,
+        asked=one.asked + other.asked,
         reused=one.reused + other.reused,
+        calls=one.calls.plus(other.calls),
+        tokens=one.tokens.plus(other.tokens),
         prompt_tokens=one.prompt_tokens + other.prompt_tokens,
         completion_tokens=one.completion_tokens + other.completion_tokens,
-        cost=money(one.cost, other.cost),
-        cost_ceiling=money(one.cost_ceiling, other.cost_ceiling),
-        seconds=money(one.seconds, other.seconds),
+        cost=both(one.cost, other.cost),
+        cost_ceiling=None if None in ceilings else (one.cost_ceiling or 0.0) + (other.cost_ceiling or 0.0),
+        seconds=both(one.seconds, other.seconds),
         n=min(one.n, other.n),
         warnings=one.warnings + other.warnings,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from jobs.views import Counts, Group, Run
+from jobs.views import Counts, Group, Outlook, Run
 from workbench import parts, session, wording
 from workbench.screens.running import waiting
 
@@ -46,7 +46,7 @@ def _head(run: Run) -> None:
     parts.counts_bar(run.counts, label=OWN if now else "")
     if now:
         parts.counts_bar(now[0], label=now[1])
-    parts.figures(_figures(run))
+    parts.figures(_figures(run, session.engine().runs.outlook(run.id)))
 
 
 def _since(run: Run) -> tuple[Counts, str] | None:
@@ -80,12 +80,13 @@ def _remedy(run: Run) -> str:
     return f"These are the words of connection {run.connection} ({run.base_url}). Mend the cause, then resume. {kept}"
 
 
-def _figures(run: Run) -> list[parts.Figure]:
+def _figures(run: Run, outlook: Outlook | None) -> list[parts.Figure]:
     return [
         _pace(run),
         *([waiting.figure(run)] if run.state == "running" else []),
-        _time(run),
+        _time(run, outlook),
         _money(run),
+        *_money_in_all(run, outlook),
         parts.Figure(
             label="Calls",
             value=wording.number(run.calls),
@@ -110,16 +111,31 @@ def _pace(run: Run) -> parts.Figure:
     )
 
 
-def _time(run: Run) -> parts.Figure:
+def _time(run: Run, outlook: Outlook | None) -> parts.Figure:
     if run.ended_at is not None:
         ended = wording.exact(run.ended_at, session.zone())
         return parts.Figure(label="Took", value=wording.duration(run.seconds), note=f"ended {ended}")
-    left = "" if run.eta_seconds is None else f"about {wording.duration(run.eta_seconds)}"
     if run.state == "cancelled":
         note = f"{wording.count(run.counts.in_flight, 'call')} in flight come home"
-    else:
-        note = f"at work for {wording.duration(run.seconds)}"
-    return parts.Figure(label="Left", value=left or wording.NOTHING, note=note, help="at the pace of the last minute")
+        return parts.Figure(label="Left", value=wording.NOTHING, note=note)
+    when = "once it goes on; " if run.state == "paused" else ""
+    note = f"{when}{_source(outlook)}; at work for {wording.duration(run.seconds)}"
+    found = outlook.seconds if outlook is not None else None
+    return parts.Figure(
+        label="Left",
+        value=wording.NOTHING if found is None else wording.about(found, wording.duration),
+        note=note,
+        help="at the pace of its newest calls; the range holds it in 90 of 100 runs",
+    )
+
+
+def _source(outlook: Outlook | None) -> str:
+    """What the figures of a run's outlook come from, or why there are none."""
+    if outlook is None:
+        return "it is at its end"
+    if outlook.calls is not None:
+        return f"from n = {wording.count(outlook.n, 'reply', 'replies')} so far"
+    return f"too few replies to say: n = {outlook.n:,}, {wording.count(outlook.out, 'call')} out"
 
 
 def _money(run: Run) -> parts.Figure:
@@ -136,6 +152,25 @@ def _money(run: Run) -> parts.Figure:
     return parts.Figure(
         label="Money so far", value=wording.money(run.cost), note=note, tone="paused" if over else "plain"
     )
+
+
+def _money_in_all(run: Run, outlook: Outlook | None) -> list[parts.Figure]:
+    """What it will have cost, while it goes on and that can be said."""
+    if outlook is None or outlook.cost is None:
+        return []
+    stop = outlook.stop
+    note = _source(outlook)
+    if stop is not None:
+        note = f"{wording.stopped(stop.rows, run.counts.rows, stop.seconds, sure=stop.sure)}; {note}"
+    return [
+        parts.Figure(
+            label="Money at the end",
+            value=wording.about(outlook.cost, wording.money),
+            note=note,
+            tone="plain" if stop is None else "paused",
+            help="what all its rows will have cost; the range holds it in 90 of 100 runs",
+        )
+    ]
 
 
 def causes(run: Run) -> None:

@@ -298,32 +298,46 @@ def forecast(wish: Wish) -> list[str]:
 
 def founded(found: Forecast) -> str:
     """What a forecast's figures come from."""
+    if found.n and found.calls.low is None:
+        return f"from n = {found.n:,} earlier replies about other rows; these have failed before, so there is no range"
     if found.n:
-        return f"from earlier replies to this version, n = {found.n:,}"
-    return "from the rendered prompt; too few earlier replies to go by"
+        return f"90 % ranges, from n = {found.n:,} earlier replies to this version"
+    return "from the rendered prompt; too few earlier replies for a range"
 
 
 def figures(found: Forecast) -> list[parts.Figure]:
     """A forecast's numbers."""
-    most = f"at most {wording.money(found.cost_ceiling)}" if found.cost_ceiling is not None else "its price is unknown"
-    tokens = wording.tokens(found.prompt_tokens, found.completion_tokens)
+    source = (
+        f"from n = {wording.count(found.n, 'earlier reply', 'earlier replies')}" if found.n else "a guess, no range"
+    )
+    most = "" if found.cost_ceiling is None else f"; at most {wording.money(found.cost_ceiling)}"
     return [
-        parts.Figure(label="Rows", value=wording.number(found.rows)),
+        parts.Figure(
+            label="Rows",
+            value=wording.number(found.rows),
+            note=f"{found.reused:,} reuse an answer" if found.reused else "all are asked about",
+        ),
         parts.Figure(
             label="Calls",
-            value=wording.number(found.calls),
-            note=f"{found.reused:,} rows reuse an answer" if found.reused else "one a row; re-asks on top",
+            value=wording.about(found.calls, wording.rounded) if found.n else wording.number(found.asked),
+            note=source if found.n else "one a row; re-asks on top",
         ),
-        parts.Figure(label="Tokens", value=f"{found.prompt_tokens + found.completion_tokens:,}", note=tokens),
         parts.Figure(
             label="Money",
-            value=wording.money(found.cost),
-            note=most if found.cost is not None else "its price is unknown",
+            value=wording.UNKNOWN if found.cost is None else wording.about(found.cost, wording.money),
+            note="its price is unknown" if found.cost is None else f"{source}{most}",
             help="at most: every answer as long as max_tokens allows, before re-asks",
         ),
         parts.Figure(
+            label="Tokens",
+            value=wording.about(found.tokens, wording.rounded),
+            note=f"{source}: {wording.tokens(found.prompt_tokens, found.completion_tokens)}",
+        ),
+        parts.Figure(
             label="Time",
-            value=wording.duration(found.seconds) if found.seconds is not None else wording.UNKNOWN,
-            note="at these calls in flight" if found.seconds is not None else "too few earlier replies",
+            value=wording.about(found.seconds, wording.duration) if found.seconds is not None else wording.UNKNOWN,
+            note=f"from n = {found.seconds.n:,} of them; at these calls in flight"
+            if found.seconds
+            else "too few earlier replies",
         ),
     ]
