@@ -15,8 +15,7 @@ from sqlite_utils import Database
 
 from jobs import views
 from jobs.store.reading_letters import reference
-from jobs.store.reading_tallies import Buckets, cells, runs
-from jobs.store.sums import together
+from jobs.store.reading_tallies import Buckets, latencies, runs
 from jobs.store.tallies import MINUTE
 
 Which = Literal["all", "accepted", "wasted", "rejected", "failed", "throttled", "slow"]
@@ -76,12 +75,14 @@ class _Page:
             total += n
         if not held:
             return [], total
-        return self._rows(self._which, [], (held[-1][0], held[0][1]), _NEWEST, self._offset - before), total
+        source = f"{_SENT} AND {self._which}"
+        return self._rows(source, [self._runs, held[-1][0], held[0][1]], _NEWEST, self._offset - before), total
 
     def _stretches(self) -> list[tuple[float, float, int]]:
         """(begin, end, how many of the calls) along the window, the newest first."""
+        source = f"{_SENT} AND {self._which}"
         edges = [(begin, end) for _, begin, end in self._window.edges]
-        found = [(*edge, self._count(self._which, [], edge)) for edge in edges]
+        found = [(*edge, self._count(source, [self._runs, *edge])) for edge in edges]
         for begin, end in self._window.minutes:
             minutes = self._db.execute(
                 f"""
@@ -95,44 +96,40 @@ class _Page:
 
     def newest_of(self, seconds: tuple[float, float]) -> tuple[list[views.CallRow], int]:
         """Those of a span of latency, from the whole window."""
-        condition, span = (
-            f"{self._which} AND c.seconds >= ? AND c.seconds < ?",
-            (self._window.since, self._window.until),
-        )
-        total = self._count(condition, seconds, span)
-        return self._rows(condition, seconds, span, _NEWEST, self._offset), total
+        source = f"{_SENT} AND {self._which} AND c.seconds >= ? AND c.seconds < ?"
+        values = [self._runs, self._window.since, self._window.until, *seconds]
+        return self._rows(source, values, _NEWEST, self._offset), self._count(source, values)
 
     def slowest(self, seconds: tuple[float, float] | None) -> tuple[list[views.CallRow], int]:
-        """From between the latencies that the page begins and ends with."""
-        latencies = together(cell for *_, cell in cells(self._db, self._chosen, self._window)).latencies()
+        """From the minutes that hold the latencies which the page begins and ends with, and those between."""
+        places, packed = [], []
+        for run, begin, end, found in latencies(self._db, self._chosen, self._window):
+            places.append((run, begin, end))
+            packed.append(found)
+        every = np.frombuffer(b"".join(packed), dtype=np.float64)
+        owners = np.repeat(np.arange(len(places)), [len(one) // every.itemsize for one in packed])
         if seconds is not None:
-            latencies = latencies[(latencies >= seconds[0]) & (latencies < seconds[1])]
-        total = len(latencies)
-        last = total - 1 - self._offset
+            inside = (every >= seconds[0]) & (every < seconds[1])
+            every, owners = every[inside], owners[inside]
+        last = len(every) - 1 - self._offset
         first = max(0, last + 1 - self._limit)
         if not 0 <= first <= last:
-            return [], total
-        ordered = np.partition(latencies, [first, last])
-        between = float(ordered[first]), float(ordered[last])
-        slower = int(np.count_nonzero(latencies > between[1]))
-        condition, span = (
-            f"{self._which} AND c.seconds >= ? AND c.seconds <= ?",
-            (self._window.since, self._window.until),
-        )
-        return self._rows(condition, between, span, _SLOWEST, self._offset - slower), total
+            return [], len(every)
+        ordered = np.partition(every, [first, last])
+        fastest, slowest = float(ordered[first]), float(ordered[last])
+        held = np.unique(owners[(every >= fastest) & (every <= slowest)])
+        slower = int(np.count_nonzero(every > slowest))
+        source = f"{_IN_PLACES} WHERE {self._which} AND c.seconds >= ? AND c.seconds <= ?"
+        values = [json.dumps([places[one] for one in held]), fastest, slowest]
+        return self._rows(source, values, _SLOWEST, self._offset - slower), len(every)
 
-    def _count(self, condition: str, values: Sequence[float], span: tuple[float, float]) -> int:
-        query = f"SELECT count(*) FROM calls c WHERE {_WINDOW} AND {condition}"
-        return int(self._db.execute(query, [self._runs, *span, *values]).fetchone()[0])
+    def _count(self, source: str, values: Sequence[object]) -> int:
+        return int(self._db.execute(f"SELECT count(*) FROM {source}", list(values)).fetchone()[0])
 
-    def _rows(
-        self, condition: str, values: Sequence[float], span: tuple[float, float], order: str, offset: int
-    ) -> list[views.CallRow]:
+    def _rows(self, source: str, values: Sequence[object], order: str, offset: int) -> list[views.CallRow]:
         found = self._db.execute(
             f"""
-            WITH page AS MATERIALIZED (
-                SELECT c.id FROM calls c WHERE {_WINDOW} AND {condition} ORDER BY {order} LIMIT ? OFFSET ?
-            )
+            WITH page AS MATERIALIZED (SELECT c.id FROM {source} ORDER BY {order} LIMIT ? OFFSET ?)
             SELECT c.try_id, c.run, COALESCE(a.ordinal, 0), COALESCE(rr.row_id, ''), v.prompt, v.number, runs.model,
                    runs.connection, c.outcome, a.verdict, c.sent_at, c.seconds, c.prompt_tokens, c.completion_tokens,
                    c.cached_tokens, c.cost, c.status
@@ -146,12 +143,17 @@ class _Page:
             LEFT JOIN run_rows rr ON rr.run = a.run AND rr.ordinal = a.ordinal
             ORDER BY {order}
             """,
-            [self._runs, *span, *values, self._limit, offset],
+            [*values, self._limit, offset],
         )
         return [_call(row) for row in found]
 
 
-_WINDOW = "c.run IN (SELECT value FROM json_each(?)) AND c.sent_at >= ? AND c.sent_at < ?"
+_SENT = "calls c WHERE c.run IN (SELECT value FROM json_each(?)) AND c.sent_at >= ? AND c.sent_at < ?"
+#: of stretches of single runs: JSON lists of [run, begin, end]
+_IN_PLACES = """
+    json_each(?) place CROSS JOIN calls c ON c.run = json_extract(place.value, '$[0]')
+        AND c.sent_at >= json_extract(place.value, '$[1]') AND c.sent_at < json_extract(place.value, '$[2]')
+"""
 
 
 def _call(row: Sequence[Any]) -> views.CallRow:

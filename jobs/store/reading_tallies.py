@@ -127,6 +127,18 @@ def cells(db: Database, chosen: dict[int, Run], buckets: Buckets) -> Iterator[tu
             yield run, bucket, cell
 
 
+def latencies(db: Database, chosen: dict[int, Run], window: Buckets) -> Iterator[tuple[int, float, float, bytes]]:
+    """The seconds of replied calls as float64 values, packed: (run, begin, end, values) of each stretch of a minute or less."""
+    named: dict[str, object] = {"runs": json.dumps(list(chosen))}
+    for first, last in window.minutes:
+        query = f"SELECT run, minute, latencies {_MINUTES}"
+        for run, minute, packed in db.execute(query, named | {"begin": first, "end": last}):
+            yield run, minute * MINUTE, (minute + 1) * MINUTE, packed
+    for _, begin, end in window.edges:
+        for run, packed in _seconds(db, named | {"begin": begin, "end": end}):
+            yield run, begin, end, packed
+
+
 _SUMS = ", ".join(f"sum({name})" for name in FIGURES)
 _MINUTES = "FROM tallies WHERE run IN (SELECT value FROM json_each(:runs)) AND minute >= :begin AND minute < :end"
 # The middle of a minute is in its bucket, however the borders are rounded.
@@ -136,8 +148,8 @@ _BUCKET = f"min(CAST((minute * {MINUTE} + {MINUTE // 2} - :since) / :width AS IN
 def _tallied(db: Database, named: dict[str, object]) -> Iterator[tuple[int, int, Cell]]:
     sums = db.execute(f"SELECT run, {_BUCKET}, {_SUMS} {_MINUTES} GROUP BY 1, 2", named)
     found = {(run, bucket): Cell(Sum(*figures)) for run, bucket, *figures in sums}
-    for run, bucket, latencies in db.execute(f"SELECT run, {_BUCKET}, latencies {_MINUTES}", named):
-        found[run, bucket].packed.append(latencies)
+    for run, bucket, packed in db.execute(f"SELECT run, {_BUCKET}, latencies {_MINUTES}", named):
+        found[run, bucket].packed.append(packed)
     for (run, bucket), cell in found.items():
         yield run, bucket, cell
 
@@ -146,11 +158,16 @@ def _by_the_call(db: Database, named: dict[str, object]) -> Iterator[tuple[int, 
     for names, query in _FIGURES.items():
         for run, *figures in db.execute(query, named):
             yield run, Cell(Sum(**dict(zip(names, figures, strict=True))))
+    for run, packed in _seconds(db, named):
+        yield run, Cell(packed=[packed])
+
+
+def _seconds(db: Database, named: dict[str, object]) -> Iterator[tuple[int, bytes]]:
     found: dict[int, array[float]] = {}
     for run, seconds in db.execute(_SECONDS, named):
         found.setdefault(run, array("d")).append(seconds)
-    for run, latencies in found.items():
-        yield run, Cell(packed=[latencies.tobytes()])
+    for run, one in found.items():
+        yield run, one.tobytes()
 
 
 def _at(run: str, moment: str) -> str:

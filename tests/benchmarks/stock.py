@@ -40,6 +40,7 @@ class Stock:
     """What was made, by what it is good for."""
 
     now: float
+    dataset: str
     finished: int
     running: int
     replay: int
@@ -96,7 +97,8 @@ def _known(db: Database) -> Stock:
     letter = db.execute(
         "SELECT ordinal FROM dead_letters WHERE run = 1 AND resolution = 'open' ORDER BY ordinal"
     ).fetchone()[0]
-    return Stock(now=now, finished=1, running=last, replay=last - 1, small=2, letter=letter)
+    dataset = db.execute("SELECT dataset FROM runs WHERE id = 1").fetchone()[0]
+    return Stock(now=now, dataset=dataset, finished=1, running=last, replay=last - 1, small=2, letter=letter)
 
 
 def _mixed(rows: int) -> dict[str, int]:
