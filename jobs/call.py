@@ -21,6 +21,9 @@ from jobs.values import Failure, Message, Reply, Usage
 
 logger = logging.getLogger(__name__)
 
+#: connections of a run to its endpoint: as many as a run may have calls in flight, which the lane sees to
+MOST_CONNECTIONS = 2_000
+
 #: asks an endpoint with a stream about a row of a run, so that people see the reply as it comes
 Streamer = Callable[[llm.Endpoint, dict[str, object], int, int], Awaitable[llm.Answer]]
 
@@ -65,7 +68,7 @@ class Caller:
             connection.model_copy(update={"base_url": settings.address_of(connection)}),
             key_of(connection),
             timeout=brief.timeout,
-            max_connections=brief.in_flight + 8,
+            max_connections=MOST_CONNECTIONS,
         )
 
     @property

@@ -172,12 +172,14 @@ def prompts_command(prompts: str | None, home: str | None, as_json: bool) -> Non
 
 @redrive.command("worker")
 @click.option("--redis", "redis_url", metavar="URL", help="The Redis that all machines share [REDIS_URL].")
+@click.option("--home-id", metavar="ID", help="The home to work for, where several share that Redis.")
 @everywhere
-def worker_command(redis_url: str | None, home: str | None, as_json: bool) -> None:
+def worker_command(redis_url: str | None, home_id: str | None, home: str | None, as_json: bool) -> None:
     """Be one more worker of a home, here or on another machine; ends with Ctrl-C."""
     must_be_home(settings.load(home).home)
     words = [sys.executable, "-P", "-m", "jobs", "worker"]
     words += ["--home", home] if home else []
+    words += ["--home-id", home_id] if home_id else []
     if redis_url:
         os.execve(sys.executable, words, settings.with_redis(redis_url))
     os.execv(sys.executable, words)
