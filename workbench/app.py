@@ -13,7 +13,7 @@ import streamlit as st
 
 from jobs import errors
 from workbench import parts, session
-from workbench.parts import look
+from workbench.parts import look, press
 
 ICON = Path(__file__).parent / "icon.png"
 #: seconds between two looks at who is answering
@@ -48,6 +48,7 @@ def main() -> None:
     """Draw the chosen screen under the line that says who is answering."""
     st.set_page_config(page_title="Redrive", page_icon=str(ICON), layout="wide", initial_sidebar_state=SIDEBAR)
     look.apply(st.context.theme.type == "dark")
+    press.keep()
     chosen = st.navigation(
         {
             section: [_page(screen, title, visible=visible) for screen, title, visible in screens if _exists(screen)]

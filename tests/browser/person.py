@@ -1,7 +1,7 @@
 """Somebody at a browser: what they can do, and what must hold whatever they do.
 
-A press lasts 80 ms, since one of no length is swallowed right after typing. Nothing sleeps: what a person waits to see is
-waited for. ``left`` holds what no step may break: nothing asked of another machine, a
+A press lasts 80 ms, as a hand's does; ``tap`` and ``hold`` are as short and as long as a press can be. Nothing sleeps: what a
+person waits to see is waited for. ``left`` holds what no step may break: nothing asked of another machine, a
 console without errors; ``rest``, that no screen shows an exception.
 """
 
@@ -24,9 +24,9 @@ STEADY = """
 () => new Promise((done) => {
   let last = "", since = 0;
   const look = (now) => {
-    const main = document.querySelector('[data-testid="stMain"]');
+    const shown = [...document.querySelectorAll('[data-testid="stMain"], [role="dialog"]')];
     const rests = document.querySelector('[data-testid="stApp"]').dataset.testScriptState === "notRunning";
-    const seen = `${rests} ${main.scrollHeight} ${main.querySelectorAll("*").length}`;
+    const seen = [rests, ...shown.map((one) => [one.scrollHeight, one.querySelectorAll("*").length])].join();
     if (seen !== last || !rests) { last = seen; since = now; }
     if (now - since > 300) done(true); else requestAnimationFrame(look);
   };
@@ -109,11 +109,40 @@ class Person:
 
     # -- hands -------------------------------------------------------------------------------------------------------------
 
+    def button(self, label: str | re.Pattern[str], *, within: Locator | None = None) -> Locator:
+        """The button of that name."""
+        return (within or self.page).get_by_role("button", name=label, exact=True)
+
+    def field(self, label: str, *, within: Locator | None = None) -> Locator:
+        """The field of that name that takes a text."""
+        return (within or self.page).get_by_label(label, exact=True).and_(self.page.locator("input, textarea"))
+
     def press(self, label: str, *, within: Locator | None = None, times: int = 1) -> None:
         """Press the button of that name."""
-        button = (within or self.page).get_by_role("button", name=label, exact=True)
+        button = self.button(label, within=within)
         expect(button).to_be_enabled(timeout=PATIENCE)
         button.click(delay=PRESS, click_count=times)
+
+    def _point(self, what: Locator) -> None:
+        what.scroll_into_view_if_needed()
+        box = what.bounding_box()
+        assert box is not None
+        self.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+
+    def tap(self, what: Locator) -> None:
+        """Press where something stands now, and let go at once, as a touch pad does."""
+        self._point(what)
+        self.page.mouse.down()
+        self.page.mouse.up()
+
+    def hold(self, what: Locator, *, then: tuple[int, int] | None = None) -> None:
+        """Press, and let go only when all that this set off is drawn; ``then`` moves there before."""
+        self._point(what)
+        self.page.mouse.down()
+        self.steady()
+        if then is not None:
+            self.page.mouse.move(*then)
+        self.page.mouse.up()
 
     def follow(self, label: str) -> None:
         """Follow a link of the screen."""
@@ -133,9 +162,13 @@ class Person:
         expect(field).to_have_value(re.compile(f"^{re.escape(option)}"))
         self.rest()
 
+    def types(self, label: str, text: str, *, within: Locator | None = None) -> None:
+        """Write into a field, and stay in it."""
+        self.field(label, within=within).fill(text)
+
     def write(self, label: str, text: str, *, within: Locator | None = None) -> None:
         """Write into a field, and leave it."""
-        field = (within or self.page).get_by_label(label, exact=True).and_(self.page.locator("input, textarea"))
+        field = self.field(label, within=within)
         field.fill(text)
         field.press("Control+Enter" if field.evaluate("one => one.tagName") == "TEXTAREA" else "Tab")
         self.rest()

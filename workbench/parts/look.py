@@ -48,6 +48,10 @@ _PAGE = """
 .stMain [data-testid="stCode"] pre { padding: .5rem .75rem; }
 .rd-h1 { font-size: 1.45rem; font-weight: 600; margin: 0; line-height: 1.25; overflow-wrap: anywhere; }
 .rd-h1 + .rd-sub { text-wrap: balance; }
+div.stToastContainer { top: auto; bottom: 1rem; }
+div.stToastContainer, div.stToast { pointer-events: none; }
+div.stToast button { pointer-events: auto; }
+.st-key-presses, :has(> .st-key-presses) { display: none; }
 .st-key-sent { max-height: 440px; overflow: auto; }
 .st-key-sent > * { flex-shrink: 0; }
 .rd-h2 { font-size: 1.05rem; font-weight: 600; margin: 0.5rem 0 0; line-height: 1.3; }

@@ -20,9 +20,13 @@ def watch(draw: Callable[[], str], *, standing: str, every: float | None) -> Non
         every: seconds between two looks; None: it has ended, and nothing looks again.
     """
 
+    whole = True
+
     @st.fragment(run_every=every)
     def look() -> None:
-        if draw() != standing:
+        # not while the whole page is drawn: what was pressed further down would not be reached
+        if draw() != standing and not whole:
             st.rerun()
 
     look()
+    whole = False

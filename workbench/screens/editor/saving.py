@@ -40,15 +40,14 @@ def dialog(name: str, draft: Draft, versions: list[Version], problems: list[str]
         placeholder="e.g. two examples for sarcasm",
     )
     note = (given or "").strip()
-    missing = st.container()
-    missing.caption("Required: the history shows it beside the version.")
+    st.caption("Required: the history shows it beside the version.")
     # not disabled without a note: the press that takes the cursor out of the field is what brings the note
     key = session.button("Save", action=f"save:{name}", type="primary")
     if key is None:
         return
     if not note:
-        with missing:
-            parts.panel("Say in a few words what changes and why.", title="The note is missing")
+        # below the button: what goes away above it would move it under the next press
+        parts.panel("Say in a few words what changes and why.", title="The note is missing")
         return
     description = latest.description if latest else ""
     defaults = latest.defaults if latest else None
