@@ -19,7 +19,6 @@ def watch(draw: Callable[[], str], *, standing: str, every: float | None) -> Non
         standing: how it stood when the page was drawn.
         every: seconds between two looks; None: it has ended, and nothing looks again.
     """
-
     whole = True
 
     @st.fragment(run_every=every)
