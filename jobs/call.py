@@ -1,13 +1,17 @@
 """Stop 4, one call: render the prompt for its row, ask the endpoint, judge the reply.
 
-A ``Caller`` is all that is needed of a run for that; it is opened once a run and decides nothing.
+A ``Caller`` is all that is needed of a run for that; it is opened once a run and decides nothing. A lane has one loop for the
+calls of all runs, so what takes long (a template that loops, a reply of megabytes) is done in a thread of the run's own: it
+delays its own run, and no other one.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +21,16 @@ from jobs.judge import judge
 from jobs.messages import Ask, Brief, Outcome, RowAsk, RowVerdict
 from jobs.settings import Connection, Settings, key_of, reload
 from jobs.templates import parse
-from jobs.values import Failure, Message, Reply, Usage
+from jobs.values import Failure, Message, Reply, Usage, Verdict
 
 logger = logging.getLogger(__name__)
 
 #: connections of a run to its endpoint: as many as a run may have calls in flight, which the lane sees to
 MOST_CONNECTIONS = 2_000
+#: seconds that a rendering may take on the loop, and how many go straight to the thread after one that took longer
+QUICK_SECONDS, SLOW_ROWS = 0.02, 64
+#: bytes of a reply that is judged on the loop; 20 KB take 50 ms at worst
+QUICK_BYTES = 20_000
 
 #: asks an endpoint with a stream about a row of a run, so that people see the reply as it comes
 Streamer = Callable[[llm.Endpoint, dict[str, object], int, int], Awaitable[llm.Answer]]
@@ -60,6 +68,8 @@ class Caller:
                 f"but the run was started for {brief.base_url}"
             )
         self.brief = brief
+        self._slow_rows = 0
+        self._aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"run-{brief.run}")
         self._template = parse(brief.content.template)
         self._contract = Contract.from_schema(brief.content.contract)
         self._strict = self._contract.strict_schema()
@@ -78,6 +88,7 @@ class Caller:
 
     async def close(self) -> None:
         """Close the endpoint."""
+        self._aside.shutdown(wait=False, cancel_futures=True)
         await self._endpoint.close()
 
     async def call(self, ask: Ask, lane: str, *, streamer: Streamer | None = None) -> Called:
@@ -88,7 +99,7 @@ class Caller:
         """
         row, brief = ask.rows[0], self.brief
         body = llm.body(
-            self._messages(row),
+            await self._messages(row),
             model=brief.model,
             connection=self._endpoint.connection,
             max_tokens=ask.max_tokens,
@@ -106,7 +117,7 @@ class Caller:
             about = {"action": "key_repeated", "run": ask.run, "row": row.ordinal, "try_id": ask.try_id}
             logger.warning("the endpoint repeated its key: [key] stands in its place in what is kept", extra=about)
         return Called(
-            outcome=self._outcome(ask, lane, answer),
+            outcome=await self._outcome(ask, lane, answer),
             raw=reply.raw if reply is not None else answer.partial or None,
             request=zlib.compress(answer.sent, 1) if answer.sent else None,
             rates=answer.rates,
@@ -114,15 +125,24 @@ class Caller:
             failure=answer.failure,
         )
 
-    def _messages(self, row: RowAsk) -> list[Message]:
-        messages = list(self._template.render(row.cells))
+    async def _messages(self, row: RowAsk) -> list[Message]:
+        messages = list(await self._rendered(row.cells))
         if row.complaint is not None:
             if row.complaint.answer is not None:
                 messages.append(Message(role="assistant", content=row.complaint.answer))
             messages.append(Message(role="user", content=row.complaint.problems))
         return messages
 
-    def _outcome(self, ask: Ask, lane: str, answer: llm.Answer) -> Outcome:
+    async def _rendered(self, cells: Mapping[str, str]) -> tuple[Message, ...]:
+        if self._slow_rows == 0:
+            try:
+                return self._template.render(cells, seconds=QUICK_SECONDS)
+            except errors.SlowPrompt:
+                self._slow_rows = SLOW_ROWS
+        self._slow_rows -= 1
+        return await asyncio.get_running_loop().run_in_executor(self._aside, self._template.render, cells)
+
+    async def _outcome(self, ask: Ask, lane: str, answer: llm.Answer) -> Outcome:
         reply, failure = answer.reply, answer.failure
         common: dict[str, Any] = {
             "run": ask.run,
@@ -140,7 +160,7 @@ class Caller:
             return Outcome(kind="failed", failure=safe, status=failure.status if failure else None, **common)
         return Outcome(
             kind="replied",
-            verdicts=(self._verdict(ask.rows[0], reply),),
+            verdicts=(await self._verdict(ask.rows[0], reply),),
             status=reply.status,
             finish_reason=_text(reply.finish_reason),
             request_id=_text(reply.request_id),
@@ -149,8 +169,15 @@ class Caller:
             **common,
         )
 
-    def _verdict(self, row: RowAsk, reply: Reply) -> RowVerdict:
-        verdict = judge(
+    async def _verdict(self, row: RowAsk, reply: Reply) -> RowVerdict:
+        if len(reply.raw) <= QUICK_BYTES:
+            verdict = self._judged(row, reply)
+        else:
+            verdict = await asyncio.get_running_loop().run_in_executor(self._aside, self._judged, row, reply)
+        return RowVerdict(ordinal=row.ordinal, asked=row.asked, verdict=verdict)
+
+    def _judged(self, row: RowAsk, reply: Reply) -> Verdict:
+        return judge(
             reply.text,
             self._contract,
             finish_reason=reply.finish_reason,
@@ -159,7 +186,6 @@ class Caller:
             echo=tuple(row.cells.values()),
             nulls_for_absent=self._held_to_schema and self._strict.usable,
         )
-        return RowVerdict(ordinal=row.ordinal, asked=row.asked, verdict=verdict)
 
 
 def _text(said: str | None) -> str | None:

@@ -9,6 +9,8 @@ from typing import NoReturn
 from jobs.values import Edit
 
 Part = str | int
+#: changes to one value; a receipt of more is no receipt, and a reply made of comments alone costs no lane its time
+MAX_EDITS = 2_000
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 #: white space that is not JSON's
@@ -94,7 +96,15 @@ class Cursor:
         return False
 
     def mend(self, note: str, start: int, end: int) -> None:
-        """Say that something was read as it is not written."""
+        """Say that something was read as it is not written.
+
+        Raises:
+            Stop: it would be one change too many.
+        """
+        if len(self.edits) >= MAX_EDITS:
+            raise Stop(
+                start, expected=f"JSON; at most {MAX_EDITS:,} places are mended", shape="too much to mend", end=end
+            )
         self.edits.append(Edit(kind="repair", note=note, start=start, end=end))
 
     def stop(self, expected: str, shape: str, *, end: int | None = None) -> NoReturn:

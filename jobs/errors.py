@@ -4,12 +4,14 @@ RedriveError
 ├── InputError            the person gave something that cannot be taken (exit code 2)
 │   ├── TableError        a data file: says file, line and what to do
 │   ├── PromptError       a prompt folder or template
+│   │   └── SlowPrompt    a template that takes too long for a row
 │   ├── ContractError     a JSON Schema that cannot be held, with the place
 │   ├── UnusableConnection a connection that is missing, or cannot be used as it stands
 │   └── NotFound          a run, row, prompt or dataset that is not in the store
 ├── Refused               an action that is not legal in the present state
 ├── HomeBusy              another keeper owns this home
 └── EngineDown            a part that must answer does not
+    └── StoreDown         the home's file cannot be used now: a full disk, somebody else's lock
 """
 
 from __future__ import annotations
@@ -52,6 +54,10 @@ class PromptError(InputError):
         self.line = line
 
 
+class SlowPrompt(PromptError):
+    """This prompt takes too long to be rendered."""
+
+
 class ContractError(InputError):
     """This contract cannot be held."""
 
@@ -78,3 +84,7 @@ class HomeBusy(RedriveError):
 
 class EngineDown(RedriveError):
     """A part of the engine does not answer."""
+
+
+class StoreDown(EngineDown):
+    """The home's file cannot be used now."""

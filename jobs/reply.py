@@ -29,6 +29,8 @@ MAX_CHARS = 5_000_000
 MAX_MENDED = 200_000
 #: objects in one reply; more is noise, and no way to find an answer
 MAX_VALUES = 1_000
+#: brackets of prose in one reply; each costs a few microseconds
+MAX_PROSE = 20_000
 
 #: a failure of the standard parser costs the length of the whole text, since it counts lines; so it is tried this often
 _STRICT_TRIES = 8
@@ -136,7 +138,7 @@ class _Scan:
         self._thinking: list[tuple[int, int]] = []
         self._stop: Stop | None = None
         self._unclosed: int | None = None
-        self._tries = 0
+        self._tries = self._prose = 0
 
     def reading(self) -> Reading:
         text, pos = self._text, 0
@@ -197,6 +199,10 @@ class _Scan:
             self._stop = stop
             return stop.end
         if prose := _PROSE_BRACKETS.match(self._text, start):
+            self._prose += 1
+            if self._prose > MAX_PROSE:
+                limit = f"an answer within {MAX_PROSE:,} brackets"
+                self._stop = Stop(start, expected=limit, shape="too many brackets", end=start + 1)
             return prose.end()
         end = _matched(self._text, start)
         if end is None:

@@ -51,6 +51,10 @@ class Exhausted(Exception):
     """A rendering needs more than it may have."""
 
 
+class OutOfTime(Exhausted):
+    """A rendering needs more seconds than it may have."""
+
+
 class Meter:
     """What one rendering may still do."""
 
@@ -72,7 +76,7 @@ class Meter:
         """Pay for one step of a loop and look at the clock; raises Exhausted."""
         self.spend(ITEM)
         if time.monotonic() > self.deadline:
-            raise Exhausted(f"rendering took longer than {self.seconds:g} s; loop over less")
+            raise OutOfTime(f"rendering took longer than {self.seconds:g} s; loop over less")
 
     def emit(self, chunk: str) -> None:
         """Count a piece of the output; raises Exhausted."""
@@ -82,7 +86,7 @@ class Meter:
                 f"the prompt is longer than {self.max_chars:,} characters; cut long cells: {{{{ name[:2000] }}}}"
             )
         if time.monotonic() > self.deadline:
-            raise Exhausted(f"rendering took longer than {self.seconds:g} s; loop over less")
+            raise OutOfTime(f"rendering took longer than {self.seconds:g} s; loop over less")
 
 
 METER: ContextVar[Meter] = ContextVar("meter")
@@ -245,6 +249,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "abs": abs,
     "tojson": _tojson,
 }
+#: what Jinja hands along with a call inside a loop or a block, for functions that ask for its context; none here does
+_JINJAS_OWN = ("_loop_vars", "_block_vars")
 #: names that no template can write, so only ``metered`` puts them into one
 _EACH, _HELD, _SLICE, _CONCAT = "for ...", "[...]", "[:]", "~"
 
@@ -338,6 +344,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
         """The call of a method that ``is_safe_attribute`` let through, or of ``range``, paid first."""
+        for name in _JINJAS_OWN:
+            kwargs.pop(name, None)
         receiver, name = getattr(__obj, "__self__", None), getattr(__obj, "__name__", "")
         if isinstance(receiver, str):
             if name == "join":

@@ -29,7 +29,7 @@ from jobs.values import Message
 RESERVED = frozenset({"row", "range", "loop", "self"})
 #: the longest source; longer ones are a table that was pasted into the wrong place
 MAX_SOURCE = 400_000
-#: names, values and operations of one message; compiling takes about 40 microseconds for each
+#: names, values and operations of a source; compiling takes about 40 microseconds for each, and a lane waits for it
 MAX_NODES = 5_000
 
 _FILE = "<prompt>"
@@ -131,8 +131,9 @@ class Template:
         """The messages for one row.
 
         Raises:
+            SlowPrompt: the messages need more than ``seconds``.
             PromptError: a column is missing, an expression fails, or the messages need more than ``max_chars``
-                characters together, ``seconds`` or memory; with the line of the source where there is one.
+                characters together, or memory; with the line of the source where there is one.
         """
         variables: dict[str, object] = {name: cells[name] for name in self._names if name in cells}
         variables["row"] = cells if isinstance(cells, dict) else dict(cells)
@@ -147,7 +148,7 @@ class Template:
                     message = _rendered(part, part.code, variables, cells)
                 messages.append(message)
         except sandbox.Exhausted as error:
-            raise errors.PromptError(str(error)) from error
+            raise _kind(error)(str(error)) from error
         finally:
             sandbox.METER.reset(token)
         return tuple(messages)
@@ -174,6 +175,7 @@ def _parse(source: str) -> Template:
     parts: list[Part] = []
     uses: list[_Use] = []
     names: set[str] = set()
+    left = MAX_NODES
     for place, turn in enumerate(turns):
         if not turn.text:
             raise errors.PromptError(
@@ -181,7 +183,7 @@ def _parse(source: str) -> Template:
             )
         following = turns[place + 1] if place + 1 < len(turns) else None
         tree = _tree(turn, following)
-        _check(tree, turn)
+        left -= _check(tree, turn, left)
         found = tuple(_usage(tree, turn))
         parts.append(_part(tree, turn))
         uses += found
@@ -243,15 +245,17 @@ def _unclosed(text: str) -> tuple[str, int] | None:
     return opened[-1] if opened else None
 
 
-def _check(tree: nodes.Template, turn: Turn) -> None:
-    """Raise PromptError at the first thing that a template may not do."""
+def _check(tree: nodes.Template, turn: Turn, most: int) -> int:
+    """Raise PromptError at the first thing that a template may not do; else how many nodes it has."""
 
     def refuse(node: nodes.Node, reason: str) -> errors.PromptError:
         return errors.PromptError(reason, line=turn.line + (node.lineno or 1) - 1)
 
-    for count, node in enumerate(_walk(tree)):
-        if count >= MAX_NODES:
-            raise refuse(node, f"this message is more than {MAX_NODES:,} expressions long; say it with fewer")
+    count = 0
+    for node in _walk(tree):
+        count += 1
+        if count > most:
+            raise refuse(node, f"the prompt is more than {MAX_NODES:,} expressions long up to here; say it with fewer")
         if not isinstance(node, _NODES):
             advice = _ADVICE.get(type(node), "leave it out")
             raise refuse(node, f"{type(node).__name__.lower()} is not available in prompts; {advice}")
@@ -266,6 +270,7 @@ def _check(tree: nodes.Template, turn: Turn) -> None:
                 raise refuse(node, f"{node.name!r} has a meaning of its own; choose another name")
             if node.name == "self":
                 raise refuse(node, "'self' is not available in prompts; a column of that name is row[\"self\"]")
+    return count
 
 
 def _not_there(what: str, name: str, known: Collection[str]) -> str:
@@ -382,4 +387,8 @@ def _explained(error: BaseException, part: Part, cells: Mapping[str, str]) -> er
         reason = f"there is no {missing[1]!r} here; " + (f"did you mean {hint}?" if hint else "check its name")
     elif isinstance(error, jinja2.exceptions.SecurityError):
         reason = f"{reason.rstrip('.')} and not available in prompts; use a filter instead"
-    return errors.PromptError(reason, line=line)
+    return _kind(error)(reason, line=line)
+
+
+def _kind(error: BaseException) -> type[errors.PromptError]:
+    return errors.SlowPrompt if isinstance(error, sandbox.OutOfTime) else errors.PromptError

@@ -172,3 +172,19 @@ def test_a_long_run_of_backticks_or_spaces_before_the_answer_is_read_in_no_time(
         began = time.perf_counter()
         candidates(noise + '{"a": 1}')
         assert time.perf_counter() - began < 2.0
+
+
+@pytest.mark.parametrize("noise", ["{", "{\u00a0", "{ #\n", "{ #" + "#\n" * 20, "{a ", "[[", "{'a' b}"])
+def test_brackets_and_comments_without_end_are_read_in_no_time(noise: str) -> None:
+    """A reply of two megabytes of them costs a lane no more than a moment, and is never an answer."""
+    began = time.perf_counter()
+    reading = candidates(noise * (2_000_000 // len(noise)) + '{"a": 1}')
+    seconds = time.perf_counter() - began
+
+    assert seconds < 5.0 and (reading.stop is not None or reading.broken)
+
+
+def test_a_value_that_needs_thousands_of_changes_is_not_mended() -> None:
+    """A receipt of so many edits is none."""
+    reading = candidates("{" + ",".join(f"key{number}: 1" for number in range(3_000)) + "}")
+    assert reading.values == () and [stop.shape for _, _, stop in reading.broken] == ["too much to mend"]

@@ -88,6 +88,8 @@ def test_any_cell_arrives_unchanged(cell: str):
         ("{{ 'x' if a == '1' }}{{ 'y' if a == '2' }}", {"a": "1"}, "x"),
         ("{# note #}{% raw %}{{ a }}{% endraw %}", {}, "{{ a }}"),
         ("<b>{{ a }}</b>", {"a": "<i>&"}, "<b><i>&</b>"),
+        ("{% for word in a.split() %}{{ word.upper() }}{{ row.get('b', '-') }}{% endfor %}", {"a": "x y"}, "X-Y-"),
+        ("{% for i in range(2) %}{% for j in range(2) %}{{ loop.cycle('a', 'b') }}{% endfor %}{% endfor %}", {}, "abab"),
     ],
 )  # fmt: skip
 def test_what_a_template_can_say(source: str, cells: dict[str, str], expected: str):
@@ -128,6 +130,7 @@ def test_what_a_template_can_say(source: str, cells: dict[str, str], expected: s
         ("".join("{% for x in a %}" for _ in range(40)) + "".join("{% endfor %}" for _ in range(40)), 1, "nested"),
         ("x" * 400_001, None, "longer than"),
         ("x\n" + "{{ a }}" * 5_000, 2, "more than 5,000 expressions"),
+        ("user:\n" + "{{ a }}" * 1_000 + "\nuser:\n" + "{{ a }}" * 4_000, 4, "more than 5,000 expressions"),
     ],
 )  # fmt: skip
 def test_a_bad_source_is_refused_with_its_line(source: str, line: int | None, words: str):
@@ -175,6 +178,14 @@ def test_a_failing_row_says_why_and_where(source: str, line: int, words: str):
 
     assert words in refusal.value.message
     assert refusal.value.line == line
+
+
+def test_running_out_of_time_is_told_from_other_errors():
+    """Whoever renders may give it more seconds somewhere else."""
+    template = templates.parse("{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}")
+
+    with pytest.raises(errors.SlowPrompt, match="took longer than 0.01 s"):
+        template.render({}, seconds=0.01)
 
 
 def test_half_a_character_is_refused():
@@ -229,10 +240,11 @@ def test_an_explosion_ends_soon_and_small(source: str):
     cells = {"a": "xy" * 5000}
     started = time.monotonic()
 
-    with pytest.raises(errors.PromptError):
+    with pytest.raises(errors.PromptError) as refusal:
         template.render(cells, seconds=1.0)
 
     assert time.monotonic() - started < 1.8
+    assert "argument" not in refusal.value.message, "it ended before it began"
 
 
 @pytest.mark.parametrize(
