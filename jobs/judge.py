@@ -20,7 +20,7 @@ from jobs.places import Reader, Spot, spots
 from jobs.reading import Found, Reading
 from jobs.reply import candidates
 from jobs.signature import signature
-from jobs.values import Edit, Problem, Receipt, Verdict
+from jobs.values import SIZE, Edit, Problem, Receipt, Verdict
 
 #: characters of a reply in which the places of problems are looked for
 MAX_PLACED = 500_000
@@ -66,7 +66,7 @@ def judge(
     Args:
         text: the raw reply.
         contract: what the answer must be.
-        finish_reason: as the endpoint gave it.
+        finish_reason: as the endpoint gave it, or ``SIZE``.
         refusal: the endpoint's own words of refusal, if it marks one.
         asked: which strike of the row this answers; goes into the receipt.
         echo: the cells of the record; unless a reply is one object and nothing else, an object that stands in the record is
@@ -78,6 +78,10 @@ def judge(
         said = refusal or text
         got = words.snippet("refused", said) if said.strip() else f"refused: {finish_reason}"
         return _rejected([_problem("refusal", "an answer", got)])
+    if finish_reason == SIZE:
+        start = max(0, len(text) - 20)
+        got = words.snippet("too long to be read", text[start:])
+        return _rejected([_problem("cut", "a reply that can be read whole", got, start, len(text))])
     reading = candidates(text)
     held = _Held(contract, reading, asked=asked, nulls_for_absent=nulls_for_absent)
     if reading.is_whole and isinstance(reading.whole_value, dict):

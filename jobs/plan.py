@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from jobs.messages import Complaint
-from jobs.values import Problem, VersionContent
+from jobs.values import SIZE, Problem, VersionContent
 
 #: characters of the last invalid answer that a re-ask shows
 ANSWER_CHARS = 4_000
@@ -114,7 +114,7 @@ def complaint(text: str, *, raw: str, finish_reason: str | None, problems: Seque
         problems: what was wrong with it.
     """
     rules = {problem.rule for problem in problems}
-    shown = finish_reason != "length" and raw.strip() and not rules & {"refusal", "empty", "surrogate"}
+    shown = finish_reason not in ("length", SIZE) and raw.strip() and not rules & {"refusal", "empty", "surrogate"}
     return Complaint(answer=_showable(raw[:ANSWER_CHARS]) if shown else None, problems=text)
 
 

@@ -93,11 +93,11 @@ def _titled(rule: str, name: str, shape: str) -> str:
     if rule == "not_json":
         return f"reply is not JSON: {shape}" if shape else "reply is not JSON"
     if rule == "cut":
-        return (
-            "reply was cut off at max_tokens"
-            if shape == "max_tokens"
-            else f"reply was cut off inside {_article(shape)}"
-        )
+        whole = {
+            "max_tokens": "reply was cut off at max_tokens",
+            "too long to be read": "reply is too long to be read whole",
+        }
+        return whole.get(shape, f"reply was cut off inside {_article(shape)}")
     if rule == "empty":
         return "reply is empty" + (f" ({shape})" if shape and shape != "nothing" else "")
     if rule == "refusal":

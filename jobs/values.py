@@ -80,6 +80,10 @@ class Usage(Value):
     estimated: bool = False
 
 
+#: finish reason of a reply of which more came than is read; ours, since no endpoint says it
+SIZE = "size"
+
+
 class FailureKind(StrEnum):
     """What kind of trouble kept a request from an answer; each kind has one rule in ``lifecycle``."""
 

@@ -17,11 +17,11 @@ from jobs.llm.failures import classify, redact, words_in
 from jobs.llm.rates import Rates
 from jobs.prices import estimate_tokens
 from jobs.redaction import Secrets
-from jobs.values import Failure, FailureKind, Reply, Usage
+from jobs.values import SIZE, Failure, FailureKind, Reply, Usage
 
 EVENT_STREAM = "text/event-stream"
-#: more tokens than any request has; a figure above it is not believed
-_MOST_TOKENS = 100_000_000
+#: tokens that may be behind a request or a reply without a byte of it here: a provider's own prompt, a model's thoughts
+_HIDDEN_PROMPT, _HIDDEN_COMPLETION = 100_000, 1_000_000
 _NO_SECRETS = Secrets()
 
 
@@ -66,7 +66,7 @@ def reply_of(body: bytes, *, envelope: Envelope, seconds: float, whole: bool = T
     """
     text = body.decode("utf-8", "surrogateescape")
     if not whole:
-        return _reply(text, envelope, seconds=seconds, usage=None, finish_reason="length")
+        return _reply(text, envelope, seconds=seconds, usage=None, finish_reason=SIZE)
     kind = (envelope.headers or {}).get("content-type", "")
     if kind.startswith(EVENT_STREAM) or text.startswith("data:"):
         events = Events()
@@ -104,7 +104,7 @@ class Events:
     """The server-sent events of one streamed reply, read as their bytes come in."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
         self._parts: list[str] = []
         self._refusals: list[str] = []
         self._finish: str | None = None
@@ -126,7 +126,11 @@ class Events:
     def feed(self, chunk: bytes) -> Iterator[str]:
         """Takes in bytes and gives the pieces of text that are complete with them."""
         # Only \n ends a line here: a text decoder's line breaks (U+2028 ...) may stand raw inside a JSON string.
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        self._rest += chunk
+        if b"\n" not in chunk:  # a line without an end is not read anew with each of its pieces
+            return
+        *lines, rest = bytes(self._rest).split(b"\n")
+        self._rest = bytearray(rest)
         for line in lines:
             if line.startswith(b"data:") and (piece := self._event(line[5:].strip())):
                 yield piece
@@ -178,18 +182,22 @@ class Events:
 
 
 def usage_of(told: object, *, sent_bytes: int, raw: bytes) -> Usage:
-    """The usage that an endpoint tells; estimated where a figure is missing, of the wrong type or cannot be."""
+    """The usage that an endpoint tells; estimated where a figure is missing, of the wrong type or cannot be.
+
+    No tokenizer makes more tokens of a text than it has bytes, so a figure far beyond that is nobody's usage.
+    """
     told = told if isinstance(told, dict) else {}
-    prompt, completion = _tokens(told.get("prompt_tokens")), _tokens(told.get("completion_tokens"))
+    prompt = _tokens(told.get("prompt_tokens"), most=sent_bytes + _HIDDEN_PROMPT)
+    completion = _tokens(told.get("completion_tokens"), most=len(raw) + _HIDDEN_COMPLETION)
     is_estimated = not prompt or completion is None or (completion == 0 and len(raw) > 0)
     if is_estimated:
         prompt = prompt or -(-sent_bytes // 4)
         completion = completion or estimate_tokens(raw)
+    assert prompt is not None and completion is not None
     details = told.get("prompt_tokens_details")
     cached = _tokens(details.get("cached_tokens")) if isinstance(details, dict) else None
     if cached is None:
         cached = _tokens(told.get("prompt_cache_hit_tokens")) or 0
-    assert prompt is not None and completion is not None
     return Usage(prompt=prompt, completion=completion, cached=min(cached, prompt), estimated=is_estimated)
 
 
@@ -265,7 +273,7 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _tokens(value: object) -> int | None:
+def _tokens(value: object, *, most: float = 1e12) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return int(value) if 0 <= value < _MOST_TOKENS and value == int(value) else None
+    return int(value) if 0 <= value <= most and value == int(value) else None

@@ -1,11 +1,12 @@
 import json
+import time
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from jobs.llm.answers import Envelope, Events, reply_of, usage_of
-from jobs.values import Failure, FailureKind, Reply, Usage
+from jobs.values import SIZE, Failure, FailureKind, Reply, Usage
 
 ENVELOPE = Envelope(status=200, sent_bytes=400, request_id="req_1")
 
@@ -106,7 +107,7 @@ def test_a_body_longer_than_is_read_is_a_reply_that_was_cut() -> None:
     reply = read(b'{"choices":[{"message":{"content":"{}"', whole=False)
 
     assert isinstance(reply, Reply)
-    assert reply.finish_reason == "length"
+    assert reply.finish_reason == SIZE
 
 
 @pytest.mark.parametrize(
@@ -125,12 +126,15 @@ def test_a_body_longer_than_is_read_is_a_reply_that_was_cut() -> None:
         ({"prompt_tokens": -9, "completion_tokens": -2}, Usage(prompt=100, completion=3, estimated=True)),
         ({"prompt_tokens": True, "completion_tokens": 2}, Usage(prompt=100, completion=2, estimated=True)),
         ({"prompt_tokens": 1e300, "completion_tokens": float("nan")}, Usage(prompt=100, completion=3, estimated=True)),
+        ({"prompt_tokens": 101_000, "completion_tokens": 2}, Usage(prompt=100, completion=2, estimated=True)),
+        ({"prompt_tokens": 9, "completion_tokens": 5_000_000}, Usage(prompt=9, completion=3, estimated=True)),
+        ({"prompt_tokens": 9, "completion_tokens": 90_000}, Usage(prompt=9, completion=90_000)),
         (None, Usage(prompt=100, completion=3, estimated=True)),
         ([], Usage(prompt=100, completion=3, estimated=True)),
     ],
 )  # fmt: skip
 def test_usage_that_cannot_be_is_estimated_and_says_so(told: object, expected: Usage) -> None:
-    """A figure of the wrong type never reaches the books as it is."""
+    """A figure of the wrong type, or of more tokens than the texts can have, never reaches the books as it is."""
     assert usage_of(told, sent_bytes=400, raw=b"0123456789") == expected
 
 
@@ -180,3 +184,13 @@ def test_an_error_inside_a_stream_is_classified() -> None:
 
     assert isinstance(failure, Failure)
     assert failure.kind is FailureKind.THROTTLED
+
+
+def test_a_stream_without_a_line_break_is_read_in_no_time() -> None:
+    """What has come is not read anew with each piece of the same line."""
+    began = time.perf_counter()
+    events = Events()
+    for _ in range(20_000):
+        assert list(events.feed(b"x" * 400)) == []
+
+    assert time.perf_counter() - began < 2.0

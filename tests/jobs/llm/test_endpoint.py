@@ -14,7 +14,7 @@ from jobs.llm import Answer, Endpoint, Window, body, endpoint
 from jobs.settings import Connection
 from jobs.testing import Act, Ask, StubProvider
 from jobs.testing.script import error_body
-from jobs.values import FailureKind, Message, Reply
+from jobs.values import SIZE, FailureKind, Message, Reply
 
 KEY = "sk-test-0123456789abcdef"
 
@@ -153,7 +153,7 @@ def test_an_answer_beyond_all_measure_is_cut_and_says_so(stub: StubProvider) -> 
 
     assert reply is not None
     assert len(reply.raw) == endpoint.MOST_BYTES
-    assert reply.finish_reason == "length"
+    assert reply.finish_reason == SIZE
 
 
 def test_a_request_that_hangs_ends_at_its_timeout(stub: StubProvider) -> None:
