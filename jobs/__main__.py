@@ -10,7 +10,8 @@ import threading
 from types import FrameType
 
 from jobs import errors, homes, lane, logs, processes, settings, worker
-from jobs.keeper import Keeper, sole_owner
+from jobs.keeper import Keeper
+from jobs.owner import sole_owner
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -65,7 +66,7 @@ def _keeper(here: settings.Settings, parent_fd: int | None) -> None:
 def _worker(here: settings.Settings, parent_fd: int | None) -> None:
     if parent_fd is not None:
         processes.end_with_parent(parent_fd, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    worker.work(here.redis_address, here.home_id, lane.enter(here))
+    worker.work(here.redis_address, here.home_id, lane.enter(here), patient=parent_fd is not None)
 
 
 if __name__ == "__main__":

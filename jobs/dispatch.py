@@ -20,13 +20,15 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError, ResponseError
 from rq import Queue
 
-from jobs import errors
+from jobs import errors, streams
 from jobs.keys import GROUP, Keys
 from jobs.limits import KeeperLimits
-from jobs.messages import Ask, Brief, LaneArguments
+from jobs.messages import WIRE, Ask, Brief, LaneArguments, wire_of
 
 #: the one function that a worker runs
 LANE_FUNCTION = "jobs.worker.run_lane"
+#: what RQ's entry about a worker holds beside RQ's own: the version of its messages
+WIRE_FIELD = "redrive_wire"
 #: seconds that a brief outlives its last use
 BRIEF_SECONDS = 7 * 24 * 3600
 #: workers that are looked at
@@ -71,17 +73,24 @@ class Tray:
         pipe.execute()
 
     def try_ids(self) -> set[str]:
-        """The tries whose call is on the stream, taken or not."""
+        """The tries whose call is on the stream, taken or not.
+
+        What is no call of this version is taken off: nobody else puts calls there, so a keeper of another version did, or
+        somebody with no business here, and lanes would hand it round for ever.
+        """
         found: set[str] = set()
-        start = "-"
-        while True:
-            entries = cast(
-                "list[tuple[bytes, dict[bytes, bytes]]]", self._redis.xrange(self._keys.calls, min=start, count=500)
-            )
-            if not entries:
-                return found
-            found.update(try_id for _, fields in entries if (try_id := _try_id(fields)))
-            start = f"({entries[-1][0].decode()}"
+        foreign: list[str] = []
+        for page in streams.pages(self._redis, self._keys.calls):
+            for entry, fields in page:
+                try_id = _try_id(fields)
+                if try_id is None:
+                    foreign.append(entry.decode())
+                else:
+                    found.add(try_id)
+        if foreign:
+            self.drop(foreign)
+            logger.error("%s calls of another version dropped", len(foreign), extra={"action": "calls_foreign"})
+        return found
 
     def orphans(self) -> dict[str, str]:
         """Calls taken by lanes whose lease has run out: stream entry -> try id."""
@@ -141,37 +150,63 @@ class Tray:
 
 
 def _try_id(fields: dict[bytes, bytes]) -> str | None:
+    ask = _ask(fields)
+    return None if ask is None else ask.try_id
+
+
+def _ask(fields: dict[bytes, bytes]) -> Ask | None:
+    """The call, if it is one of this version."""
     try:
-        return Ask.model_validate_json(fields.get(b"ask", b"")).try_id
+        ask = Ask.model_validate_json(fields.get(b"ask", b""))
     except ValidationError:
         return None
+    return ask if ask.wire == WIRE else None
 
 
 # -- the lane's side ---------------------------------------------------------------------------------------------------
 
 
-async def take(redis: AsyncRedis, keys: Keys, lane: str, *, most: int, wait_ms: int) -> list[tuple[str, Ask | None]]:
-    """New calls for a lane, with their stream entries; None stands for one that this worker cannot read."""
+@dataclass(frozen=True, kw_only=True)
+class Unreadable:
+    """A call that this worker cannot read."""
+
+    #: the version of messages that it names; None where it names none
+    wire: int | None
+    fields: dict[bytes, bytes]
+
+
+async def take(
+    redis: AsyncRedis, keys: Keys, lane: str, *, most: int, wait_ms: int
+) -> list[tuple[str, Ask | Unreadable]]:
+    """New calls for a lane, with their stream entries."""
     found: Any = await redis.xreadgroup(GROUP, lane, {keys.calls: ">"}, count=most, block=wait_ms)
     if not found:
         return []
-    streams = found.items() if isinstance(found, dict) else found
-    taken: list[tuple[str, Ask | None]] = []
-    for _, entries in streams:
+    taken: list[tuple[str, Ask | Unreadable]] = []
+    for _, entries in found.items() if isinstance(found, dict) else found:
         rows = entries[0] if entries and isinstance(entries[0], list) else entries
         for entry, fields in rows:
-            try:
-                taken.append((entry.decode(), Ask.model_validate_json(fields.get(b"ask", b""))))
-            except ValidationError:
-                taken.append((entry.decode(), None))
+            ask = _ask(fields)
+            taken.append((entry.decode(), ask or Unreadable(wire=wire_of(fields.get(b"ask", b"")), fields=fields)))
     return taken
 
 
 async def leave(redis: AsyncRedis, keys: Keys, entry: str) -> None:
     """Take a call off the stream without an answer; the keeper will miss it and put it up again."""
+    await _off(redis, keys, entry, None)
+
+
+async def pass_on(redis: AsyncRedis, keys: Keys, entry: str, fields: dict[bytes, bytes]) -> None:
+    """Leave a call as it is to whichever lane reads it next."""
+    await _off(redis, keys, entry, fields)
+
+
+async def _off(redis: AsyncRedis, keys: Keys, entry: str, again: dict[bytes, bytes] | None) -> None:
     async with redis.pipeline(transaction=True) as pipe:
         pipe.xack(keys.calls, GROUP, entry)
         pipe.xdel(keys.calls, entry)
+        if again:
+            pipe.xadd(keys.calls, cast("dict[Any, Any]", again))
         await pipe.execute()
 
 
@@ -196,7 +231,7 @@ class Look:
     outcomes_waiting: int
     #: each {"name", "seconds_left", "running"}
     lanes: tuple[dict[str, Any], ...] = field(default=())
-    #: each {"name", "state", "pid"}
+    #: each {"name", "state", "pid", "fits"}: whether it is of the version that looks
     workers: tuple[dict[str, Any], ...] = field(default=())
 
 
@@ -235,8 +270,8 @@ def _registered(redis: Redis, keys: Keys) -> list[dict[str, Any]]:
         for key in sorted(islice(redis.sscan_iter(f"rq:workers:{keys.queue}"), MOST_WORKERS)):
             name = key.removeprefix(b"rq:worker:")
             with suppress(ResponseError, ValueError):
-                state, pid = cast("list[bytes | None]", redis.hmget(key, ["state", "pid"]))
+                state, pid, wire = cast("list[bytes | None]", redis.hmget(key, ["state", "pid", WIRE_FIELD]))
                 if state is not None and name != key:
                     about = {"name": name.decode("ascii"), "state": state[:20].decode("ascii"), "pid": int(pid or 0)}
-                    found.append(about)
+                    found.append({**about, "fits": wire == str(WIRE).encode()})
     return found

@@ -7,30 +7,27 @@ renders a template.
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import random
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from redis.exceptions import RedisError
-from sqlite_utils import Database
 
-from jobs import dispatch, errors, homes, judge, plan
+from jobs import dispatch, errors, homes, journal, judge, plan, trouble
 from jobs.keys import Keys
 from jobs.limits import LEASE_SECONDS, KeeperLimits
-from jobs.messages import Ask, Brief, Control, RowAsk
-from jobs.outcomes import Inbox, Received
+from jobs.messages import WIRE, Ask, Brief, Control, RowAsk
+from jobs.outcomes import Foreign, Inbox, Received
+from jobs.owner import apply_requests
 from jobs.prices import ceiling
 from jobs.settings import Settings
-from jobs.store import applying, rows, runs
-from jobs.store.database import open_writer
+from jobs.store import rows, runs
+from jobs.store.database import FAILING, open_writer, why_failing
 from jobs.store.record import UNRECORDABLE, Recorded, Recorder
 from jobs.store.runs import RunRecord, transaction
 
@@ -50,8 +47,12 @@ STALL_SECONDS = 2.0
 MEET_SECONDS = 0.5
 #: the least time from one step to the next while there is work, so that it comes in groups; and while there is none
 PACE_SECONDS, REST_SECONDS = 0.02, 0.03
-#: seconds to try for the home's lock
-LOCK_SECONDS = 0.5
+#: seconds to wait for another program that holds the file; then people are told, and it is tried again
+FILE_SECONDS = 3.0
+#: replies whose length a reservation heeds
+LOOK_BACK = 64
+#: seconds that the clock may go back without having been set back
+SET_BACK_SECONDS = 1.0
 
 
 @dataclass
@@ -74,56 +75,81 @@ class Keeper:
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
         self._settings, self._now, self._chance, self._new_id = settings, now, chance, new_id
-        self._db = open_writer(settings.database)
+        self._db = open_writer(settings.database, patience=FILE_SECONDS)
         self._redis = dispatch.connect(settings.redis_address, timeout=10)
         self._keys = Keys(settings.home_id)
         self._tray = dispatch.Tray(self._redis, self._keys)
         self._inbox = Inbox(self._redis, self._keys)
         self._limits = KeeperLimits(self._redis, self._keys)
         self._told: dict[int, Control] = {}
+        #: completion tokens of each run's last replies: not every provider keeps to max_tokens
+        self._longest: dict[int, deque[int]] = {}
         #: calls in flight that each running run may have now
         self._in_flight: dict[int, int] = {}
         self._briefed: set[int] = set()
         self._reap_at = self._reconcile_at = 0.0
         self._meet_at = 0.0
         self._server = ""
+        #: the latest moment that this keeper, or the one before it, has known
+        self._seen_at = max(rows.last_moment(self._db) or 0.0, now())
+        self._note = trouble.Note(settings.home)
 
     def close(self) -> None:
         """Let go of the file and of Redis."""
+        self._note.close()
         self._db.close()
         self._redis.close()
 
     def run(self, stopped: Callable[[], bool]) -> None:
-        """Step until stopped; a step that fails is logged and tried again."""
+        """Step until stopped; a step that fails is told of once and tried again until it does not."""
         logger.info("keeper begins", extra={"action": "keeper_begins"})
         while not stopped():
             began = time.monotonic()
-            try:
-                busy = self.step()
-            except (RedisError, errors.EngineDown) as error:
-                if self._server != AWAY:
-                    logger.warning("Redis is away: %s", error, extra={"action": "redis_away"})
-                self._server = AWAY
-                busy = False
-                time.sleep(0.3)
-            except Exception:
-                # The border around one step: what it had not committed is undone, and the next step finds it again.
-                logger.exception("step failed", extra={"action": "step_failed"})
-                self._db.conn.rollback()
-                busy = False
-                time.sleep(0.5)
+            busy = self._stepped()
             pace = PACE_SECONDS if busy else REST_SECONDS
             time.sleep(max(0.0, began + pace - time.monotonic()))
         logger.info("keeper ends", extra={"action": "keeper_ends"})
 
+    def _stepped(self) -> bool:
+        """One step; whether there may be more to do at once. What keeps it from its end is undone and told."""
+        try:
+            busy = self.step()
+        except (RedisError, errors.EngineDown) as error:
+            self._server = AWAY
+            words = f"Redis at {self._settings.redis_label} does not do what the keeper asks: {error}"
+            self._ail("redis", words, "See that it runs and has room: redrive doctor.", wait=0.3)
+        except Exception as error:
+            # The border around one step: what it had not committed is undone, and the next step finds it again.
+            if (found := why_failing(error, self._settings.database)) is not None:
+                self._ail("store", *found, wait=0.5)
+            else:
+                if self._note.trouble is None:
+                    logger.exception("step failed", extra={"action": "step_failed"})
+                words = f"a step of the keeper fails ({type(error).__name__}: {error})"
+                self._ail(
+                    "fault", words, f"It is a fault of Redrive: see {self._settings.logs / 'keeper.jsonl'}.", wait=0.5
+                )
+        else:
+            self._note.end()
+            return busy
+        return False
+
+    def _ail(self, kind: trouble.Kind, words: str, todo: str, *, wait: float) -> None:
+        with suppress(FAILING):
+            self._db.conn.rollback()
+        self._note.begin(kind, words, todo)
+        time.sleep(wait)
+
     def step(self) -> bool:
         """Everything once; whether there may be more to do at once."""
         began = time.monotonic()
+        self._meet_clock()
         self._meet_server()
         progress = _Progress()
         self._apply_requests(progress)
         self._receive(progress)
         open_runs = runs.open_runs(self._db)
+        self._stop_overspent(open_runs, progress)
         self._lay_out(open_runs, progress)
         if progress.busy:
             open_runs = runs.open_runs(self._db)
@@ -136,6 +162,20 @@ class Keeper:
         self._reconcile(progress)
         self._end(open_runs)
         return progress.busy
+
+    def _meet_clock(self) -> None:
+        """A clock that jumps keeps nothing waiting: what is to happen at a time moves back with it."""
+        now, before = self._now(), self._seen_at
+        back = before - now
+        if back > SET_BACK_SECONDS:
+            moved = rows.set_back(self._db, by=back, now=now)
+            self._reap_at, self._reconcile_at = self._reap_at - back, self._reconcile_at - back
+            about = {"action": "clock_set_back", "seconds": round(back, 1)}
+            logger.warning("the clock went back by %.0f s; %s rows that wait go with it", back, moved, extra=about)
+        if not -STALL_SECONDS < back < SET_BACK_SECONDS:
+            # Redis may share the clock, and leases would seem to have run out.
+            self._spare_the_lanes()
+        self._seen_at = now if back > SET_BACK_SECONDS else max(now, before)
 
     def _meet_server(self) -> None:
         """After a start, ours or the server's, say everything again that it may not know."""
@@ -172,7 +212,7 @@ class Keeper:
     def _receive(self, progress: _Progress) -> None:
         received, foreign = self._inbox.receive(RECORD_MOST)
         if foreign:
-            logger.error("%s foreign outcomes dropped", len(foreign), extra={"action": "outcomes_foreign"})
+            self._set_aside(foreign)
         if received:
             began = time.monotonic()
             try:
@@ -181,8 +221,19 @@ class Keeper:
                 done = self._record_singly(received)
             progress.changed |= done.runs
             progress.busy = True
-            _log(done, len(received), time.monotonic() - began)
-        self._inbox.delete([one.place for one in received] + foreign)
+            for one in received:
+                if one.outcome.usage is not None:
+                    lengths = self._longest.setdefault(one.outcome.run, deque(maxlen=LOOK_BACK))
+                    lengths.append(one.outcome.usage.completion)
+            journal.recorded(done, len(received), seconds=time.monotonic() - began)
+        self._inbox.delete([one.place for one in received] + [one.place for one in foreign])
+
+    def _set_aside(self, foreign: Sequence[Foreign]) -> None:
+        """What cannot be read may have been paid for: its call counts as lost, so its money stays spent, and its row is asked again."""
+        self._lose([one.try_id for one in foreign if one.try_id is not None])
+        wires = sorted({one.wire for one in foreign if one.wire is not None} - {WIRE})
+        of = f" of another version of Redrive (messages {wires}, the keeper's are {WIRE})" if wires else ""
+        logger.error("%s outcomes%s cannot be read", len(foreign), of, extra={"action": "outcomes_foreign"})
 
     def _record(self, received: Sequence[Received]) -> Recorded:
         with transaction(self._db):
@@ -299,7 +350,8 @@ class Keeper:
         reserved: dict[str, float] = {}
         for place, ask in enumerate(asks):
             tokens = sum(plan.reserved_tokens(record.content, row.cells, row.complaint) for row in ask.rows)
-            most = ceiling(tokens, ask.max_tokens, price=record.price) or 0.0
+            longest = max(self._longest.get(record.id, ()), default=0)
+            most = ceiling(tokens, max(ask.max_tokens, longest), price=record.price) or 0.0
             if left is not None and most > left:
                 if not reserved and not rows.wishes(self._db, record, now=self._now())[1]:
                     runs.pause_for_budget(self._db, fresh, next_call=most)
@@ -307,6 +359,18 @@ class Keeper:
             reserved[ask.try_id] = most
             left = None if left is None else left - most
         return asks, reserved
+
+    def _stop_overspent(self, open_runs: Sequence[RunRecord], progress: _Progress) -> None:
+        """A provider that takes more than max_tokens passes a budget with calls that had room in it: no more of them begin."""
+        for record in open_runs:
+            budget = record.options.budget
+            if record.state != "running" or budget is None or record.cost <= budget:
+                continue
+            _, under_way, left = rows.wishes(self._db, record, now=self._now())
+            if left > under_way:
+                with transaction(self._db):
+                    runs.pause_for_budget(self._db, record, next_call=None)
+                progress.busy = True
 
     def _stop_asking(self, at_rest: Sequence[RunRecord]) -> None:
         """Runs that do not go on let others ask what they were about to ask."""
@@ -359,6 +423,7 @@ class Keeper:
             self._limits.forget(run)
             self._told.pop(run, None)
             self._briefed.discard(run)
+            self._longest.pop(run, None)
             logger.info("run ended", extra={"action": "run_ended", "run": run})
 
 
@@ -377,97 +442,3 @@ def _brief(record: RunRecord, in_flight: int) -> Brief:
             "tpm": record.options.tpm,
         }
     )
-
-
-def _log(done: Recorded, outcomes: int, seconds: float) -> None:
-    for one in done.mishaps:
-        about = {"action": one.action, "run": one.run, "row": one.row, "class": one.kind, "seconds": one.seconds}
-        logger.info("run %s, row %s: %s", one.run, one.row, one.kind, extra=about)
-    for run, try_id in done.strangers:
-        about = {"action": "outcome_strange", "run": run, "try_id": try_id}
-        logger.warning("an outcome that answers nothing that was asked was dropped", extra=about)
-    for run, reason in done.paused:
-        logger.error("run paused: %s", reason, extra={"action": "run_paused", "run": run})
-    logger.info(
-        "recorded %s outcomes",
-        outcomes,
-        extra={
-            "action": "recorded",
-            "seconds": round(seconds, 4),
-            "accepted": done.accepted,
-            "dead": done.dead,
-            "strikes": done.strikes,
-            "throttled": done.throttled,
-        },
-    )
-
-
-def apply_requests(db: Database, *, now: float) -> int:
-    """Apply what people have asked for, each in a transaction of its own; how many."""
-    waiting = runs.open_requests(db)
-    for number, request in waiting:
-        with transaction(db):
-            try:
-                if request is None:
-                    raise errors.InputError("this request cannot be read: it is of another version of Redrive")
-                runs.mark_applied(db, number, now=now, result=applying.apply(db, request, now=now))
-            except errors.RedriveError as error:
-                runs.mark_applied(db, number, now=now, error=error.message)
-            except (OverflowError, ValueError, LookupError) as error:
-                logger.exception("request %s cannot be applied", number, extra={"action": "request_unusable"})
-                runs.mark_applied(db, number, now=now, error=f"this request cannot be applied: {error}")
-        logger.info("applied request %s", number, extra={"action": "request_applied"})
-    return len(waiting)
-
-
-@contextmanager
-def sole_owner(home: Path) -> Iterator[None]:
-    """Be the only keeper of a home while inside.
-
-    Raises:
-        HomeBusy: another one is.
-    """
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(home / "keeper.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    end = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                os.close(descriptor)
-                raise errors.HomeBusy(f"another keeper owns {home}") from None
-            time.sleep(0.02)  # somebody who only looks whether a keeper lives holds the lock for a moment
-    try:
-        yield
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def standing_in(settings: Settings) -> Iterator[None]:
-    """While inside, requests are applied even though no keeper runs: for a person who steers a home that is down.
-
-    Raises:
-        HomeBusy: a keeper runs, and does that itself.
-    """
-    stop = threading.Event()
-
-    def serve() -> None:
-        db = open_writer(settings.database)
-        try:
-            while not stop.is_set():
-                apply_requests(db, now=time.time())
-                stop.wait(0.02)
-        finally:
-            db.close()
-
-    with sole_owner(settings.home):
-        thread = threading.Thread(target=serve, name="stand-in", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()

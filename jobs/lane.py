@@ -27,6 +27,7 @@ from redis.exceptions import RedisError
 from jobs import dispatch, errors, live
 from jobs.allowance import AHEAD, Allowance, Reserved
 from jobs.call import Called, Caller
+from jobs.dispatch import Unreadable
 from jobs.keys import Keys
 from jobs.limits import BEAT_SECONDS, LEASE_SECONDS, LaneLimits
 from jobs.messages import WIRE, Ask, Brief, Control, LaneArguments
@@ -45,6 +46,8 @@ GRACE_SECONDS = 9.0
 IDLE_SECONDS = 60.0
 #: seconds in which a lane begins no call of a run that a provider has just blocked, unless the keeper has spoken
 BLOCKED_SECONDS = 3.0
+#: seconds in which a lane that has met a call of another version takes none, so that the others get them
+ESTRANGED_SECONDS = 2.0
 
 
 @dataclass
@@ -85,7 +88,7 @@ class Lane:
         self._work: dict[int, _Work] = {}
         self._control: dict[int, Control] = {}
         self._lanes = 1
-        self._lease_until = 0.0
+        self._lease_until = self._estranged_until = 0.0
         self._calls: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
@@ -172,7 +175,8 @@ class Lane:
     async def _take_until_stopped(self) -> None:
         while not self._stopping.is_set():
             try:
-                wanted = self._wanted() if self._has_lease(time.monotonic()) else 0
+                now = time.monotonic()
+                wanted = self._wanted() if self._has_lease(now) and now >= self._estranged_until else 0
                 if wanted <= 0:
                     self._wake.clear()
                     with suppress(TimeoutError):
@@ -198,17 +202,33 @@ class Lane:
         wanted = share + ahead - busy
         return wanted if wanted > ahead // 2 else 0
 
-    async def _accept(self, entry: str, ask: Ask | None) -> None:
-        if ask is None or ask.wire != WIRE:
-            # The keeper finds it missing after some seconds and puts it up again, for a worker of its own version.
-            logger.error("a call of another version was left", extra={"action": "call_unreadable", "lane": self.name})
-            await dispatch.leave(self._redis, self._keys, entry)
+    async def _accept(self, entry: str, ask: Ask | Unreadable) -> None:
+        if isinstance(ask, Unreadable):
+            await self._refuse(entry, ask)
             return
         work = self._work.get(ask.run) or await self._open(ask, entry)
         if work is not None:
             work.backlog.append((entry, ask))
             work.used_at = time.monotonic()
             self._begin_what_may(ask.run, work)
+
+    async def _refuse(self, entry: str, call: Unreadable) -> None:
+        """Leave a call of another version to the others, and take no more for a while; what is no call at all goes."""
+        about = {"action": "call_unreadable", "lane": self.name}
+        if call.wire in (None, WIRE):
+            logger.error("what is no call was dropped", extra=about)
+            await dispatch.leave(self._redis, self._keys, entry)
+            return
+        if time.monotonic() >= self._estranged_until:
+            logger.error(
+                "a call of another version of Redrive (messages %s, this worker's are %s) was left to other workers: start this "
+                "worker with the version of `redrive up`",
+                call.wire,
+                WIRE,
+                extra=about,
+            )
+        self._estranged_until = time.monotonic() + ESTRANGED_SECONDS
+        await dispatch.pass_on(self._redis, self._keys, entry, call.fields)
 
     async def _open(self, ask: Ask, entry: str) -> _Work | None:
         """Get ready for a run that this lane has not seen."""
@@ -260,7 +280,9 @@ class Lane:
         share = self._share(control.in_flight)
         wanted = min(share, work.busy)
         if wanted > work.held or work.held > share or wanted < work.held * 3 // 4:
-            work.held = await self._limits.places(run, limit=control.in_flight, wanted=wanted, running=work.running)
+            # Given up here before it is given up in Redis: a call that began meanwhile would run in another lane's place.
+            kept = work.held = min(work.held, max(wanted, work.running))
+            work.held = await self._limits.places(run, limit=control.in_flight, wanted=wanted, running=kept)
 
     def _free_places(self, work: _Work) -> int:
         return max(0, work.held - work.running)

@@ -146,8 +146,10 @@ class LinesHandler(logging.Handler):
         try:
             self._write((self.format(record) + "\n").encode("ascii"))
         except Exception as error:  # noqa: BLE001 - a log that cannot be written must not stop what it tells of
-            # not handleError: it would print the record's arguments, keys and all
-            sys.stderr.write(f"a log line of {record.name} was lost: {type(error).__name__}\n")
+            # not handleError: it would print the record's arguments, keys and all; and where a disk is full for the log,
+            # it is full for what is said of that too
+            with suppress(OSError, ValueError):
+                sys.stderr.write(f"a log line of {record.name} was lost: {type(error).__name__}\n")
 
     def close(self) -> None:
         """Close the file; it opens again at the next record."""

@@ -6,11 +6,12 @@ a connection, and the worker resolves the name from its own settings. Raw bytes 
 
 from __future__ import annotations
 
-from typing import Literal
+import json
+from typing import Any, Literal
 
 from jobs.values import Failure, Usage, Value, Verdict, VersionContent
 
-#: raised with every change of a message; a worker of another number hands calls back unpaid
+#: raised with every change of a message; a worker of another number leaves calls to the others
 WIRE = 1
 
 
@@ -113,3 +114,18 @@ class Control(Value):
 
     state: Literal["go", "stop"]
     in_flight: int
+
+
+def read_loosely(text: bytes) -> dict[str, Any]:
+    """What a message of any version says, nothing of it checked; empty where it says nothing."""
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def wire_of(text: bytes) -> int | None:
+    """The version that a message names, be it ours or not; None where it names none."""
+    wire = read_loosely(text).get("wire")
+    return wire if isinstance(wire, int) and not isinstance(wire, bool) else None

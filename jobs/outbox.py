@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from itertools import islice
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -23,8 +24,8 @@ logger = logging.getLogger(__name__)
 
 #: seconds between two groups, and after one that could not be handed over
 POST_SECONDS, AWAY_SECONDS = 0.02, 0.3
-#: outcomes in one group
-GROUP_MOST = 200
+#: outcomes in one group, and bytes after which it takes no more: a reply may be megabytes long
+GROUP_MOST, GROUP_BYTES = 200, 16_000_000
 
 
 class Outbox:
@@ -84,10 +85,20 @@ class Outbox:
             RedisError: Redis did not take it; it is kept.
         """
         while self._waiting:
-            group = [self._waiting[place] for place in range(min(GROUP_MOST, len(self._waiting)))]
+            group = self._group()
             await outcomes.hand_back(self._redis, self._keys, group)
             for _ in group:
                 self._waiting.popleft()
+
+    def _group(self) -> list[Handed]:
+        group: list[Handed] = []
+        size = 0
+        for handed in islice(self._waiting, GROUP_MOST):
+            group.append(handed)
+            size += handed.size
+            if size >= GROUP_BYTES:
+                break
+        return group
 
 
 def _ordinals(ask: Ask) -> tuple[int, ...]:

@@ -15,9 +15,9 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
-from jobs import errors
+from jobs import errors, streams
 from jobs.keys import GROUP, Keys
-from jobs.messages import WIRE, Outcome
+from jobs.messages import WIRE, Outcome, read_loosely, wire_of
 
 #: seconds that the live text of a try is kept
 LIVE_SECONDS = 600
@@ -35,6 +35,11 @@ class Handed:
     #: zlib of the exact JSON that was sent; None where nothing was
     request: bytes | None = None
 
+    @property
+    def size(self) -> int:
+        """The bytes that travel beside it."""
+        return len(self.raw or b"") + len(self.request or b"")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Received:
@@ -44,6 +49,17 @@ class Received:
     outcome: Outcome
     raw: bytes | None
     request: bytes | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foreign:
+    """An entry among the outcomes that cannot be read as one: another version's, or nobody's."""
+
+    place: str
+    #: the try that it names, if it does
+    try_id: str | None
+    #: the version of messages that it names, if it does
+    wire: int | None
 
 
 async def hand_back(redis: AsyncRedis, keys: Keys, group: Sequence[Handed]) -> None:
@@ -94,22 +110,21 @@ class Inbox:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis, self._keys = redis, keys
 
-    def receive(self, most: int) -> tuple[list[Received], list[str]]:
-        """The oldest outcomes that are not deleted yet, and the places of entries that are none of ours."""
-        entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self._redis.xrange(self._keys.outcomes, count=most))
-        received, foreign = [], []
-        for place, fields in entries:
-            try:
-                outcome = Outcome.model_validate_json(fields.get(b"outcome", b""))
-            except ValidationError:
-                foreign.append(place.decode())
-                continue
-            if outcome.wire != WIRE:
-                foreign.append(place.decode())
-                continue
-            received.append(
-                Received(place=place.decode(), outcome=outcome, raw=fields.get(b"raw"), request=fields.get(b"request"))
-            )
+    def receive(self, most: int) -> tuple[list[Received], list[Foreign]]:
+        """About so many of the oldest outcomes that are not deleted yet, fewer where they are large, and what is none of ours."""
+        received: list[Received] = []
+        foreign: list[Foreign] = []
+        held = 0
+        for page in streams.pages(self._redis, self._keys.outcomes):
+            for entry in page:
+                held += streams.size(entry)
+                found = _read(entry)
+                if isinstance(found, Received):
+                    received.append(found)
+                else:
+                    foreign.append(found)
+            if len(received) + len(foreign) >= most or held >= streams.PAGE_BYTES:
+                break
         return received, foreign
 
     def delete(self, places: Sequence[str]) -> None:
@@ -119,21 +134,22 @@ class Inbox:
 
     def try_ids(self) -> set[str]:
         """The tries whose outcome is on the stream."""
-        found: set[str] = set()
-        start = "-"
-        while True:
-            entries = cast(
-                "list[tuple[bytes, dict[bytes, bytes]]]", self._redis.xrange(self._keys.outcomes, min=start, count=500)
-            )
-            if not entries:
-                return found
-            for _, fields in entries:
-                try:
-                    found.add(Outcome.model_validate_json(fields.get(b"outcome", b"")).try_id)
-                except ValidationError:
-                    continue
-            start = f"({entries[-1][0].decode()}"
+        found = (_read(entry) for page in streams.pages(self._redis, self._keys.outcomes) for entry in page)
+        return {one.outcome.try_id for one in found if isinstance(one, Received)}
 
     def waiting(self) -> int:
         """How many outcomes are on the stream."""
         return int(self._redis.xlen(self._keys.outcomes))
+
+
+def _read(entry: streams.Entry) -> Received | Foreign:
+    place, fields = entry[0].decode(), entry[1]
+    text = fields.get(b"outcome", b"")
+    try:
+        outcome = Outcome.model_validate_json(text)
+    except ValidationError:
+        outcome = None
+    if outcome is not None and outcome.wire == WIRE:
+        return Received(place=place, outcome=outcome, raw=fields.get(b"raw"), request=fields.get(b"request"))
+    try_id = read_loosely(text).get("try_id")
+    return Foreign(place=place, try_id=try_id if isinstance(try_id, str) else None, wire=wire_of(text))

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from jobs import errors
 from jobs.estimates import Estimate
 from jobs.options import RunOptions
+from jobs.trouble import Trouble
 from jobs.values import Failure, Message, Problem, Receipt, VersionContent
 
 
@@ -511,7 +512,7 @@ class System:
     redis_version: str | None
     #: each {"name", "seconds_left", "running"}
     lanes: tuple[dict[str, Any], ...]
-    #: each {"name", "state", "pid"}
+    #: each {"name", "state", "pid", "fits"}; one that does not fit is of another version of Redrive
     workers: tuple[dict[str, Any], ...]
     calls_waiting: int
     outcomes_waiting: int
@@ -521,3 +522,5 @@ class System:
     database_bytes: int = 0
     #: of the runs that have not ended
     pools: tuple[Pool, ...] = ()
+    #: what keeps the keeper that is alive from its work
+    trouble: Trouble | None = None

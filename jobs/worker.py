@@ -31,9 +31,9 @@ from rq.job import Job
 from rq.worker import WorkerStatus
 
 from jobs import errors
-from jobs.dispatch import LANE_FUNCTION, connect
+from jobs.dispatch import LANE_FUNCTION, WIRE_FIELD, connect
 from jobs.keys import Keys
-from jobs.messages import LaneArguments
+from jobs.messages import WIRE, LaneArguments
 
 #: bytes that a lane's data may have, packed and unpacked
 MOST_DATA = 4096
@@ -41,6 +41,8 @@ MOST_DATA = 4096
 AGAIN_SECONDS = 1.0
 #: seconds for which RQ takes a worker that says nothing for alive
 WORKER_TTL = 60
+#: seconds that a worker of another version than the keeper's leaves the queue to the others, after it has refused a lane
+ESTRANGED_SECONDS = 2.0
 
 #: what an entry must not carry, and the fields of its hash that would
 _EXTRAS = {
@@ -53,6 +55,7 @@ _EXTRAS = {
     "a rate limit": ("rate_limit_key",),
 }
 _MOMENTS = ("created_at", "enqueued_at")
+OTHER_VERSION = "it is of a keeper of another version of Redrive"
 _JOB_ID = re.compile(rb"[A-Za-z0-9_-]{1,100}")
 
 logger = logging.getLogger(__name__)
@@ -108,6 +111,9 @@ def _why_refused_data(data: bytes, home: str) -> str | None:
         function, instance, args, kwargs = json.loads(data)
         if function != LANE_FUNCTION or instance is not None or kwargs or len(args) != 1:
             return f"it names {str(function)[:80]!r}, and a worker runs only {LANE_FUNCTION}"
+        wire = args[0].get("wire") if isinstance(args[0], dict) else None
+        if isinstance(wire, int) and wire != WIRE:
+            return f"{OTHER_VERSION} (messages {wire}, this worker's are {WIRE}): start this worker with that version"
         if LaneArguments.model_validate(args[0]).home != home:
             return "it is a lane of another home"
     except (ValidationError, ValueError, TypeError, RecursionError) as error:
@@ -146,6 +152,8 @@ class LaneQueue(Queue):
             shown = entry[:80].decode("ascii", "backslashreplace")
             extra = {"action": "job_refused", "reason": reason, "job": shown}
             logger.error("refused job %s: %s", shown, reason, extra=extra)
+            if reason.startswith(OTHER_VERSION) and not connection.llen(queue.key):
+                time.sleep(ESTRANGED_SECONDS)  # the keeper lays another one there; a signal wakes us
         return None
 
     def _pop(self, timeout: int | None) -> bytes | None:
@@ -237,6 +245,14 @@ class LaneWorker(Worker):
         except RedisError as error:
             logger.warning("heartbeat not kept: %s", error, extra={"action": "heartbeat_not_kept"})
 
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        """Say that it is alive, and to a server that has lost all its data who it is as well."""
+        if not self.connection.hexists(self.key, WIRE_FIELD):
+            self.connection.delete(self.key)
+            self.register_birth()
+            self.set_state(self._state)
+        super().heartbeat(timeout, pipeline)
+
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """Ask the lane to finish what is in flight, then leave."""
         if self.horse_pid:
@@ -253,6 +269,8 @@ class LaneWorker(Worker):
         """Let people see it; registers that are none, by somebody's hand, are no reason not to work."""
         with suppress(ResponseError):
             super().register_birth()  # type: ignore[no-untyped-call]
+        with suppress(ResponseError):
+            self.connection.hset(self.key, WIRE_FIELD, WIRE)
 
     def register_death(self) -> None:
         """Sign off, if there is anybody to sign off with."""
@@ -274,23 +292,41 @@ class LaneWorker(Worker):
         return False
 
 
-def work(address: str, home: str, lane: Callable[[LaneArguments], None]) -> None:
+def work(address: str, home: str, lane: Callable[[LaneArguments], None], *, patient: bool = False) -> None:
     """Be a worker: take the spare lane of a home and run it, again and again, until told to stop.
 
     RQ's loop ends at whatever it did not expect, so it is begun anew as long as nobody has asked it to stop.
 
+    Args:
+        address: of Redis.
+        home: that it works for.
+        lane: what its lanes do.
+        patient: wait for a Redis that does not answer at the start, as one does that a starter keeps up.
+
     Raises:
-        EngineDown: Redis does not answer at the start.
+        EngineDown: Redis does not answer at the start, and is not waited for.
     """
     _ENTRANCE.lane = lane
     redis = connect(address)
-    try:
-        redis.ping()
-    except RedisError as error:
-        raise errors.EngineDown(f"Redis does not answer: {error}") from error
+    told = False
+    while (reason := _why_silent(redis)) is not None:
+        if not patient:
+            raise errors.EngineDown(f"Redis does not answer: {reason}")
+        if not told:
+            logger.warning("waits for Redis: %s", reason, extra={"action": "redis_away"})
+        told = True
+        time.sleep(AGAIN_SECONDS)
     while not _worked(home, redis):
         logger.error("the worker's loop ended unasked; it begins anew", extra={"action": "worker_again"})
         time.sleep(AGAIN_SECONDS)
+
+
+def _why_silent(redis: Redis) -> str | None:
+    try:
+        redis.ping()
+    except RedisError as error:
+        return str(error)
+    return None
 
 
 def _worked(home: str, redis: Redis) -> bool:

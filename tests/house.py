@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +36,8 @@ from workbench import local_valkey
 
 #: no test waits longer than this for a state
 PATIENCE = 60.0
+#: calls in flight of a ``Place``'s runs
+PLACE_IN_FLIGHT = 10
 
 CONTRACT: dict[str, Any] = {
     "type": "object",
@@ -94,6 +98,8 @@ class Home:
         lanes: int = 1,
         in_flight: int = 8,
         key_env: str | None = None,
+        now: Callable[[], float] = time.time,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         self.folder, self.stub = folder, stub
         folder.mkdir(parents=True, exist_ok=True)
@@ -106,7 +112,7 @@ class Home:
         self.settings = settings_module.load(folder, folder / "prompts", environ)
         os.environ["REDIS_URL"] = redis_address
         self.engine = Engine(self.settings)
-        self.keeper = Keeper(self.settings)
+        self.keeper = Keeper(self.settings, now=now, chance=chance)
         self.keeper.step()
         self._lanes = [_LaneThread(self.settings) for _ in range(lanes)]
         self._stop = threading.Event()
@@ -205,3 +211,83 @@ class Processes:
             part.terminate()
         for part in parts:
             part.wait(timeout=30)
+
+
+class Place:
+    """A home whose keeper and worker are processes, with a Redis of its own that can be taken away."""
+
+    def __init__(self, folder: Path, stub: StubProvider) -> None:
+        self.kv = Settings(home=folder / "kv", prompts=folder)
+        home = folder / "home"
+        home.mkdir(parents=True)
+        self.kv.home.mkdir()
+        (home / "connections.toml").write_text(f'[stub]\nbase_url = "{stub.base_url}"\nmodels = ["m"]\n')
+        self.settings = settings_module.load(home, home / "prompts", {"REDIS_URL": self.kv.redis_address})
+        self.stub = stub
+        self.server: subprocess.Popen[bytes] | None = None
+        self.parts = Processes(self.settings, self.kv.redis_address, workers=0)
+        self.engine = Engine(self.settings, patience=60)
+
+    def serve(self) -> None:
+        """Start Redis with what is in its folder."""
+        self.server = subprocess.Popen(local_valkey.prepare(self.kv), stdout=subprocess.DEVNULL)
+        wait_until(lambda: local_valkey.answers(self.kv.redis_socket))
+
+    def work(self) -> None:
+        """Start a worker, as a starter does that keeps Redis up as well."""
+        read, self._pipe = os.pipe()
+        command = [sys.executable, "-m", "jobs", "worker", "--home", str(self.settings.home), "--parent-fd", str(read)]
+        environ = {**os.environ, "REDIS_URL": self.kv.redis_address}
+        self.parts.workers.append(subprocess.Popen(command, env=environ, pass_fds=(read,)))
+        os.close(read)
+
+    def start(self, rows: int | Sequence[str], *, options: RunOptions | None = None) -> int:
+        file = self.settings.home / "t.csv"
+        file.write_text(table([f"row {number}" for number in range(rows)] if isinstance(rows, int) else rows))
+        return self.engine.runs.start(
+            version=self.engine.prompts.save("task", CONTENT, note="n"),
+            dataset=self.engine.datasets.add(file),
+            connection=self.settings.connection("stub"),
+            options=options or RunOptions(in_flight=PLACE_IN_FLIGHT),
+            key="run",
+        )
+
+    def at(self, run: int, accepted: int) -> None:
+        wait_until(lambda: self.engine.runs.get(run).counts.accepted >= accepted)
+
+    def ended(self, run: int) -> Run:
+        wait_until(lambda: self.engine.runs.get(run).ended_at is not None)
+        return self.engine.runs.get(run)
+
+    def ails(self) -> str:
+        """What keeps the keeper from its work: its kind."""
+        trouble = self.engine.system.trouble()
+        return trouble.kind if trouble is not None else ""
+
+    def log(self, part: str) -> str:
+        file = self.settings.logs / f"{part}.jsonl"
+        return file.read_text() if file.exists() else ""
+
+    def said(self, action: str) -> int:
+        """How often the keeper's log has said that."""
+        return self.log("keeper").count(f'"action": "{action}"')
+
+    def close(self) -> None:
+        self.engine.close()
+        self.parts.close()
+        os.close(self._pipe)
+        if self.server is not None:
+            self.server.kill()
+            self.server.wait()
+
+
+def assert_whole(engine: Engine, run: Run, stub: StubProvider, *, paid_again: int) -> None:
+    """Every row has one value, and no more was paid than may be."""
+    assert (run.state, run.counts.accepted) == ("finished", run.counts.rows)
+    applied = engine._house.read().execute(
+        "SELECT count(*), count(DISTINCT ordinal) FROM attempts WHERE run = ? AND verdict = 'accepted' AND NOT superseded",
+        [run.id],
+    )
+    assert applied.fetchone() == (run.counts.rows, run.counts.rows)
+    asked = Counter(entry.user for entry in stub.ledger.entries)
+    assert sum(asked.values()) - len(asked) <= paid_again, "more was paid again than may be"

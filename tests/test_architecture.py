@@ -16,7 +16,7 @@ FILES = sorted([*ROOT.glob("jobs/**/*.py"), *ROOT.glob("workbench/**/*.py")])
 BANDS = [
     ["jobs.errors", "jobs.keys", "jobs.scripts", "jobs.redaction", "jobs.addresses"],
     ["jobs.values", "jobs.estimates"],
-    ["jobs.settings", "jobs.options", "jobs.processes", "jobs.logs"],
+    ["jobs.settings", "jobs.options", "jobs.processes", "jobs.logs", "jobs.trouble"],
     ["jobs.messages", "jobs.requests", "jobs.views", "jobs.lifecycle"],
     [
         "jobs.intake",
@@ -43,11 +43,11 @@ BANDS = [
         "jobs.llm",
         "jobs.call",
     ],
-    ["jobs.limits", "jobs.outcomes", "jobs.dispatch", "jobs.worker"],
+    ["jobs.streams", "jobs.limits", "jobs.outcomes", "jobs.dispatch", "jobs.worker"],
     ["jobs.allowance", "jobs.outbox", "jobs.live", "jobs.homes"],
     ["jobs.store"],
     ["jobs.lane"],
-    ["jobs.keeper"],
+    ["jobs.owner", "jobs.journal", "jobs.keeper"],
     ["jobs.api"],
     ["jobs.testing", "jobs.__main__"],
     ["workbench"],
@@ -59,6 +59,7 @@ OWNERS = {
     "plotly": ("workbench.",),
     "rq": ("jobs.dispatch", "jobs.worker"),
     "redis": (
+        "jobs.streams",
         "jobs.dispatch",
         "jobs.worker",
         "jobs.outcomes",

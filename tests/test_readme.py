@@ -17,6 +17,7 @@ from workbench.cli import redrive
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
+TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
 BASH = [text for kind, text in BLOCKS if kind == "bash"]
 
@@ -106,6 +107,19 @@ def test_the_test_command_is_the_one_that_ci_runs() -> None:
 
     assert test in ci
     assert install.removeprefix(".venv/bin/pip install ") in ci
+
+
+def test_what_goes_wrong_is_held_by_the_tests_that_it_names() -> None:
+    """Every row of the table names tests that are there, and every test of a mishap is in the table."""
+    section = README.partition("## What goes wrong\n")[2].partition("\n## ")[0]
+    rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| ")][1:]
+    named = [re.findall(r"`(test_\w+)`", row[-1]) for row in rows]
+    files = {file: re.findall(r"^def (test_\w+)", file.read_text("utf-8"), re.MULTILINE) for file in TESTS}
+    mishaps = {name for file, names in files.items() if file.stem.startswith("test_mishaps") for name in names}
+
+    assert len(rows) >= 20 and all(len(row) == 4 for row in rows) and all(named)
+    assert {name for names in named for name in names} - {name for names in files.values() for name in names} == set()
+    assert mishaps - {name for names in named for name in names} == set()
 
 
 def test_every_command_is_in_the_readme_and_has_a_help_text() -> None:

@@ -99,6 +99,12 @@ def _health() -> None:
             title="The keeper is not running",
             hint=f"Start it in a terminal: redrive up --home {home}",
         )
+    elif (trouble := system.trouble()) is not None:
+        parts.panel(
+            f"{trouble.words}. What workers bring back waits, nothing is lost, and the keeper goes on by itself when it can.",
+            title="The keeper does not get on",
+            hint=trouble.todo,
+        )
     elif not _redis_answers(str(home)):
         parts.panel(
             "Calls cannot reach the workers; rows wait and none is lost.",

@@ -114,6 +114,10 @@ def write_private(file: Path, text: str) -> None:
     """Write a small file whole or not at all, for its owner's eyes only."""
     new = file.with_name(f".{file.name}.{os.getpid()}")
     fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "w") as out:
-        out.write(text)
+    try:
+        with os.fdopen(fd, "w") as out:
+            out.write(text)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
     new.replace(file)

@@ -13,7 +13,7 @@ import click
 from jobs import errors
 from jobs import settings as settings_module
 from jobs.api import Engine
-from jobs.keeper import standing_in
+from jobs.owner import standing_in
 from jobs.settings import Settings
 from jobs.views import Run
 from workbench import up
@@ -107,11 +107,16 @@ def wait_for(at_work: AtWork, runs: Sequence[int], *, progress: bool) -> list[Ru
     Raises:
         EngineDown: a part that the runs need was given up.
     """
-    line = _Line(enabled=progress)
+    line, told = _Line(enabled=progress), ""
     while True:
         failed = at_work.failed()
         if failed is not None:
             raise failed
+        trouble = at_work.engine.system.trouble()
+        if trouble is not None and trouble.words != told:
+            line.end()
+            say(f"{trouble.words}. {trouble.todo} The run goes on by itself; nothing is lost meanwhile.")
+        told = trouble.words if trouble is not None else ""
         seen = [at_work.engine.runs.get(run) for run in runs]
         line.show(seen)
         if not any(_goes_on(run) for run in seen):

@@ -102,6 +102,9 @@ class Household:
             if self._web:
                 self._start_web(self._supervisor)
             self._note()
+        except OSError as error:
+            self.stop()
+            raise errors.EngineDown(f"{home} cannot be written: {error.strerror or error}") from error
         except BaseException:
             self.stop()
             raise
@@ -263,15 +266,17 @@ class Household:
         self._say(f"{datetime.now():%H:%M:%S}  {line}")
 
     def _note(self) -> None:
-        self._owner.say(
-            Running(
-                pid=os.getpid(),
-                since=self._since,
-                address=self.address,
-                web=self._web,
-                parts=self._supervisor.pids() if self._supervisor is not None else {},
-            )
+        running = Running(
+            pid=os.getpid(),
+            since=self._since,
+            address=self.address,
+            web=self._web,
+            parts=self._supervisor.pids() if self._supervisor is not None else {},
         )
+        try:
+            self._owner.say(running)
+        except OSError as error:  # a full disk is no reason to end what runs
+            self._told(f"{self._settings.home} takes no note of who runs here: {error.strerror}")
 
 
 def up(

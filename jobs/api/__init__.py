@@ -8,7 +8,7 @@
     engine.letters     groups, list, ids, inspect, neighbours, replay, correct, discard, undo, outcome, before_after
     engine.evaluations start, report
     engine.costs       report, slices, calls
-    engine.system      overview, look, pool, live, connections
+    engine.system      overview, look, trouble, pool, live, connections
 """
 
 from __future__ import annotations

@@ -38,6 +38,7 @@ class Datasets(Room):
 
         Raises:
             TableError: the file is no table that can be taken, with the line; nothing of it is kept.
+            StoreDown: the disk is full, or another program holds the home's file; nothing of it is kept.
         """
         if not path.is_file():
             intake.inspect(path, name=name)
@@ -45,6 +46,7 @@ class Datasets(Room):
             sha = intake.content_hash(path)
         except OSError as error:
             raise errors.TableError(f"the file cannot be read: {error.strerror}", file=name or path.name) from error
+        self._sweep(sha)
         with self._alone(sha):
             known = reading_datasets.by_hash(self.read(), sha)
             if known is not None and known.state == "ready":
@@ -65,10 +67,24 @@ class Datasets(Room):
                 )
             try:
                 self._load(dataset, path, layout, progress)
+            except errors.StoreDown as error:
+                # Where nothing can be written nothing can be taken away either: then the next intake does it.
+                with suppress(errors.StoreDown):
+                    self._drop(dataset)
+                raise errors.StoreDown(f"{layout.name} is not taken in: {error.message} Then give it again.") from error
             except BaseException:
                 self._drop(dataset)
                 raise
         return self.get(dataset)
+
+    def _sweep(self, but: str) -> None:
+        """Take away what intakes have left that could not clean up after themselves."""
+        for sha in reading_datasets.loading(self.read()):
+            if sha != but:
+                with suppress(BlockingIOError), self._alone(sha, wait=False):
+                    left = reading_datasets.by_hash(self.read(), sha)
+                    if left is not None and left.state == "loading":
+                        self._drop(left.id)
 
     def _load(self, dataset: str, path: Path, layout: intake.Layout, progress: Progress | None) -> None:
         facts, stored = intake.Facts(layout.columns), 0
@@ -91,12 +107,16 @@ class Datasets(Room):
                 gone = drawer.drop_some(db, dataset, most=BATCH)
 
     @contextmanager
-    def _alone(self, sha: str) -> Iterator[None]:
-        """Nobody else takes these bytes in meanwhile; the lock goes with its process, so a ``loading`` seen here is a remnant."""
+    def _alone(self, sha: str, *, wait: bool = True) -> Iterator[None]:
+        """Nobody else takes these bytes in meanwhile; the lock goes with its process, so a ``loading`` seen here is a remnant.
+
+        Raises:
+            BlockingIOError: somebody does, and is not waited for.
+        """
         file = self.settings.home / f"intake-{sha[:12]}.lock"
         while True:
             with file.open("ab") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+                fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
                 try:
                     # whoever had it may have taken the file away, and a third may hold a new one
                     if os.fstat(lock.fileno()).st_ino != file.stat().st_ino:

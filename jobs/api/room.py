@@ -22,9 +22,10 @@ from jobs import errors, views
 from jobs.requests import Request
 from jobs.settings import Settings
 from jobs.store import drawer
-from jobs.store.database import open_reader, open_writer
+from jobs.store.database import in_words, open_reader, open_writer
 from jobs.store.reading_datasets import different, matching
 from jobs.store.reading_runs import Ended
+from jobs.store.runs import transaction
 
 #: seconds to wait for the keeper, and between two looks
 PATIENCE, GLANCE = 10.0, 0.02
@@ -114,26 +115,26 @@ class House:
         if db.conn.in_transaction:
             yield db
             return
-        db.execute("BEGIN")
-        try:
-            yield db
-        finally:
-            db.conn.rollback()
+        with in_words(self.settings.database):
+            db.execute("BEGIN")
+            try:
+                yield db
+            finally:
+                db.conn.rollback()
 
     @contextmanager
     def write(self) -> Iterator[Database]:
-        """The process's writer in one transaction: all of the block is kept, or nothing; a block inside a block joins it."""
+        """The process's writer in one transaction: all of the block is kept, or nothing; a block inside a block joins it.
+
+        Raises:
+            StoreDown: the disk is full, or another program holds the file.
+        """
         with self._writing:
             if self._writer.conn.in_transaction:
                 yield self._writer
                 return
-            self._writer.execute("BEGIN IMMEDIATE")
-            try:
+            with in_words(self.settings.database), transaction(self._writer):
                 yield self._writer
-            except BaseException:
-                self._writer.conn.rollback()
-                raise
-            self._writer.conn.commit()
 
     def submit(self, request: Request, key: str) -> dict[str, Any]:
         """Ask the keeper, once for a key, and wait for what it made of it.

@@ -26,6 +26,7 @@ from jobs.prices import price_of
 from jobs.settings import Connection, key_of
 from jobs.store import reading_costs, reading_system
 from jobs.store.raw import safe
+from jobs.trouble import Trouble, told
 from jobs.views import CallFilter
 
 _DAY = 24 * 3600.0
@@ -94,6 +95,7 @@ class System(Room):
             versions=_versions() | {"python": platform.python_version(), "sqlite": reading_system.sqlite_version(db)},
             database_bytes=reading_system.size(db),
             pools=self._pools() if seen else (),
+            trouble=self.trouble(),
         )
 
     def pool(self, connection: str, model: str) -> views.Pool | None:
@@ -120,6 +122,10 @@ class System(Room):
     def keeper_alive(self) -> bool:
         """Whether a keeper owns this home now."""
         return _is_locked(self.settings.home / "keeper.lock")
+
+    def trouble(self) -> Trouble | None:
+        """What keeps the keeper from its work now; None where it works, or none is there."""
+        return told(self.settings.home) if self.keeper_alive() else None
 
     def connections(self) -> list[Connection]:
         """The connections as they are now, the default one first; the embedded one while it is up."""

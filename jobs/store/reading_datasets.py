@@ -26,6 +26,11 @@ def dataset(db: Database, dataset_id: str) -> views.Dataset | None:
     return next((_view(row) for row in db.query("SELECT * FROM datasets WHERE id = ?", [dataset_id])), None)
 
 
+def loading(db: Database) -> list[str]:
+    """The content hashes of datasets that are being taken in, or were when their intake broke off."""
+    return [sha for (sha,) in db.execute("SELECT sha256 FROM datasets WHERE state = 'loading'").fetchall()]
+
+
 def by_hash(db: Database, sha256: str) -> views.Dataset | None:
     """The dataset that was made of those bytes."""
     return next((_view(row) for row in db.query("SELECT * FROM datasets WHERE sha256 = ?", [sha256])), None)

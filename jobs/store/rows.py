@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlite_utils import Database
 
 from jobs.messages import Ask
-from jobs.store.runs import RunRecord
+from jobs.store.runs import RunRecord, transaction
 from jobs.values import Problem, Receipt
 
 _CHUNK = 400
@@ -214,3 +214,30 @@ def _give_back(db: Database, named: dict[str, str | float]) -> int:
     # A row that had an end before, by a late reply to an earlier call, keeps it.
     db.conn.execute("UPDATE run_rows SET try_id = NULL, reserved = 0 WHERE try_id = :try", named)
     return int(cursor.rowcount)
+
+
+def last_moment(db: Database) -> float | None:
+    """When the newest attempt was recorded."""
+    found = db.conn.execute("SELECT recorded_at FROM attempts ORDER BY id DESC LIMIT 1").fetchone()
+    return None if found is None else float(found[0])
+
+
+def set_back(db: Database, *, by: float, now: float) -> int:
+    """The clock was set back by so many seconds to ``now``: what is to happen later, or has just happened, moves with it; how many rows."""
+    named = {"by": by, "now": now}
+    with transaction(db):
+        moved = db.conn.execute(
+            """
+            UPDATE run_rows SET due_at = max(:now, due_at - :by)
+            WHERE state = 'due' AND due_at > :now AND run IN (SELECT id FROM runs WHERE ended_at IS NULL)
+            """,
+            named,
+        ).rowcount
+        db.conn.execute(
+            """
+            UPDATE run_rows SET dispatched_at = dispatched_at - :by
+            WHERE try_id IS NOT NULL AND dispatched_at > :now
+            """,
+            named,
+        )
+    return int(moved)

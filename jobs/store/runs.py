@@ -25,10 +25,10 @@ def transaction(db: Database) -> Iterator[None]:
     db.conn.execute("BEGIN IMMEDIATE")
     try:
         yield
+        db.conn.commit()  # a full disk is met here: what could not be kept must not stay open
     except BaseException:
         db.conn.rollback()
         raise
-    db.conn.commit()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -333,13 +333,15 @@ def cancel_waiting(db: Database, run_id: int, *, now: float) -> int:
     return cursor.rowcount
 
 
-def pause_for_budget(db: Database, record: RunRecord, *, next_call: float) -> None:
-    """Pause a run that cannot reserve its next call, and say the figures."""
+def pause_for_budget(db: Database, record: RunRecord, *, next_call: float | None) -> None:
+    """Pause a run that cannot reserve its next call, and say the figures; None where it has spent more than its budget."""
     unknown = f", ${record.reserved:,.4f} is set aside for calls of unknown end" if record.reserved > 0.00005 else ""
-    reason = (
-        f"the budget of ${record.options.budget:,.4f} has no room for the next call, which may cost ${next_call:,.6f}: "
-        f"${record.cost:,.4f} is spent{unknown}; raise the budget to go on"
-    )
+    if next_call is None:
+        why = "is passed: replies were longer than max_tokens"
+        unknown = ""
+    else:
+        why = f"has no room for the next call, which may cost ${next_call:,.6f}"
+    reason = f"the budget of ${record.options.budget:,.4f} {why}: ${record.cost:,.4f} is spent{unknown}; raise the budget to go on"
     set_state(db, record.id, RunState.PAUSED, paused_by="budget", reason=reason)
 
 

@@ -11,10 +11,10 @@ import pytest
 from redis import Redis
 
 from jobs import errors, logs
-from jobs.keeper import sole_owner
 from jobs.keys import Keys
 from jobs.messages import Outcome
 from jobs.options import RunOptions
+from jobs.owner import sole_owner
 from jobs.testing import Mix, StubProvider, marked
 from jobs.testing.script import Act, error_body, failed
 from jobs.values import Failure, FailureKind, VersionContent

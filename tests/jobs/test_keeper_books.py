@@ -14,13 +14,14 @@ from jobs import logs
 from jobs import settings as settings_module
 from jobs.keeper import RECONCILE_SECONDS, Keeper
 from jobs.keys import GROUP, Keys
-from jobs.messages import Ask, Outcome
+from jobs.limits import LEASE_SECONDS
+from jobs.messages import WIRE, Ask, Outcome
 from jobs.options import RunOptions
 from jobs.requests import SetBudget
 from jobs.store import applying
 from jobs.store.runs import transaction
 from jobs.testing import StubProvider
-from jobs.values import Usage
+from jobs.values import Failure, FailureKind, Usage
 from tests.house import Home
 from tests.jobs.store.book import BAD, GOOD, Book
 
@@ -193,3 +194,51 @@ def test_what_a_worker_cannot_send_is_no_call(tmp_path: Path, redis_address: str
     assert (paused.calls, paused.counts.waiting, paused.counts.reused) == (0, 3, 0)
     assert attempt.failure is not None and attempt.failure.message == paused.reason
     assert (attempt.verdict, attempt.try_id, attempt.cost) == ("failed", None, None)
+
+
+def test_an_outcome_of_another_version_counts_as_lost(desk: Desk) -> None:
+    """It may have been paid for: its money stays set aside, its row is asked again at once, and the log says whose it was."""
+    desk.step()
+    (first, (_, ordinal)), *_ = desk.taken().items()
+    before = desk.sums()
+    told = json.loads(desk.reply(first, ordinal, GOOD).model_dump_json()) | {"wire": WIRE + 1, "something": "new"}
+    desk.redis.xadd(desk.keys.outcomes, {"outcome": json.dumps(told), "raw": b"{}"})
+    desk.step(0.0)
+
+    assert (desk.row(ordinal)["losses"], desk.row(ordinal)["strikes"]) == (1, 0)
+    assert desk.sums()[2] > before[2] and desk.redis.xlen(desk.keys.outcomes) == 0
+    (line,) = [line for line in desk.said() if line["action"] == "outcomes_foreign"]
+    assert f"messages [{WIRE + 1}]" in line["message"]
+
+
+def test_a_clock_that_was_set_back_while_nobody_was_there(desk: Desk) -> None:
+    """A keeper that starts before the last moment that is written down does not wait until that comes again."""
+    desk.now += 10_000.0
+    desk.step()
+    throttled = Failure(kind=FailureKind.THROTTLED, message="slow down", retry_after=30.0)
+    for try_id, (_, ordinal) in desk.taken().items():
+        outcome = desk.failure(try_id, ordinal, FailureKind.THROTTLED)
+        desk.hand_in(outcome.model_copy(update={"failure": throttled}))
+    desk.step(0.0)
+    assert len(desk.taken()) == 0
+    desk.keeper.close()
+    desk.now -= 3600.0
+    desk.keeper = Keeper(desk.settings, now=lambda: desk.now, chance=lambda: 0.0, new_id=iter("abc").__next__)
+    desk.step(0.0)
+    assert len(desk.taken()) == 0, "they still wait as long as the provider has asked for"
+    desk.step(31.0)
+
+    assert len(desk.taken("other")) == 3
+    assert [line["seconds"] for line in desk.said() if line["action"] == "clock_set_back"] == [3600.0]
+
+
+def test_a_lane_that_a_jump_of_the_clock_seems_to_have_ended(desk: Desk) -> None:
+    """Leases are on the clock of Redis, which may have jumped too: the lanes get the time of a lease to say that they live."""
+    desk.step()
+    taken = desk.taken()
+    desk.step(7_200.0)
+    assert [desk.row(ordinal)["losses"] for _, ordinal in taken.values()] == [0, 0, 0]
+    for _ in range(4):
+        desk.step(LEASE_SECONDS / 3)
+
+    assert [desk.row(ordinal)["losses"] for _, ordinal in taken.values()] == [1, 1, 1]

@@ -215,3 +215,17 @@ def test_crash(tmp_path: Path) -> None:
     assert (line["level"], line["action"], ended.returncode) == ("critical", "crash", 1)
     assert "RuntimeError: refused [redacted]" in line["trace"]
     assert ended.stderr == "RuntimeError: refused [redacted]\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_ends_nobody() -> None:
+    """A line that can be written nowhere is lost, and so is the word about it; the program goes on."""
+    program = "import logging, pathlib; from jobs import logs; handler = logs.LinesHandler(pathlib.Path('/dev/full'))\n"
+    program += "handler.setFormatter(logging.Formatter()); logging.getLogger('jobs').addHandler(handler)\n"
+    program += "logging.getLogger('jobs').error('lost'); print('alive', flush=True)"
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=full, text=True, check=False
+        )
+
+    assert ended.stdout == "alive\n"

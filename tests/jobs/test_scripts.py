@@ -17,7 +17,7 @@ from redis import Redis
 
 from jobs import dispatch, scripts
 from jobs.allowance import AHEAD, Allowance
-from jobs.limits import Grant, Report, Told
+from jobs.limits import LONGEST_COOL, Grant, Report, Told
 from jobs.llm import Rates, Window
 from jobs.messages import Brief
 from jobs.settings import Connection
@@ -271,3 +271,20 @@ def test_refusals_at_random_do_not_hide_a_limit(ask: Ask) -> None:
 
     assert provider.per_second(1010, 1060) >= 0.9 * 150 * 0.95
     assert provider.share_refused(1010, 1060) < 0.12
+
+
+@pytest.mark.xfail(strict=True, reason="a limit of tokens that is smaller than a call lets one through in an hour")
+def test_a_told_limit_that_no_call_fits_into_still_lets_calls_through(ask: Ask) -> None:
+    """A provider whose headers say one token a minute, and which answers all the same, does not stop a run."""
+    told, cost = (Told(dimension=1, limit=1.0, remaining=0.0, reset=0.0),), (1.0, 60.0, 40.0, 20.0)
+    grants = [ask(Report(wanted=8, cost=cost, told=told), 100.0 + seconds / 2) for seconds in range(1_200)]
+
+    assert sum(grant.calls for grant in grants) >= 9, "one in a minute"
+
+
+@pytest.mark.xfail(strict=True, reason="a cool-down is a moment of the server's clock, which may be set back")
+def test_a_cool_down_outlives_no_clock_that_is_set_back(ask: Ask) -> None:
+    """Nobody is kept waiting longer than a provider is believed to want."""
+    ask(Report(wanted=1, cool=30.0), 10_000.0)
+
+    assert ask(Report(wanted=1), 6_400.0).wait <= LONGEST_COOL

@@ -88,6 +88,7 @@ def test_the_keepers_own_job_is_taken(redis: Redis, keys: Keys, lanes: Path) -> 
         ("subprocess.check_call", (["touch", "{marker}"],), {}, "it names"),
         (LANE_FUNCTION, ({"wire": 1, "home": "somebody-else"},), {}, "another home"),
         (LANE_FUNCTION, ({"wire": 1, "home": "x", "extra": 1},), {}, "cannot be read"),
+        (LANE_FUNCTION, ({"wire": 99, "home": "{home}", "extra": 1},), {}, "another version of Redrive (messages 99"),
         (LANE_FUNCTION, ("not arguments",), {}, "cannot be read"),
         (LANE_FUNCTION, (), {"on_failure": Callback("os.system")}, "a callback"),
         (LANE_FUNCTION, (), {"on_success": Callback("os.system")}, "a callback"),
@@ -308,7 +309,8 @@ def test_a_look_passes_over_what_is_no_worker(redis: Redis, keys: Keys) -> None:
     redis.hset(f"{name}-2", mapping={"state": b"\xff\xfe", "pid": "8"})
     redis.set(f"{name}-3", "rubbish")
 
-    assert list(dispatch.look(redis, keys.home).workers) == [{"name": keys.home, "state": "idle", "pid": 7}]
+    (seen,) = dispatch.look(redis, keys.home).workers
+    assert seen == {"name": keys.home, "state": "idle", "pid": 7, "fits": False}, "it says no version of its messages"
     redis.delete(register)
     redis.set(register, "rubbish")
     assert dispatch.look(redis, keys.home).workers == ()
@@ -318,3 +320,18 @@ def test_redis_that_is_away_at_the_start_is_an_error_in_words(tmp_path: Path) ->
     """A worker that can reach nobody says so and ends."""
     with pytest.raises(worker.errors.EngineDown, match="Redis does not answer"):
         worker.work("unix:///nowhere/kv.sock", "home", lambda arguments: None)
+
+
+def test_a_server_that_has_lost_its_data_is_told_anew_who_works(redis: Redis, keys: Keys) -> None:
+    """A worker is seen again with its next sign of life, with its process, its state and its version."""
+    one = LaneWorker(keys.home, redis)
+    one.register_birth()
+    one.set_state("busy")
+    before = dispatch.look(redis, keys.home).workers
+    redis.delete(one.key, f"rq:workers:{keys.queue}")
+    assert dispatch.look(redis, keys.home).workers == ()
+    one.heartbeat()
+
+    assert dispatch.look(redis, keys.home).workers == before
+    assert [(seen["state"], seen["pid"], seen["fits"]) for seen in before] == [("busy", os.getpid(), True)]
+    one.register_death()

@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 import workbench
 from jobs import settings
 from jobs.api import Engine
-from jobs.keeper import apply_requests
+from jobs.owner import apply_requests
 from jobs.store.database import open_writer
 from jobs.values import VersionContent
 from tests.jobs.ledger import Ledger

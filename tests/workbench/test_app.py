@@ -9,6 +9,8 @@ import pytest
 import streamlit as st
 
 import workbench
+from jobs.owner import sole_owner
+from jobs.trouble import Note
 from tests.workbench.conftest import Open, texts
 from tests.workbench.test_parts import drawn
 from workbench import session
@@ -21,6 +23,21 @@ def test_every_screen_opens_on_an_empty_home(open_screen: Open, screen: str) -> 
     """With nothing stored and no keeper a screen says what it is for, and none fails."""
     assert (Path(workbench.__file__).parent / session.path(screen)).exists()
     assert "The keeper is not running" in texts(open_screen(screen))
+
+
+def test_what_keeps_the_keeper_from_its_work_stands_on_every_screen(open_screen: Open, home: Path) -> None:
+    """Its words and what to do, while it lives; nothing any more when it is over."""
+    with sole_owner(home):
+        note = Note(home)
+        note.begin("store", "the disk of the home is full", "Free some space there.")
+        ill = [texts(open_screen(screen)) for screen in ("overview", "runs", "system")]
+        note.end()
+        well = texts(open_screen("overview"))
+        note.close()
+
+    assert all("The keeper does not get on" in said and "the disk of the home is full" in said for said in ill)
+    assert all("Free some space there." in said for said in ill)
+    assert "does not get on" not in well
 
 
 @pytest.mark.parametrize(

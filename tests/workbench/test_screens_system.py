@@ -12,6 +12,7 @@ import pytest
 from jobs import settings, views
 from jobs.api import Engine
 from jobs.settings import Connection, Price, Serving, Settings
+from jobs.trouble import Trouble
 from tests.workbench.conftest import Open, tables, texts
 from workbench.screens import machinery
 
@@ -68,7 +69,13 @@ def test_all_is_well(tmp_path: Path) -> None:
     ("change", "part", "todo"),
     [
         ({"keeper_alive": False}, "Keeper", "redrive up --home /home/x"),
+        (
+            {"trouble": Trouble(kind="store", words="the disk of /home/x is full", todo="Free some space.", since=1.0)},
+            "Keeper",
+            "Free some space.",
+        ),
         ({"redis_alive": False}, "Redis", "redrive up --home /home/x"),
+        ({"workers": ({"name": "a", "state": "idle", "pid": 1, "fits": False},)}, "Workers", "Install this version"),
         ({"workers": (), "lanes": ()}, "Workers", "redrive worker --home /home/x"),
         ({"lanes": ()}, "Lanes", "log"),
         ({"connections": ()}, "Connections", "OPENAI_API_KEY"),

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from workbench.steps import AWAY_SECONDS, _Elsewhere
+import itertools
+from pathlib import Path
+
+import pytest
+
+from jobs import errors
+from jobs.api import Engine
+from jobs.owner import sole_owner
+from jobs.trouble import Note
+from tests.jobs.ledger import Ledger
+from workbench.steps import AWAY_SECONDS, AtWork, _Elsewhere, wait_for
 
 
 def test_an_engine_that_somebody_else_stopped_is_given_up() -> None:
@@ -17,3 +27,24 @@ def test_an_engine_that_somebody_else_stopped_is_given_up() -> None:
 
     assert told[:5] == [None] * 5 and AWAY_SECONDS == 20.0
     assert told[5] is not None and "redrive resume --all --wait" in told[5].message
+
+
+def test_a_command_that_waits_says_once_what_the_keeper_waits_for(
+    engine: Engine, ledger: Ledger, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On standard error, where a person looks who started a run from a terminal; the run is waited for all the same."""
+    run = ledger.run(ledger.dataset(3), ledger.version(), due=3)
+    looks = itertools.count()
+
+    def failed() -> errors.EngineDown | None:
+        return errors.EngineDown("enough") if next(looks) > 4 else None
+
+    with sole_owner(home):
+        note = Note(home)
+        note.begin("store", "the disk of the home is full", "Free some space there.")
+        with pytest.raises(errors.EngineDown, match="enough"):
+            wait_for(AtWork(engine, engine.settings, failed), [run], progress=False)
+        note.close()
+
+    told = capsys.readouterr()
+    assert (told.out, told.err.count("the disk of the home is full. Free some space there.")) == ("", 1)

@@ -29,14 +29,21 @@ def checked(system: views.System, settings: Settings) -> list[Part]:
     """Every part, and what to do about each that is not well."""
     up = f"Start it in a terminal: redrive up --home {system.home}"
     return [
-        Part("Keeper", True, "running; it alone writes the state of runs")
-        if system.keeper_alive
-        else Part("Keeper", False, "not running: nothing is asked or recorded, and requests are kept until it is back", up),
+        _keeper(system, up),
         _redis(system, settings, up),
         *_workers(system),
         _model(settings),
         *_keys(system, settings),
-    ]  # fmt: skip
+    ]
+
+
+def _keeper(system: views.System, up: str) -> Part:
+    if not system.keeper_alive:
+        words = "not running: nothing is asked or recorded, and requests are kept until it is back"
+        return Part("Keeper", False, words, up)
+    if system.trouble is not None:
+        return Part("Keeper", False, f"{system.trouble.words}; nothing is lost meanwhile", system.trouble.todo, "waits")
+    return Part("Keeper", True, "running; it alone writes the state of runs")
 
 
 def _redis(system: views.System, settings: Settings, up: str) -> Part:
@@ -57,7 +64,12 @@ def _workers(system: views.System) -> list[Part]:
         words = "none is registered: calls wait"
         todo = f"redrive up starts two; more from any machine that reaches Redis: redrive worker --home {system.home}"
         return [Part("Workers", False, words, todo)]
+    strange = [str(one["name"]) for one in system.workers if not one.get("fits", True)]
     found = [Part("Workers", True, wording.count(len(system.workers), "worker"))]
+    if strange:
+        words = f"of another version of Redrive, so it leaves all calls to the others: {', '.join(strange)}"
+        todo = "Install this version there and start it again: redrive worker."
+        found.append(Part("Workers", False, words, todo, "another version"))
     if system.lanes:
         running = sum(int(lane["running"]) for lane in system.lanes)
         found.append(

@@ -10,7 +10,7 @@ import pytest
 from sqlite_utils import Database
 
 from jobs.api import Engine
-from jobs.keeper import apply_requests
+from jobs.owner import apply_requests
 from jobs.settings import Connection, Settings
 from jobs.store.database import open_writer
 from tests.jobs.ledger import DAWN, Ledger

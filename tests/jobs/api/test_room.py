@@ -85,3 +85,32 @@ def test_a_thread_that_ends_leaves_its_connection_to_the_next(settings: Settings
         gc.collect(0)
     assert len(seen) == 2
     house.close()
+
+
+def test_a_commit_that_a_full_disk_refuses_leaves_nothing_open(settings: Settings) -> None:
+    """The write is refused in words, the next one is a transaction of its own, and no lock stays behind."""
+    house = House(settings)
+    pages = house._writer.execute("PRAGMA page_count").fetchone()[0]
+    house._writer.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(errors.StoreDown, match="is full. Free some space"), house.write() as db:
+        db.execute("INSERT INTO drafts VALUES ('a', ?, 0)", ("x" * 100_000,))
+    house._writer.execute("PRAGMA max_page_count = 1000000")
+    with house.write() as db:
+        db.execute("INSERT INTO drafts VALUES ('b', '{}', 0)")
+
+    assert [row[0] for row in house.read().execute("SELECT * FROM drafts")] == ["b"]
+    house.close()
+
+
+def test_a_commit_that_fails_at_its_very_end_leaves_nothing_open(settings: Settings) -> None:
+    """A constraint that is looked at only then takes the whole transaction back."""
+    house = House(settings)
+    house._writer.execute("PRAGMA foreign_keys = ON")
+    house._writer.execute("CREATE TABLE parent (id INTEGER PRIMARY KEY)")
+    house._writer.execute("CREATE TABLE child (of INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED)")
+    house._writer.conn.commit()
+    with pytest.raises(Exception, match="FOREIGN KEY"), house.write() as db:
+        db.execute("INSERT INTO child VALUES (7)")
+
+    assert not house._writer.conn.in_transaction
+    house.close()

@@ -20,6 +20,8 @@ def figure(run: Run) -> parts.Figure:
     system = session.engine().system
     if not system.keeper_alive():
         return _made("the keeper", "it is not running: see System", tone="paused")
+    if (trouble := system.trouble()) is not None:
+        return _made("the keeper", trouble.words, tone="paused")
     return why(run, system.pool(run.connection, run.model))
 
 
