@@ -11,7 +11,6 @@ import logging
 import random
 import time
 import uuid
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from jobs.limits import LEASE_SECONDS, KeeperLimits
 from jobs.messages import WIRE, Ask, Brief, Control, RowAsk
 from jobs.outcomes import Foreign, Inbox, Received
 from jobs.owner import apply_requests
-from jobs.prices import ceiling
+from jobs.purse import Purse
 from jobs.settings import Settings
 from jobs.store import rows, runs
 from jobs.store.database import FAILING, open_writer, why_failing
@@ -49,8 +48,6 @@ MEET_SECONDS = 0.5
 PACE_SECONDS, REST_SECONDS = 0.02, 0.03
 #: seconds to wait for another program that holds the file; then people are told, and it is tried again
 FILE_SECONDS = 3.0
-#: replies whose length a reservation heeds
-LOOK_BACK = 64
 #: seconds that the clock may go back without having been set back
 SET_BACK_SECONDS = 1.0
 
@@ -82,8 +79,7 @@ class Keeper:
         self._inbox = Inbox(self._redis, self._keys)
         self._limits = KeeperLimits(self._redis, self._keys)
         self._told: dict[int, Control] = {}
-        #: completion tokens of each run's last replies: not every provider keeps to max_tokens
-        self._longest: dict[int, deque[int]] = {}
+        self._purse = Purse(self._db, now=now)
         #: calls in flight that each running run may have now
         self._in_flight: dict[int, int] = {}
         self._briefed: set[int] = set()
@@ -137,7 +133,7 @@ class Keeper:
     def _ail(self, kind: trouble.Kind, words: str, todo: str, *, wait: float) -> None:
         with suppress(FAILING):
             self._db.conn.rollback()
-        self._note.begin(kind, words, todo)
+        self._note.begin(kind, self._settings.hide(words), todo)
         time.sleep(wait)
 
     def step(self) -> bool:
@@ -149,7 +145,7 @@ class Keeper:
         self._apply_requests(progress)
         self._receive(progress)
         open_runs = runs.open_runs(self._db)
-        self._stop_overspent(open_runs, progress)
+        progress.busy |= self._purse.stop_overspent(open_runs)
         self._lay_out(open_runs, progress)
         if progress.busy:
             open_runs = runs.open_runs(self._db)
@@ -221,10 +217,7 @@ class Keeper:
                 done = self._record_singly(received)
             progress.changed |= done.runs
             progress.busy = True
-            for one in received:
-                if one.outcome.usage is not None:
-                    lengths = self._longest.setdefault(one.outcome.run, deque(maxlen=LOOK_BACK))
-                    lengths.append(one.outcome.usage.completion)
+            self._purse.heed(received)
             journal.recorded(done, len(received), seconds=time.monotonic() - began)
         self._inbox.delete([one.place for one in received] + [one.place for one in foreign])
 
@@ -312,7 +305,7 @@ class Keeper:
             recorder.accept_reused(record, rows.reuse(self._db, record, pairs, now=now))
             served = {row.ordinal for row, _ in pairs}
             asked = rows.claim(self._db, record, [row for row in due if row.ordinal not in served])
-            asks, reserved = self._within_budget(record, self._asks(record, asked, now=now))
+            asks, reserved = self._purse.within(record, self._asks(record, asked, now=now))
             rows.mark_dispatched(self._db, record, asks, reserved)
         self._tray.put(asks)
         if due:
@@ -340,37 +333,6 @@ class Keeper:
                 )
             )
         return asks
-
-    def _within_budget(self, record: RunRecord, asks: list[Ask]) -> tuple[list[Ask], dict[str, float]]:
-        """The calls that the budget has room for, with the most that each can cost; pauses a run that is at its end."""
-        if record.price is None:
-            return asks, {}
-        fresh = runs.run(self._db, record.id) or record
-        left = None if fresh.options.budget is None else fresh.options.budget - fresh.cost - fresh.reserved
-        reserved: dict[str, float] = {}
-        for place, ask in enumerate(asks):
-            tokens = sum(plan.reserved_tokens(record.content, row.cells, row.complaint) for row in ask.rows)
-            longest = max(self._longest.get(record.id, ()), default=0)
-            most = ceiling(tokens, max(ask.max_tokens, longest), price=record.price) or 0.0
-            if left is not None and most > left:
-                if not reserved and not rows.wishes(self._db, record, now=self._now())[1]:
-                    runs.pause_for_budget(self._db, fresh, next_call=most)
-                return asks[:place], reserved
-            reserved[ask.try_id] = most
-            left = None if left is None else left - most
-        return asks, reserved
-
-    def _stop_overspent(self, open_runs: Sequence[RunRecord], progress: _Progress) -> None:
-        """A provider that takes more than max_tokens passes a budget with calls that had room in it: no more of them begin."""
-        for record in open_runs:
-            budget = record.options.budget
-            if record.state != "running" or budget is None or record.cost <= budget:
-                continue
-            _, under_way, left = rows.wishes(self._db, record, now=self._now())
-            if left > under_way:
-                with transaction(self._db):
-                    runs.pause_for_budget(self._db, record, next_call=None)
-                progress.busy = True
 
     def _stop_asking(self, at_rest: Sequence[RunRecord]) -> None:
         """Runs that do not go on let others ask what they were about to ask."""
@@ -423,7 +385,7 @@ class Keeper:
             self._limits.forget(run)
             self._told.pop(run, None)
             self._briefed.discard(run)
-            self._longest.pop(run, None)
+            self._purse.forget(run)
             logger.info("run ended", extra={"action": "run_ended", "run": run})
 
 

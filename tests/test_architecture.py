@@ -47,7 +47,7 @@ BANDS = [
     ["jobs.allowance", "jobs.outbox", "jobs.live", "jobs.homes"],
     ["jobs.store"],
     ["jobs.lane"],
-    ["jobs.owner", "jobs.journal", "jobs.keeper"],
+    ["jobs.owner", "jobs.journal", "jobs.purse", "jobs.keeper"],
     ["jobs.api"],
     ["jobs.testing", "jobs.__main__"],
     ["workbench"],

@@ -22,6 +22,7 @@ from typing import IO, Literal
 from jobs import dispatch, errors, prompts
 from jobs.settings import Connection, Settings, key_of
 from jobs.store.database import SQLITE_VERSION
+from jobs.trouble import told
 from jobs.values import Value
 from workbench import local_model, local_valkey, ownership
 
@@ -49,7 +50,7 @@ class Check(Value):
 def checks(settings: Settings) -> list[Check]:
     """Everything there is to say, in the order in which a start needs it."""
     settings = settings.with_embedded()
-    found = [_python(), _packages(), _home(settings), _up(settings), _redis(settings)]
+    found = [_python(), _packages(), _home(settings), _up(settings), *_keeper(settings), _redis(settings)]
     found += [_connection(settings, connection) for connection in settings.connections.values()]
     if settings.wants_embedded:
         found.append(_model(settings))
@@ -122,6 +123,12 @@ def _up(settings: Settings) -> Check:
     if owner is None:
         return Check(name="running", state="ok", found="nothing is up for this home", todo="redrive up starts it")
     return Check(name="running", state="ok", found=f"{owner.sentence}, since {owner.since:%Y-%m-%d %H:%M} UTC")
+
+
+def _keeper(settings: Settings) -> list[Check]:
+    """What keeps the keeper from its work, if it is there and something does."""
+    trouble = told(settings.home) if ownership.is_held(settings.home / "keeper.lock") else None
+    return [Check(name="keeper", state="fail", found=trouble.words, todo=trouble.todo)] if trouble is not None else []
 
 
 def _redis(settings: Settings) -> Check:

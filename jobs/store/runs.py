@@ -337,7 +337,7 @@ def pause_for_budget(db: Database, record: RunRecord, *, next_call: float | None
     """Pause a run that cannot reserve its next call, and say the figures; None where it has spent more than its budget."""
     unknown = f", ${record.reserved:,.4f} is set aside for calls of unknown end" if record.reserved > 0.00005 else ""
     if next_call is None:
-        why = "is passed: replies were longer than max_tokens"
+        why = "is passed, by replies longer than max_tokens or because it was lowered"
         unknown = ""
     else:
         why = f"has no room for the next call, which may cost ${next_call:,.6f}"

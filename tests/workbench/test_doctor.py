@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from jobs.owner import sole_owner
 from jobs.settings import Connection, Settings
+from jobs.trouble import Note
 from workbench import doctor, local_model, local_valkey
 from workbench.doctor import Check
 
@@ -227,6 +229,19 @@ class TestModel:
         there = Connection(name="there", base_url="http://127.0.0.1:9/v1")
 
         assert "embedded model" not in [one.name for one in doctor.checks(make(tmp_path, there))]
+
+
+def test_keeper_that_does_not_get_on(tmp_path: Path) -> None:
+    """What keeps it from its work is said while it lives, and is not believed of one that is gone."""
+    settings = make(tmp_path)
+    note = Note(settings.home)
+    note.begin("store", "the disk is full", "Free some space.")
+    assert [one for one in doctor.checks(settings) if one.name == "keeper"] == []
+    with sole_owner(settings.home):
+        found = check(settings, "keeper")
+    note.close()
+
+    assert (found.state, found.found, found.todo) == ("fail", "the disk is full", "Free some space.")
 
 
 def test_prompts(tmp_path: Path) -> None:
