@@ -68,7 +68,6 @@ def test_an_impatient_hand(workshop: Workshop, sit: Sit) -> None:
         dataset = workshop.engine.datasets.get(workshop.reviews.dataset)
         person.visit(f"launch?dataset={dataset.id}", "Launch a run")
         person.write("Rows", "2")
-        person.steady()
         person.press("Launch 2 rows", times=2)
         person.sees(re.compile(r"^Run \d+"))
         person.page.wait_for_url(re.compile(r"/run\?id=\d+$"))

@@ -74,6 +74,7 @@ class Workshop:
         (home / "connections.toml").write_text(
             f'[stub]\nbase_url = "{self.stub.base_url}"\nmodels = ["stub-model"]\nin_flight = 40\n'
             '[stub.prices."*"]\ninput = 1.0\noutput = 2.0\n'
+            f'[unpriced]\nbase_url = "{self.stub.base_url}"\nmodels = ["bare-model"]\n'
         )
         self.household = Household(home, prompts)
         self.engine = Engine(settings.load(home, prompts, {}))

@@ -280,3 +280,18 @@ def test_problems_are_told_in_words() -> None:
         ("is missing", "characters 0–2"),
         ("the reply is not JSON", ""),
     ]
+
+
+def watching() -> None:
+    st.session_state["drawn"] = st.session_state.get("drawn", 0) + 1
+    parts.watch(lambda: "finished", standing="running", every=5.0)
+    if st.button("Build the file"):
+        st.session_state["built"] = True
+
+
+def test_a_change_while_the_page_is_drawn_takes_no_press_away() -> None:
+    """What is watched has come to an end since the page began to be drawn; what was pressed below it is done all the same."""
+    app = drawn(watching).run()
+    app.button[0].click().run()
+    assert "built" in app.session_state
+    assert app.session_state["drawn"] == 2

@@ -1,4 +1,4 @@
-"""The prompts and their editor: drafts, contracts, saving and history, as AppTest draws them."""
+"""The prompts and their editor: drafts, saving and history, as AppTest draws them."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from jobs import errors, prompts, templates
+from jobs import prompts, templates
 from jobs.api import Engine
-from jobs.contract import Contract
 from jobs.values import VersionContent
 from tests.jobs.ledger import Ledger
 from tests.workbench.conftest import CONTENT, CONTRACT, Open, confirm, elements, links, press, tables, texts
-from workbench.screens.editor import contract, draft, template
+from workbench.screens.editor import draft, template
 
 
 @pytest.fixture
@@ -101,6 +99,7 @@ def test_discarding_a_draft_shows_the_version_again(open_screen: Open, saved: st
     press(app, "Discard the draft")
     confirm(app, "Discard the draft", "Discard the draft")
     assert engine.prompts.draft(saved) is None
+    assert "Nothing to discard" in texts(press(app, "Discard the draft"))
     assert area(open_screen("prompt", name=saved), "Template").value == CONTENT.template
 
 
@@ -176,82 +175,6 @@ def test_a_row_becomes_a_literal_example(text: str) -> None:
     """A cell that looks like a template is an example as it stands, and is never run."""
     shown = templates.parse(f"user:\n{template.literal(text)}").render({})[0].content
     assert shown == text.replace("{% endraw", "{ % endraw")
-
-
-# the contract
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ('{"type": "object",}', "line 1, column"),
-        ('{"a": 1, "a": 2}', "stands twice"),
-        ("[]", "must be a JSON object"),
-        ('{"type": "object", "properties": {"a": {"typ": "string"}}}', "#/properties/a"),
-        (
-            '{"type": "object", "properties": {"a": {"$ref": "#/$defs/x"}}, "$defs": {"x": {"$ref": "#/$defs/x"}}}',
-            "#/$defs/x",
-        ),
-        ('{"type": "object", "properties": {"a": {"type": "integer", "default": "x"}}}', "#/properties/a/default"),
-    ],
-)
-def test_a_contract_that_cannot_be_held_is_refused_with_its_place(
-    open_screen: Open, saved: str, engine: Engine, text: str, told: str
-) -> None:
-    """The place is on the screen, the draft is kept, and saving stores nothing."""
-    app = open_screen("prompt", name=saved, view="Contract")
-    app.button_group(key="contract-way:triage").set_value("schema").run()
-    area(app, "Contract").input(text).run()
-    assert "This contract cannot be held" in texts(app) and told in texts(app)
-    press(app, "Save a new version …")
-    if app.text_input:
-        app.text_input[-1].input("try it").run()
-    assert len(engine.prompts.versions(saved)) == 1
-    assert (engine.prompts.draft(saved) or {})["contract"] == text
-
-
-def test_the_field_table_gives_the_contract_back() -> None:
-    """Taking the table over unchanged changes nothing, fields that are not flat included."""
-    fields = Contract.from_schema(CONTRACT).fields()
-    assert contract.rows(contract.frame(fields)) == fields
-    assert [field.name for field in fields] == ["label", "score"]
-
-
-def test_an_edit_in_the_field_table_is_in_the_contract(open_screen: Open, saved: str, engine: Engine) -> None:
-    """A cell that was edited and a row that was added are in the draft, and the list field is still there."""
-    app = open_screen("prompt", name=saved, view="Contract")
-    app.session_state["edit:triage:0:fields"] = {
-        "edited_rows": {1: {"maximum": 5, "description": "how sure"}},
-        "added_rows": [{"name": "why", "type": "string", "required": False, "max_length": 200}],
-        "deleted_rows": [],
-    }
-    app.run()
-    made = json.loads((engine.prompts.draft(saved) or {})["contract"])
-    assert made["properties"]["score"] == {"type": "integer", "minimum": 0, "maximum": 5, "description": "how sure"}
-    assert made["properties"]["why"] == {"type": "string", "maxLength": 200}
-    assert made["properties"]["tags"] == CONTRACT["properties"]["tags"]
-    assert made["required"] == ["label"]
-
-
-@pytest.mark.parametrize(
-    ("kind", "texts", "values"),
-    [("string", ["1", "a b"], ("1", "a b")), ("integer", ["1", "-2"], (1, -2)), ("boolean", ["true"], (True,))],
-)
-def test_allowed_values_take_the_type_of_their_field(kind: str, texts: list[str], values: tuple[object, ...]) -> None:
-    """The table's cells are texts; the contract's values are not."""
-    (field,) = contract.rows(_one_field(kind, texts))
-    assert field.enum == values
-
-
-@pytest.mark.parametrize(("kind", "text"), [("integer", "1.5"), ("integer", "x"), ("boolean", "1"), ("number", "true")])
-def test_an_allowed_value_of_another_type_is_refused(kind: str, text: str) -> None:
-    """The refusal names the field."""
-    with pytest.raises(errors.ContractError, match="#/properties/a/enum"):
-        contract.rows(_one_field(kind, [text]))
-
-
-def _one_field(kind: str, texts: list[str]) -> pd.DataFrame:
-    return pd.DataFrame([{**dict.fromkeys(contract.COLUMNS), "name": "a", "type": kind, "enum": texts}])
 
 
 # saving

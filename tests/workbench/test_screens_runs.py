@@ -72,12 +72,13 @@ def test_a_forecast_is_a_range_with_its_n(open_screen: Open, ledger: Ledger) -> 
 def test_a_template_that_does_not_fit_the_dataset_cannot_be_launched(
     open_screen: Open, engine: Engine, table: str
 ) -> None:
-    """The unknown column is named, and the button is disabled."""
+    """The unknown column is named, and the button starts nothing."""
     engine.prompts.save("other", VersionContent(template="{{ company }}", contract=CONTENT.contract), note="x")
     app = open_screen("launch", prompt="other@1", dataset=table)
     assert "there is no column 'company'" in html.unescape(texts(app))
     (button,) = [button for button in app.button if button.label.startswith("Launch")]
-    assert button.disabled
+    assert "It cannot be launched like this" in texts(button.click().run())
+    assert engine.runs.list()[1] == 0
 
 
 def test_the_prompt_that_fits_the_dataset_is_offered_first(open_screen: Open, engine: Engine, table: str) -> None:
@@ -94,7 +95,9 @@ def test_a_budget_without_a_price_is_refused_with_the_way_out(
     app = open_screen("launch", prompt="triage@1", dataset=table)
     app.number_input(key="budget:1").set_value(0.5).run()
     assert "A budget needs a price, and that of stub-small at connection stub is unknown" in texts(app)
-    assert [button.disabled for button in app.button if button.label.startswith("Launch")] == [True]
+    (button,) = [button for button in app.button if button.label.startswith("Launch")]
+    button.click().run()
+    assert engine.runs.list()[1] == 0
 
 
 @pytest.mark.parametrize(

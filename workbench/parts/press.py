@@ -1,9 +1,10 @@
-"""A press of the mouse counts for what it began on, and for what was typed before it.
+"""A press of the mouse counts for what it began on, and comes after what was typed or chosen before it.
 
 A field hands over its text when it is left, and the press on a button is what leaves it. So the page is drawn anew between the
 two halves of that press, and a browser makes a click only of two halves over the same element: where the button has moved
-or was drawn as another one, the click would be lost. And where the press is quicker than the text, it would act on the page
-as it was before: it waits until the text is taken. A page that looks again at a run by a timer moves in the same way.
+or was drawn as another one, the click would be lost. And a press that is quicker than the answer would act on the page as it
+was before, with its old filter, or overtake the text: so it waits for it. A page that looks again at a run by a timer moves its
+buttons in the same way.
 """
 
 from __future__ import annotations
@@ -29,42 +30,46 @@ _JS = """
 const PRESSED = "button, a[href], summary, label, tr.opens, td.tick, input[type=checkbox]";
 // pixels that a hand may tremble; more takes the press back, as everywhere
 const STILL = 6;
-// milliseconds in which a field that was left has sent its text, and after which a press waits no longer for an answer
-const SENT = 100, LONGEST = 2000;
+// milliseconds in which the script begins to answer, and after which a press waits no longer for its end
+const BEGINS = 500, LONGEST = 2000;
 // milliseconds in which some widgets click themselves where they miss the browser's click
 const ECHO = 300;
-// the press under way, the one that is ours to click, whether we are doing so; typed into a field, and when it was left
-let began = null, held = null, clicking = false, typed = false, left = -LONGEST;
+
+// the press under way; the one whose click is made here, and whether it is being made
+let began = null, held = null, clicking = false;
+// whether a field was typed into; when something was handed over, and when the script was last seen at work
+let typed = false, handed = -LONGEST, worked = -LONGEST;
 
 const of = (event, what) => event.composedPath().find((one) => one.matches && one.matches(what));
-const name = (one) => one.dataset.id ?? [one.textContent, one.getAttribute("href"), one.getAttribute("aria-label")].join(" ");
+const works = () => {
+  const app = document.querySelector("[data-test-script-state]");
+  return Boolean(app) && ["running", "rerunRequested"].includes(app.dataset.testScriptState);
+};
+const early = () => {
+  const since = performance.now() - handed;
+  return since < LONGEST && (works() || (worked < handed && since < BEGINS));
+};
 
 // the same thing drawn anew: the only one at its place that has its name
+const name = (one) => one.dataset.id ?? [one.textContent, one.getAttribute("href"), one.getAttribute("aria-label")].join(" ");
 const again = (press) => {
   const found = [...press.root.querySelectorAll(press.place + press.one.tagName)];
   const same = found.filter((one) => name(one) === press.name && one.checkVisibility());
   return same.length === 1 ? same[0] : null;
 };
 
-const waits = () => {
-  const gone = performance.now() - left;
-  const app = document.querySelector('[data-testid="stApp"]');
-  return gone < SENT || (gone < LONGEST && app && ["running", "rerunRequested"].includes(app.dataset.testScriptState));
-};
-
 const act = (press) => {
-  if (waits()) {
+  if (early()) {
     setTimeout(act, 20, press);
     return;
   }
-  press.until = performance.now() + ECHO;
   const one = press.one.isConnected ? press.one : again(press);
+  press.until = performance.now() + ECHO;
   clicking = true;
   if (one) one.click();
   clicking = false;
 };
-
-const ours = (press) => {
+const make = (press) => {
   began = null;
   held = press;
   act(press);
@@ -94,40 +99,43 @@ const down = (event) => {
 
 const up = (event) => {
   const press = began;
-  if (!press || Math.hypot(event.clientX - press.x, event.clientY - press.y) > STILL) {
-    began = null;
-    return;
-  }
+  if (press && Math.hypot(event.clientX - press.x, event.clientY - press.y) > STILL) began = null;
   // the browser's own click comes before this
-  setTimeout(() => {
-    if (began === press) ours(press);
-  });
+  else if (press) setTimeout(() => { if (began === press) make(press); });
 };
 
 const clicked = (event) => {
-  const press = began, on = (one) => event.composedPath().includes(one);
   if (clicking) return;
-  const echo = held && !event.isTrusted && on(held.one) && !(performance.now() > held.until);
-  const early = press && on(press.one) && waits();
-  if (echo || early) {
+  const path = event.composedPath();
+  const press = began && path.includes(began.one) ? began : null;
+  const echo = held && !event.isTrusted && path.includes(held.one) && !(performance.now() > held.until);
+  const waits = press && early();
+  if (echo || waits) {
     event.preventDefault();
     event.stopImmediatePropagation();
   }
-  if (early) ours(press);
-  else if (press && on(press.one)) began = null;
+  if (waits) make(press);
+  else if (press) began = null;
 };
+
+const hand = () => { handed = performance.now(); };
 
 export default function () {
   if (window.redrivePress) return;
   window.redrivePress = true;
-  document.addEventListener("pointerdown", down, true);
-  document.addEventListener("pointerup", up, true);
-  document.addEventListener("pointercancel", () => { began = null; }, true);
-  document.addEventListener("click", clicked, true);
-  document.addEventListener("input", () => { typed = true; }, true);
-  document.addEventListener("focusout", () => {
-    if (typed) left = performance.now();
+  const on = (kind, does) => document.addEventListener(kind, does, true);
+  on("pointerdown", down);
+  on("pointerup", up);
+  on("pointercancel", () => { began = null; });
+  on("click", clicked);
+  on("click", (event) => { if (of(event, "[role=option], [role=radio]")) hand(); });
+  on("input", () => { typed = true; });
+  on("focusout", (event) => {
+    // a form keeps its fields to itself until its own button is pressed
+    if (typed && !of(event, "[data-testid=stForm]")) hand();
     typed = false;
-  }, true);
+  });
+  new MutationObserver(() => { if (works()) worked = performance.now(); })
+    .observe(document.body, { subtree: true, attributes: true, attributeFilter: ["data-test-script-state"] });
 }
 """

@@ -51,6 +51,7 @@ def _head(filter_: Filter) -> None:
 def _groups(filter_: Filter) -> None:
     letters = session.engine().letters
     _, total = letters.list(run=filter_.run, prompt=filter_.prompt, resolution=filter_.resolution, offset=0, limit=0)
+    actions = st.container()
     found, _ = parts.paged(
         "page",
         lambda offset, limit: letters.groups(
@@ -61,12 +62,14 @@ def _groups(filter_: Filter) -> None:
     if not found:
         _none(filter_)
     else:
+        # above the table, whose height follows the filter
+        with actions:
+            frozen_actions(filter_, (), total=total)
         opened = tables.groups(found, total)
         if opened:
             session.go(
                 "dead_letters", **(filter_.params() | {"signature": opened, "version": session.param("version")})
             )
-        frozen_actions(filter_, (), total=total)
     with st.expander("Decisions: what was replayed, corrected and discarded, and the way back"):
         decided.table(run=filter_.run)
 

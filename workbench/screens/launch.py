@@ -21,8 +21,11 @@ def page() -> None:
     if chosen is None:
         return
     with right:
-        troubles = wish.forecast(chosen)
+        troubles, warnings = wish.forecast(chosen)
         _launch(chosen, troubles)
+        # below the button, which must not move under a press that also hands over what was typed
+        if warnings:
+            parts.panel("\n".join(warnings), title="To know before", tone="paused")
 
 
 def _missing(ready: list[Dataset]) -> bool:
@@ -50,17 +53,17 @@ def _missing(ready: list[Dataset]) -> bool:
 
 
 def _launch(chosen: wish.Wish, troubles: list[str]) -> None:
-    if troubles:
-        parts.panel("\n".join(troubles), title="It cannot be launched like this", tone="dead")
     rows = chosen.rows
+    # not disabled while it cannot be launched: the press that leaves a field may bring what was lacking
     key = session.button(
         f"Launch {rows:,} row{'' if rows == 1 else 's'}",
         action="launch",
         type="primary",
-        disabled=bool(troubles),
         help="Starts the run once, however often it is pressed",
     )
-    if key is None:
+    if troubles:
+        parts.panel("\n".join(troubles), title="It cannot be launched like this", tone="dead")
+    if key is None or troubles:
         return
     run = parts.perform("launch", lambda: _start(chosen, key))
     if run is not None:

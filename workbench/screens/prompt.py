@@ -28,31 +28,35 @@ def page() -> None:
         engine.prompts.resolve(name)
         prompt, versions = _prompt(name), engine.prompts.versions(name)
     draft = desk.load(name, versions)
-    changed = not versions or not draft.same_as(desk.untouched(versions))
     top = st.container()
     view = st.segmented_control(
         "View", VIEWS, default=VIEWS[0], required=True, key="view", bind="query-params", label_visibility="collapsed"
     )
     if view == "History":
         with top:
-            _head(name, prompt, versions, draft, changed=changed, problems=None)
+            _head(name, prompt, versions, draft, problems=None)
         history.show(name, prompt, versions)
         return
     left, right = _places(wide=view == "Contract")
     with right:
         chosen = bench.choose()
+    with left:
+        _editor(view or VIEWS[0], name, draft, chosen)
+    # a table of fields changes the draft while it is drawn
+    draft = desk.held(name)
+    with right:
         problems = bench.problems(draft, chosen)
-        if problems:
-            parts.panel("\n".join(problems), title=f"{wording.count(len(problems), 'problem')} in this draft")
+        # a place of its own, there or not: what comes and goes before the tabs would open the first of them
+        with st.container():
+            if problems:
+                parts.panel("\n".join(problems), title=f"{wording.count(len(problems), 'problem')} in this draft")
         shown, tried = st.tabs(["Prompt for this row", "Try it"], default="Try it" if _trying() else None)
         with shown:
             bench.rendered(draft, chosen)
         with tried:
             tryout.strip(name, draft, chosen)
-    with left:
-        _editor(view or VIEWS[0], name, draft, chosen)
     with top:
-        _head(name, prompt, versions, draft, changed=changed, problems=problems)
+        _head(name, prompt, versions, draft, problems=problems)
 
 
 def _places(*, wide: bool) -> tuple[DeltaGenerator, DeltaGenerator]:
@@ -88,18 +92,17 @@ def _head(
     versions: list[Version],
     draft: Draft,
     *,
-    changed: bool,
     problems: list[str] | None,
 ) -> None:
     latest = versions[0] if versions else None
+    changed = not versions or not draft.same_as(desk.untouched(versions))
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         with st.container():
             parts.header(name, subtitle=_standing(latest, prompt, draft, changed=changed))
         with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", width="content"):
             session.link("All prompts", "prompts", dataset=session.param("dataset"))
-            if latest is not None and st.button("Discard the draft", type="tertiary", disabled=not changed):
-                _discard(name, latest)
-            # not disabled without a change: the press that takes the cursor out of a text is what brings the change
+            # neither is disabled without a change: the press that takes the cursor out of a text is what brings the change
+            drop = latest is not None and st.button("Discard the draft", type="tertiary")
             save = problems is not None and st.button(
                 "Save a new version …", type="primary", help="Shows what changes first"
             )
@@ -108,8 +111,13 @@ def _head(
                 session.link(
                     f"**Launch run with @{latest.number}**", "launch", prompt=latest.reference, dataset=dataset
                 )
-    if save and latest is not None and not changed:
-        parts.panel(f"The draft is {latest.reference} as it stands: change something first.", title="Nothing to save")
+    if latest is not None and (save or drop) and not changed:
+        parts.panel(
+            f"The draft is {latest.reference} as it stands{': change something first' if save else ''}.",
+            title="Nothing to save" if save else "Nothing to discard",
+        )
+    elif drop and latest is not None:
+        _discard(name, latest)
     elif save:
         saving.dialog(name, draft, versions, problems or [])
     if latest is None and not (prompt is not None and prompt.in_folder):

@@ -1,13 +1,15 @@
 """The contract: as JSON Schema, or its flat fields as a table.
 
 The table's source stays what it was when the table was first drawn, since a source that follows its own edits loses
-every second one; what the person has done to it is applied to that source at each script run.
+every second one; what the person has done to it is applied to that source at each edit.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -25,6 +27,15 @@ COLUMNS = (
     "name", "type", "required", "nullable", "enum", "minimum", "maximum", "min_length", "max_length", "pattern",
     "description",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a table began with: the draft's text, the same as a schema, and its flat fields."""
+
+    text: str
+    schema: dict[str, Any]
+    table: pd.DataFrame
 
 
 def edit(name: str, draft: Draft) -> None:
@@ -54,7 +65,7 @@ def edit(name: str, draft: Draft) -> None:
         )
     else:
         _table(name, draft)
-    trouble = problem(draft)
+    trouble = problem(desk.held(name))
     if trouble:
         parts.error(trouble, title="This contract cannot be held")
 
@@ -70,40 +81,59 @@ def problem(draft: Draft) -> str | None:
 
 def _table(name: str, draft: Draft) -> None:
     held = desk.key(name, "fields")
-    source = st.session_state.get(f"{held}:source")
+    source: Source | None = st.session_state.get(f"{held}:source")
     if source is None:
         try:
-            source = drafts.read_object(draft.contract, what="the contract")
-            fields = Contract.from_schema(source).fields()
+            schema = drafts.read_object(draft.contract, what="the contract")
+            source = Source(draft.contract, schema, frame(Contract.from_schema(schema).fields()))
         except errors.InputError:
             st.caption("The table shows a contract that can be held; mend it as JSON Schema first.")
             return
         st.session_state[f"{held}:source"] = source
-        st.session_state[f"{held}:rows"] = frame(fields)
-    edited = st.data_editor(
-        st.session_state[f"{held}:rows"],
+    st.data_editor(
+        source.table,
         key=held,
         num_rows="dynamic",
         hide_index=True,
         placeholder="",
         column_config=_config(),
         height="content",
+        on_change=_edited,
+        args=(name, held),
     )
-    others = [
-        field for field in source.get("properties", {}) if field not in set(st.session_state[f"{held}:rows"]["name"])
-    ]
+    others = [field for field in source.schema.get("properties", {}) if field not in set(source.table["name"])]
     if others:
         st.caption(f"{len(others)} more, not flat, are edited as JSON Schema and stay as they are.")
         parts.plain(", ".join(others))
     try:
-        made = schema_from_fields(rows(edited), source)
+        _take_over(name, held)
     except errors.InputError as error:
         parts.error(error, title="This table is not taken over yet")
-        return
-    text = drafts.pretty(made)
-    if made != source and text != draft.contract:
+
+
+def _edited(name: str, held: str) -> None:
+    """Take an edit over before anything is drawn: a press that follows at once cuts the drawing short, or leads elsewhere."""
+    # what is amiss is said where the table is drawn
+    with contextlib.suppress(errors.InputError):
+        _take_over(name, held)
+
+
+def _take_over(name: str, held: str) -> None:
+    source: Source = st.session_state[f"{held}:source"]
+    made = schema_from_fields(rows(applied(source.table, st.session_state[held])), source.schema)
+    text = source.text if made == source.schema else drafts.pretty(made)
+    if text != desk.held(name).contract:
         desk.change(name, contract=text)
-        st.rerun()
+
+
+def applied(table: pd.DataFrame, edits: Mapping[str, Any]) -> list[dict[Any, Any]]:
+    """The table's records with what a person has done to it, as the editor tells it."""
+    records = table.to_dict("records")
+    for place, cells in edits.get("edited_rows", {}).items():
+        records[int(place)].update(cells)
+    gone = set(edits.get("deleted_rows", ()))
+    left = [record for place, record in enumerate(records) if place not in gone]
+    return left + [{**dict.fromkeys(COLUMNS), **cells} for cells in edits.get("added_rows", ())]
 
 
 def frame(fields: Sequence[FlatField]) -> pd.DataFrame:
@@ -120,13 +150,13 @@ def frame(fields: Sequence[FlatField]) -> pd.DataFrame:
     return table.astype(kinds | {"min_length": "Int64", "max_length": "Int64"})
 
 
-def rows(table: pd.DataFrame) -> list[FlatField]:
-    """The flat fields that a table says.
+def rows(records: Sequence[Mapping[Any, Any]]) -> list[FlatField]:
+    """The flat fields that a table's records say.
 
     Raises:
         ContractError: a cell does not fit its column or its field's type, with the place.
     """
-    return [_field(place, record) for place, record in enumerate(table.to_dict("records"), start=1)]
+    return [_field(place, record) for place, record in enumerate(records, start=1)]
 
 
 def _field(place: int, record: Mapping[Any, Any]) -> FlatField:

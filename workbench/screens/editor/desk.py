@@ -33,6 +33,12 @@ def load(name: str, versions: list[Version]) -> Draft:
     return found
 
 
+def held(name: str) -> Draft:
+    """The draft as the widgets that were drawn so far have left it."""
+    found: Draft = st.session_state[f"desk:{name}"]
+    return found
+
+
 def untouched(versions: list[Version]) -> Draft:
     """The latest version as it stands, or the starter where there is none."""
     if not versions:
@@ -42,7 +48,7 @@ def untouched(versions: list[Version]) -> Draft:
 
 def change(name: str, *, outside: bool = False, **fields: Any) -> None:
     """Change the draft and keep it; ``outside`` of the widget that shows the field."""
-    put(name, replace(st.session_state[f"desk:{name}"], **fields), outside=outside)
+    put(name, replace(held(name), **fields), outside=outside)
 
 
 def put(name: str, draft: Draft, *, outside: bool = True) -> None:

@@ -113,7 +113,7 @@ def _turn(name: str, turns: list[Turn], place: int, turn: Turn) -> None:
             f"Text of message {place + 1}",
             turn.text,
             key=text_key,
-            height=max(80, min(320, 26 * (turn.text.count("\n") + 1 + len(turn.text) // 90) + 24)),
+            height="content",
             label_visibility="collapsed",
             on_change=_changed,
             args=(name, place, "text", text_key),
@@ -128,8 +128,7 @@ def _turn(name: str, turns: list[Turn], place: int, turn: Turn) -> None:
 
 
 def _changed(name: str, place: int, field: Literal["role", "text"], key: str) -> None:
-    held: Draft = st.session_state[f"desk:{name}"]
-    turns = prompts.turns(held.template)
+    turns = prompts.turns(desk.held(name).template)
     if place >= len(turns):
         return
     value = str(st.session_state[key])

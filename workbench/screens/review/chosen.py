@@ -54,9 +54,9 @@ def filters() -> Filter:
             width=130,
             help="Letters of one run, its own history; empty: letters that speak for their row now, of all runs",
         )
-    if number and not (number.isascii() and number.isdigit() and len(number) < 16):
-        st.caption("A run is named by its number.")
-        number = ""
+        if number and not (number.isascii() and number.isdigit() and len(number) < 16):
+            st.caption("A run is named by its number.", width="content")
+            number = ""
     return Filter(
         run=int(number) if number else None,
         prompt=None if prompt == EVERY else prompt,

@@ -50,8 +50,13 @@ def dialog(frozen: Frozen, *, version: str | None = None) -> None:
     action = action_of("replay", frozen.letters)
     parents = [session.engine().runs.get(run) for run in frozen.runs]
     choice = choose(parents, version=version, action=action)
-    expect(parents, frozen.letters, choice)
+    troubles, warnings = expect(parents, frozen.letters, choice)
     start(frozen.letters, choice, action=action, label=_label(frozen))
+    # below the button, which must not move under a press that also hands over what was typed
+    for title, words in troubles.items():
+        parts.error(words, title=title)
+    if warnings:
+        parts.panel("\n".join(warnings), title="To know before")
 
 
 def _label(frozen: Frozen) -> str:
@@ -145,24 +150,24 @@ def _model(parents: Sequence[Run], version: Version | None, connection: Connecti
     return told or None
 
 
-def expect(parents: Sequence[Run], letters: Sequence[LetterId], choice: Choice) -> None:
-    """Draw what it will take, over all runs that the letters are of."""
+def expect(parents: Sequence[Run], letters: Sequence[LetterId], choice: Choice) -> tuple[dict[str, str], list[str]]:
+    """Draw what it will take, over all runs that the letters are of; what is amiss, by run, and what to know before."""
     found: list[Forecast] = []
+    troubles: dict[str, str] = {}
     for parent in parents[:LOOKED]:
         try:
             found.append(_forecast(parent, [ordinal for run, ordinal in letters if run == parent.id], choice))
         except errors.RedriveError as error:
-            parts.error(error, title=f"The letters of run {parent.id}")
+            troubles[f"The letters of run {parent.id}"] = error.message
     if not found:
-        return
+        return troubles, []
     whole = found[0]
     for one in found[1:]:
         whole = _sum(whole, one)
     only = f"; of the first {LOOKED} of {len(parents):,} runs" if len(parents) > LOOKED else ""
     parts.section("Forecast", note=wish.founded(whole) + only)
     parts.figures(wish.figures(whole))
-    if whole.warnings:
-        parts.panel("\n".join(dict.fromkeys(whole.warnings)), title="To know before")
+    return troubles, list(dict.fromkeys(whole.warnings))
 
 
 def _forecast(parent: Run, ordinals: list[int], choice: Choice) -> Forecast:

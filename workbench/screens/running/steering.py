@@ -97,9 +97,9 @@ def _budget(run: Run) -> None:
         placeholder="no limit",
         key=f"budget-of:{run.id}:{session.token(action)}",
     )
-    if run.paused_by == "budget":
-        st.caption("It was paused by its budget: another one resumes it.")
-    key = session.button("Set this budget" if budget else "Take the limit away", action=action, type="primary")
+    more = " It was paused by its budget: another one resumes it." if run.paused_by == "budget" else ""
+    st.caption(f"Empty: no limit.{more}")
+    key = session.button("Set this budget", action=action, type="primary")
     if key is None:
         return
     if parts.perform(action, lambda: session.engine().runs.set_budget(run.id, budget or None, key=key)) is not None:

@@ -268,12 +268,12 @@ def _limit(dataset: Dataset) -> int | None:
     return int(chosen) if chosen else None
 
 
-def forecast(wish: Wish) -> list[str]:
-    """Draw what it is likely to take; why it cannot be launched, a sentence each."""
+def forecast(wish: Wish) -> tuple[list[str], list[str]]:
+    """Draw what it is likely to take; why it cannot be launched, and what to know before, a sentence each."""
     engine = session.engine()
     troubles = list(engine.prompts.check(wish.version.content, wish.dataset.columns))
     if troubles:
-        return troubles
+        return troubles, []
     found = engine.runs.forecast(
         version=wish.version,
         dataset=wish.dataset,
@@ -291,9 +291,7 @@ def forecast(wish: Wish) -> list[str]:
         )
     parts.section("Forecast", note=founded(found))
     parts.figures(figures(found))
-    if warnings := [one for one in found.warnings if one not in troubles]:
-        parts.panel("\n".join(warnings), title="To know before", tone="paused")
-    return troubles
+    return troubles, [] if troubles else list(found.warnings)
 
 
 def founded(found: Forecast) -> str:
