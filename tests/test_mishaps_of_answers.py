@@ -219,13 +219,13 @@ def test_a_template_that_takes_for_ever(home: Home) -> None:
     first = home.start(["some twenty letters"], version=slow)
     home.until(first, lambda seen: seen.counts.in_flight == 1)
     home.stub.ledger.clear()
-    second = home.went([f"row {number}" for number in range(40)])
+    second = home.went([f"row {number}" for number in range(20)])
     under_way = home.engine.runs.get(first).counts.waiting
     gaps = [after.at - before.at for before, after in itertools.pairwise(home.stub.ledger.entries)]
     done = home.ended(first)
     dead = home.engine.letters.inspect(first, 1)
 
-    assert (second.counts.accepted, second.calls) == (40, 40) and under_way == 1
+    assert (second.counts.accepted, second.calls) == (20, 20) and under_way == 1
     assert max(gaps) < 1.0, "the others stood still"
     assert (done.counts.dead, done.calls) == (1, 0)
     assert dead.attempts[-1].failure is not None and "took longer than 2 s" in dead.attempts[-1].failure.message
