@@ -16,6 +16,10 @@ BEAT = (
     + """
 redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 86400)
+-- A lease beyond any was given before the clock was set back; who lives renews it in time.
+for _, lane in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], now + tonumber(ARGV[2]) + 1, '+inf')) do
+  redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), lane)
+end
 return {redis.call('ZRANGEBYSCORE', KEYS[1], now, '+inf'), redis.call('HGETALL', KEYS[2])}
 """
 )
@@ -64,6 +68,13 @@ local function put(name, value)
   end
 end
 
+-- A clock that was set back takes every moment with it, so that nobody waits for the hour that comes twice.
+local back = (get('at') or now) - now
+if back > 1 then
+  for _, name in ipairs({'at', 'cool', 'since', 'look_at', 'why_at'}) do if get(name) then put(name, get(name) - back) end end
+  for _, name in ipairs(names) do if get(name .. '_seen') then put(name .. '_seen', get(name .. '_seen') - back) end end
+end
+
 -- What the provider tells: a limit a minute is a rate; one of a longer window is only heeded when nothing is left of it.
 local passed = math.max(0, now - (get('at') or now))
 local remains = {}
@@ -109,6 +120,8 @@ local rates, levels = {}, {}
 local limited = false
 for i, name in ipairs(names) do
   local rate = a.set[i] > 0 and a.set[i] / 60 or get(name .. '_told')
+  -- A provider that answers calls which its own figure leaves no room for has told another one: one call a minute is tried.
+  if rate and a.set[i] <= 0 then rate = math.max(rate, a.cost[i] / 60) end
   if i == 1 and found then rate = math.min(rate or found, found) end
   if rate then
     limited = true
@@ -118,7 +131,7 @@ for i, name in ipairs(names) do
     if not level then levels[i] = math.max(rate * 0.1, 1)
     else levels[i] = math.min(depth, level + passed * rate + a.back[i]) - a.sent * a.cost[i] end
     -- Others may use the same key; a header that is stuck must not stop everything, so this is heeded now and then.
-    if remains[i] and remains[i] < levels[i] and now - (get(name .. '_seen') or 0) > math.max(1, 3 / rate) then
+    if remains[i] and remains[i] < levels[i] and now - (get(name .. '_seen') or 0) > math.max(1, 3 * math.max(a.cost[i], 1) / rate) then
       levels[i] = remains[i]
       put(name .. '_seen', now)
     end

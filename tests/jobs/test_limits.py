@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -11,7 +12,7 @@ import pytest
 
 from jobs import dispatch
 from jobs.keys import Keys
-from jobs.limits import KeeperLimits, LaneLimits, Report
+from jobs.limits import LEASE_SECONDS, KeeperLimits, LaneLimits, Report
 from jobs.messages import Control
 
 T = TypeVar("T")
@@ -77,6 +78,26 @@ def test_a_lane_without_a_lease_holds_no_places(play: Callable[[Scene[int]], int
         return await here.places(1, limit=5, wanted=5, running=0)
 
     assert play(scene) == 5
+
+
+def test_a_lease_outlives_no_clock_that_is_set_back(redis_address: str) -> None:
+    """A lane that died before Redis' clock went back an hour is not taken to live until the hour has come again."""
+    keys = Keys(os.urandom(4).hex())
+
+    async def scene() -> None:
+        redis = dispatch.connect_async(redis_address)
+        try:
+            here = LaneLimits(redis, keys, "here")
+            await redis.zadd(keys.leases, {"gone": time.time() + 3600})
+            await here.beat()
+        finally:
+            await redis.aclose()
+
+    asyncio.run(scene())
+
+    with dispatch.connect(redis_address) as redis:
+        left = KeeperLimits(redis, keys).live_lanes()
+    assert set(left) == {"gone", "here"} and max(left.values()) <= LEASE_SECONDS
 
 
 def test_one_pool_is_shared_by_all_lanes_and_is_not_anothers(play: Callable[[Scene[list[int]]], list[int]]) -> None:

@@ -273,7 +273,6 @@ def test_refusals_at_random_do_not_hide_a_limit(ask: Ask) -> None:
     assert provider.share_refused(1010, 1060) < 0.12
 
 
-@pytest.mark.xfail(strict=True, reason="a limit of tokens that is smaller than a call lets one through in an hour")
 def test_a_told_limit_that_no_call_fits_into_still_lets_calls_through(ask: Ask) -> None:
     """A provider whose headers say one token a minute, and which answers all the same, does not stop a run."""
     told, cost = (Told(dimension=1, limit=1.0, remaining=0.0, reset=0.0),), (1.0, 60.0, 40.0, 20.0)
@@ -282,9 +281,18 @@ def test_a_told_limit_that_no_call_fits_into_still_lets_calls_through(ask: Ask) 
     assert sum(grant.calls for grant in grants) >= 9, "one in a minute"
 
 
-@pytest.mark.xfail(strict=True, reason="a cool-down is a moment of the server's clock, which may be set back")
 def test_a_cool_down_outlives_no_clock_that_is_set_back(ask: Ask) -> None:
     """Nobody is kept waiting longer than a provider is believed to want."""
     ask(Report(wanted=1, cool=30.0), 10_000.0)
 
     assert ask(Report(wanted=1), 6_400.0).wait <= LONGEST_COOL
+
+
+def test_what_is_found_goes_on_being_learned_when_the_clock_is_set_back(ask: Ask) -> None:
+    """The window of evidence ends in its second, not in the hour that comes twice."""
+    ask(Report(wanted=100), 10_000.0)
+
+    at_once = ask(Report(wanted=100, refused=30), 6_400.0)
+    after = [ask(Report(wanted=100, window=at_once.window, refused=30), 6_400.0 + second / 2) for second in (1, 2, 3)]
+
+    assert after[-1].window > at_once.window and not after[-1].free
