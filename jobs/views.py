@@ -402,6 +402,9 @@ class Spending:
     throttles: int
     transport_failures: int
     reused: int
+    #: what the answers that were reused had cost when they were asked for, and rows of which nobody knows
+    saved: float
+    unpriced_reused: int
     #: rows that got an end or a strike; n of the validation error rate
     judged: int
     cost: float

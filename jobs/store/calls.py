@@ -148,7 +148,7 @@ class Calls:
     def ended(self, run: int, tried: Try, call: int | None, *, accepted: int, strikes: int, dead: int) -> None:
         """Count what a call has brought its rows: values, strikes, deaths; ``call`` None: it was not sent."""
         if call is None:
-            self._tally.unsent(run, self._now, dead=dead)
+            self._tally.dead(run, self._now, dead)
             return
         values = self._open.pop(call)
         if not accepted and not values[_WASTED]:
@@ -160,9 +160,9 @@ class Calls:
         else:
             self._tally.add(tallies.of_call(self._db, call))
 
-    def reused(self, run: int, rows: int) -> None:
-        """Count rows that got an answer of earlier."""
-        self._tally.unsent(run, self._now, reused=rows)
+    def reused(self, run: int, saved: Sequence[float | None]) -> None:
+        """Count rows that got an answer of earlier: what each had cost, None where it is unknown."""
+        self._tally.reused(run, self._now, saved)
 
     def close(self) -> None:
         """Add what the batch came to to its runs and minutes."""

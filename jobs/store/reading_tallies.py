@@ -201,8 +201,8 @@ _FIGURES: dict[tuple[str, ...], str] = {
         SELECT d.run, count(*) FROM dead_letters d CROSS JOIN attempts a ON a.id = d.attempt
         WHERE a.call IS NULL AND {_at("+d.run", "d.died_at")} GROUP BY d.run
     """,
-    ("reused",): f"""
-        SELECT a.run, count(*) FROM attempts a INDEXED BY attempts_reused
+    ("reused", "saved", "unpriced_reused"): f"""
+        SELECT a.run, count(*), total(a.saved), sum(a.saved IS NULL) FROM attempts a INDEXED BY attempts_reused
         WHERE a.call IS NULL AND a.verdict = 'accepted' AND {_at("a.run", "a.recorded_at")} GROUP BY a.run
     """,
 }  # fmt: skip

@@ -22,6 +22,7 @@ from jobs.store import runs
 from jobs.store.batch import Batch
 from jobs.store.calls import Calls, is_lost
 from jobs.store.fates import Fates
+from jobs.store.rows import Reused
 from jobs.store.runs import RunRecord, set_state
 from jobs.store.tries import Row, Tries, Try
 from jobs.values import Failure, FailureKind, Problem, Verdict
@@ -124,12 +125,12 @@ class Recorder:
             self._enter(Received(place="", outcome=outcome, raw=None, request=None), record, tried)
         self._write()
 
-    def accept_reused(self, record: RunRecord, pairs: Sequence[tuple[int, int]]) -> None:
+    def accept_reused(self, record: RunRecord, reused: Sequence[Reused]) -> None:
         """Give rows the attempts that ``rows.reuse`` made for them."""
-        for ordinal, attempt in pairs:
-            self._fates.accept(record, self._tries.row(record.id, ordinal), attempt)
-        self._calls.reused(record.id, len(pairs))
-        self.done.accepted += len(pairs)
+        for one in reused:
+            self._fates.accept(record, self._tries.row(record.id, one.ordinal), one.attempt)
+        self._calls.reused(record.id, [one.saved for one in reused])
+        self.done.accepted += len(reused)
         self._write()
 
     def _run(self, number: int) -> RunRecord | None:

@@ -37,6 +37,16 @@ class Rejected:
     problems: tuple[Problem, ...]
 
 
+@dataclass(frozen=True)
+class Reused:
+    """A row that was given an answer of earlier."""
+
+    ordinal: int
+    attempt: int
+    #: what that answer had cost, US dollars; None where it is unknown
+    saved: float | None
+
+
 #: seconds that a call which stood on no stream is remembered
 MISSED_SECONDS = 7 * 24 * 3600.0
 #: rows that a look at a run's queue counts at the most; beyond it, more is just more
@@ -110,20 +120,26 @@ def claim(db: Database, record: RunRecord, rows: Sequence[DueRow]) -> list[DueRo
     return [row for row in rows if row.ordinal not in without]
 
 
-def reuse(db: Database, record: RunRecord, pairs: Sequence[tuple[DueRow, int]], *, now: float) -> list[tuple[int, int]]:
-    """Give rows the answer of an accepted attempt; (ordinal, new attempt) of each."""
-    made: list[tuple[int, int]] = []
+_ANSWER = """
+    SELECT a.value, c.cost / (SELECT count(*) FROM attempts WHERE call = c.id)
+    FROM attempts a JOIN calls c ON c.id = a.call WHERE a.id = ?
+"""
+
+
+def reuse(db: Database, record: RunRecord, pairs: Sequence[tuple[DueRow, int]], *, now: float) -> list[Reused]:
+    """Give rows the answer of an accepted attempt."""
+    made: list[Reused] = []
     for row, source in pairs:
-        found = db.conn.execute("SELECT value FROM attempts WHERE id = ?", [source]).fetchone()
+        value, saved = db.conn.execute(_ANSWER, [source]).fetchone()
         receipt = Receipt(how="reused", source=source)
         cursor = db.conn.execute(
             """
-            INSERT INTO attempts (call, run, ordinal, verdict, asked, value, receipt, recorded_at)
-            VALUES (NULL, ?, ?, 'accepted', ?, ?, ?, ?)
+            INSERT INTO attempts (call, run, ordinal, verdict, asked, value, receipt, saved, recorded_at)
+            VALUES (NULL, ?, ?, 'accepted', ?, ?, ?, ?, ?)
             """,
-            [record.id, row.ordinal, row.strikes + 1, found[0], receipt.model_dump_json(), now],
+            [record.id, row.ordinal, row.strikes + 1, value, receipt.model_dump_json(), saved, now],
         )
-        made.append((row.ordinal, int(cursor.lastrowid or 0)))
+        made.append(Reused(row.ordinal, int(cursor.lastrowid or 0), saved))
     return made
 
 

@@ -25,6 +25,8 @@ class Sum:
     throttles: int = 0
     transport_failures: int = 0
     reused: int = 0
+    saved: float = 0.0
+    unpriced_reused: int = 0
     cost: float = 0.0
     unpriced_calls: int = 0
     wasted: float = 0.0
@@ -85,6 +87,8 @@ def spending(key: str, label: str, one: Sum, latencies: Latencies) -> views.Spen
         throttles=one.throttles,
         transport_failures=one.transport_failures,
         reused=one.reused,
+        saved=one.saved,
+        unpriced_reused=one.unpriced_reused,
         judged=one.accepted + one.strikes,
         cost=one.cost,
         unpriced_calls=one.unpriced_calls,

@@ -51,7 +51,7 @@ class Tally:
     def __init__(self) -> None:
         self._calls: list[Call] = []
         self._taken_back: list[Call] = []
-        self._unsent: list[tuple[int, float, int, int]] = []
+        self._unsent: list[tuple[int, float, Sum]] = []
 
     def add(self, call: Call) -> None:
         """Count a call in."""
@@ -61,9 +61,14 @@ class Tally:
         """Count a call without a known end out again: it is about to become another one."""
         self._taken_back.append(call)
 
-    def unsent(self, run: int, at: float, *, reused: int = 0, dead: int = 0) -> None:
-        """Count rows in that ended without a call."""
-        self._unsent.append((run, at, reused, dead))
+    def dead(self, run: int, at: float, rows: int) -> None:
+        """Count rows in that died before a call was sent."""
+        self._unsent.append((run, at, Sum(dead=rows)))
+
+    def reused(self, run: int, at: float, saved: Sequence[float | None]) -> None:
+        """Count rows in that reused an answer: what each had cost, None where it is unknown."""
+        sums = Sum(reused=len(saved), saved=sum(filter(None, saved)), unpriced_reused=saved.count(None))
+        self._unsent.append((run, at, sums))
 
     def write(self, db: Database) -> None:
         """Add everything to the file."""
@@ -72,8 +77,8 @@ class Tally:
             minutes[key] = Minute(_added_up(calls), _latencies(calls))
         for key, calls in _by_minute(self._taken_back).items():
             minutes.setdefault(key, Minute()).sum.add(_added_up(calls), times=-1)
-        for run, at, reused, dead in self._unsent:
-            minutes.setdefault((run, int(at // MINUTE)), Minute()).sum.add(Sum(reused=reused, dead=dead))
+        for run, at, sums in self._unsent:
+            minutes.setdefault((run, int(at // MINUTE)), Minute()).sum.add(sums)
         for (run, minute), one in minutes.items():
             _write(db, run, minute, one)
         self._calls, self._taken_back, self._unsent = [], [], []
@@ -157,7 +162,7 @@ _CALL = f"""
 """
 #: of attempts that nothing was sent for: reused answers, and what a row died of before its request went out
 _UNSENT = """
-    SELECT a.recorded_at, a.verdict = 'accepted',
+    SELECT a.recorded_at, a.verdict = 'accepted', a.saved,
            EXISTS (SELECT 1 FROM dead_letters d WHERE d.run = a.run AND d.ordinal = a.ordinal AND d.attempt = a.id)
     FROM attempts a WHERE a.run = ? AND a.call IS NULL
 """
@@ -181,7 +186,10 @@ def recount(db: Database, runs: Iterable[int] | None = None) -> None:
         tally = Tally()
         for call in db.execute(f"{_CALL} WHERE c.run = ? ORDER BY c.sent_at", [run]):
             tally.add(Call(*call))
-        for at, reused, dead in db.execute(_UNSENT, [run]):
-            tally.unsent(run, at, reused=reused, dead=dead)
+        for at, reused, saved, dead in db.execute(_UNSENT, [run]):
+            if reused:
+                tally.reused(run, at, [saved])
+            else:
+                tally.dead(run, at, dead)
         tally.write(db)
         db.execute(_MARK, [run])

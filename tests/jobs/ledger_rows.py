@@ -21,6 +21,8 @@ FATES = {
 }  # fmt: skip
 #: requests of a run that are packed at most: packing 100,000 would take longer than everything else
 PACKED = 2_000
+#: what the answer of a reused row had cost, where there is a price
+SAVED = 0.001
 
 
 @dataclass(frozen=True)
@@ -240,7 +242,7 @@ class RunWriter:
         attempt, self.next_attempt = self.next_attempt, self.next_attempt + 1
         self.attempts.append(
             (attempt, call, self.run, head.ordinal, verdict, strike, asked, value, receipt,
-             json.dumps(problems) if problems else None, signature, at + 0.5)
+             json.dumps(problems) if problems else None, signature, SAVED if call is None and self.price else None, at + 0.5)
         )  # fmt: skip
         return attempt
 
@@ -268,7 +270,7 @@ class RunWriter:
         )
         yield (
             "attempts",
-            "id, call, run, ordinal, verdict, strike, asked, value, receipt, problems, signature, recorded_at",
+            "id, call, run, ordinal, verdict, strike, asked, value, receipt, problems, signature, saved, recorded_at",
             self.attempts,
             "",
         )

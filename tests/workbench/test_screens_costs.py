@@ -24,7 +24,7 @@ from workbench.screens.spending.window import Choice, Place, Window, spanning, w
 BERLIN = ZoneInfo("Europe/Berlin")
 NONE = Spending(
     key="total", label="all calls", calls=0, accepted=0, dead=0, strikes=0, throttles=0, transport_failures=0, reused=0,
-    judged=0, cost=0.0, unpriced_calls=0, wasted=0.0, wasted_calls=0, prompt_tokens=0, completion_tokens=0,
+    saved=0.0, unpriced_reused=0, judged=0, cost=0.0, unpriced_calls=0, wasted=0.0, wasted_calls=0, prompt_tokens=0, completion_tokens=0,
     cached_tokens=0, p50=None, p95=None, p99=None, latency_n=0,
 )  # fmt: skip
 DAY = Window(since=0, until=86_400, step=1800, words="last 24 h", short="24 h")
@@ -118,6 +118,14 @@ def test_an_unknown_price_is_never_zero(spending: Spending, spend: str, each: st
     """Free is $0, nothing sent is $0, and what nobody knows the price of is unknown."""
     assert figures.money(spending.cost, spending) == spend
     assert figures.per_accepted(spending) == each
+
+
+def test_what_reuse_saved_is_never_a_guess() -> None:
+    """A sum, a lower bound where the price of one answer is unknown, or unknown."""
+    assert figures.saved(NONE) == "$0"
+    assert figures.saved(replace(NONE, reused=3, saved=0.5)) == "$0.500"
+    assert figures.saved(replace(NONE, reused=3, saved=0.5, unpriced_reused=1)) == "≥ $0.500"
+    assert figures.saved(replace(NONE, reused=3, unpriced_reused=3)) == "unknown"
 
 
 def test_every_tile_has_its_n_and_window() -> None:

@@ -5,6 +5,9 @@ two halves of that press, and a browser makes a click only of two halves over th
 or was drawn as another one, the click would be lost. And a press that is quicker than the answer would act on the page as it
 was before, with its old filter, or overtake the text: so it waits for it. A page that looks again at a run by a timer moves its
 buttons in the same way.
+
+An impatient hand presses once more at the same place. Where the first press has opened another page meanwhile, the last one
+was not meant for what stands there now, and does nothing.
 """
 
 from __future__ import annotations
@@ -34,11 +37,15 @@ const STILL = 6;
 const BEGINS = 500, LONGEST = 2000;
 // milliseconds in which some widgets click themselves where they miss the browser's click
 const ECHO = 300;
+// pixels and milliseconds in which a press after the page has turned is still one more for the page before
+const NEAR = 60, TURNS = 500;
 
 // the press under way; the one whose click is made here, and whether it is being made
 let began = null, held = null, clicking = false;
 // whether a field was typed into; when something was handed over, and when the script was last seen at work
 let typed = false, handed = -LONGEST, worked = -LONGEST;
+// the page, when it turned, the last press, and the one that was the last when it turned
+let page = location.pathname, turned = -TURNS, last = null, before = null;
 
 const of = (event, what) => event.composedPath().find((one) => one.matches && one.matches(what));
 const works = () => {
@@ -104,8 +111,25 @@ const up = (event) => {
   else if (press) setTimeout(() => { if (began === press) make(press); });
 };
 
+const turn = () => {
+  if (page === location.pathname) return;
+  [page, turned, before] = [location.pathname, performance.now(), last];
+};
+const late = (event) => {
+  turn();
+  if (!before || performance.now() - turned > TURNS || of(event, "[data-testid=stSidebar]")) return false;
+  return Math.hypot(event.clientX - before.x, event.clientY - before.y) < NEAR;
+};
+
 const clicked = (event) => {
   if (clicking) return;
+  if (event.isTrusted && event.detail && late(event)) {
+    began = null;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    return;
+  }
+  if (event.isTrusted && event.detail) last = { x: event.clientX, y: event.clientY };
   const path = event.composedPath();
   const press = began && path.includes(began.one) ? began : null;
   const echo = held && !event.isTrusted && path.includes(held.one) && !(performance.now() > held.until);
@@ -126,6 +150,7 @@ export default function () {
   const on = (kind, does) => document.addEventListener(kind, does, true);
   on("pointerdown", down);
   on("pointerup", up);
+  setInterval(turn, 50);
   on("pointercancel", () => { began = null; });
   on("click", clicked);
   on("click", (event) => { if (of(event, "[role=option], [role=radio]")) hand(); });

@@ -16,6 +16,7 @@ from jobs.store import reading_calls, reading_costs, tallies
 from jobs.store.sums import percentiles
 from jobs.views import CallFilter
 from tests.jobs.ledger import DAWN, Ledger
+from tests.jobs.ledger_rows import SAVED
 
 LATER = DAWN + 10**9
 #: all calls; and a window that begins and ends within a minute, with calls on both sides of it
@@ -60,7 +61,7 @@ def test_sums_agree_with_the_calls(engine: Engine, db: Database) -> None:
     assert (total.prompt_tokens, total.completion_tokens, total.latency_n) == (one[4], one[5], one[6])
     # of 12 dead rows, two were unreachable after six requests each; the others took three strikes
     assert (total.dead, total.transport_failures, total.strikes) == (12, 12, 10 * 3 + 3)
-    assert total.reused == 4
+    assert (total.reused, total.saved, total.unpriced_reused) == (4, pytest.approx(4 * SAVED), 0)
     assert total.accepted == 60 - 12 - 4 + 10
     assert total.judged == total.accepted + total.strikes
 
@@ -132,13 +133,19 @@ def _by_hand(db: Database, since: float, until: float) -> dict[str, float]:
     valued = {one["call"] for one in attempts if one["verdict"] == "accepted" and not one["superseded"]}
     wasted = [call for call in calls if call["id"] not in valued]
     last_words = {attempt for (attempt,) in db.execute("SELECT attempt FROM dead_letters")}
-    reused = "SELECT count(*) FROM attempts WHERE call IS NULL AND recorded_at >= ? AND recorded_at < ?"
+    reused = (
+        "SELECT count(*), total(saved), count(*) - count(saved) FROM attempts "
+        "WHERE call IS NULL AND verdict = 'accepted' AND recorded_at >= ? AND recorded_at < ?"
+    )
+    rows, saved, unpriced = db.execute(reused, [since, until]).fetchone()
     return {
         "calls": len(calls),
         "accepted": sum(one["verdict"] == "accepted" and not one["superseded"] for one in attempts),
         "strikes": sum(one["strike"] for one in attempts),
         "dead": sum(one["id"] in last_words for one in attempts),
-        "reused": db.execute(reused, [since, until]).fetchone()[0],
+        "reused": rows,
+        "saved": saved,
+        "unpriced_reused": unpriced,
         "throttles": sum(call["outcome"] == "throttled" for call in calls),
         "transport_failures": sum(call["outcome"] not in ("replied", "throttled") for call in calls),
         "cost": sum(call["cost"] or 0.0 for call in calls),

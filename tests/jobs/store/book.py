@@ -137,6 +137,14 @@ class Book:
         with transaction(self.db):
             rows.give_back(self.db, try_ids, now=self.now)
 
+    def reuse(self, *pairs: tuple[int, int]) -> None:
+        """Give rows the answers of attempts: (row, attempt)."""
+        due = {row.ordinal: row for row in rows.due(self.db, self.record, most=100, now=self.now)}
+        with transaction(self.db):
+            recorder = Recorder(self.db, now=self.now, chance=lambda: 0.0)
+            given = [(due[ordinal], attempt) for ordinal, attempt in pairs]
+            recorder.accept_reused(self.record, rows.reuse(self.db, self.record, given, now=self.now))
+
     # -- what is so then -----------------------------------------------------------------------------------------------
 
     def row(self, ordinal: int) -> dict[str, Any]:

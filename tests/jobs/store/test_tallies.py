@@ -104,6 +104,14 @@ def _dead_of_losses_and_late(book: Book) -> None:
     book.take(*reversed(replies))
 
 
+def _reused(book: Book) -> None:
+    book.send("t1", 1)
+    book.come("t1", 1, GOOD)
+    book.now += 61
+    (attempt,) = book.db.execute("SELECT id FROM attempts").fetchone()
+    book.reuse((2, attempt), (3, attempt))
+
+
 def _several_rows_a_call(book: Book) -> None:
     book.send("t1", 1, 2, 3)
     one = book.reply("t1", 1, GOOD)
@@ -123,6 +131,7 @@ def _several_rows_a_call(book: Book) -> None:
         _late_behind_another,
         _dead_of_losses_and_late,
         _several_rows_a_call,
+        _reused,
     ],
 )
 def test_a_tally_is_what_the_ledger_adds_up_to(book: Book, happens: Callable[[Book], None]) -> None:
@@ -155,16 +164,16 @@ def test_a_value_that_came_too_late_is_wasted(book: Book) -> None:
     assert wasted(book.db) == [("t1", 1), ("t2", 0)]
 
 
-def test_reused_rows_are_counted_when_they_are_recorded(tmp_path: Path) -> None:
-    """An answer of earlier costs no call, and stands in the minute in which its row got it."""
-    book = Book(tmp_path, n=2)
-    with transaction(book.db):
-        tally = tallies.Tally()
-        tally.unsent(book.run, 185.0, reused=2)
-        tally.write(book.db)
-    ((run, minute), figures), *rest = tallied(book.db).items()
-    assert (run, minute, rest) == (book.run, 3, [])
-    assert dict(zip(FIGURES, figures, strict=False))["reused"] == 2
+@pytest.mark.parametrize(("price", "saved", "unpriced"), [(True, 2 * COST, 0), (False, 0.0, 2)])
+def test_reused_rows_are_counted_when_they_are_recorded(
+    tmp_path: Path, price: bool, saved: float, unpriced: int
+) -> None:
+    """An answer of earlier costs no call, saves what that had cost, and stands in the minute in which its row got it."""
+    book = Book(tmp_path, n=4, price=price)
+    _reused(book)
+    figures = dict(zip(FIGURES, tallied(book.db)[book.run, int(book.now // 60)], strict=False))
+    assert (figures["calls"], figures["reused"], figures["unpriced_reused"]) == (0, 2, unpriced)
+    assert figures["saved"] == saved
 
 
 def test_every_latency_of_a_full_minute_is_kept(tmp_path: Path) -> None:
@@ -184,7 +193,7 @@ def test_every_latency_of_a_full_minute_is_kept(tmp_path: Path) -> None:
     assert longest == (4, 8 * tallies.MOST_LATENCIES)
 
 
-@pytest.mark.parametrize("happens", [_values_and_strikes, _late_behind_another, _dead_before_it_was_sent])
+@pytest.mark.parametrize("happens", [_values_and_strikes, _late_behind_another, _dead_before_it_was_sent, _reused])
 def test_what_an_older_file_holds_is_counted(tmp_path: Path, happens: Callable[[Book], None]) -> None:
     """The step that makes the tallies counts what was recorded before there were any."""
     book = Book(tmp_path)

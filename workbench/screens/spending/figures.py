@@ -31,6 +31,13 @@ def per_accepted(spending: Spending) -> str:
     return money(spending.cost / spending.accepted, spending)
 
 
+def saved(spending: Spending) -> str:
+    """What reused answers had cost: exact, a lower bound where a price is unknown, or unknown."""
+    if not spending.unpriced_reused:
+        return wording.money(spending.saved)
+    return f"≥ {wording.money(spending.saved)}" if spending.saved else wording.UNKNOWN
+
+
 def tiles(total: Spending, window: Window) -> tuple[list[Figure], list[Figure]]:
     """What the window comes to, each figure with its n and window: what was used, and how the calls fared."""
     return [*_spent(total, window.short), *_tokens(total, window.short)], _fared(total, window.short)
@@ -116,10 +123,10 @@ def _fared(total: Spending, span: str) -> list[Figure]:
             help="calls that brought no reply to judge: timeouts, resets, errors of the provider, lost workers",
         ),
         Figure(
-            label="Reused answers",
-            value=wording.number(total.reused),
+            label="Saved by reuse (USD)",
+            value=saved(total),
             note=f"{wording.percent(total.reused, ends)} of n = {wording.count(ends, 'accepted row')}, {span}",
-            help="rows that got the answer of an equal row, without a call",
+            help=f"{wording.count(total.reused, 'row')} got the answer of an equal row without a call: what that call had cost",
         ),
     ]  # fmt: skip
 
@@ -176,7 +183,7 @@ def row(spending: Spending) -> Row:
                 f"{spending.strikes:,} of n = {wording.count(spending.judged, 'verdict')}",
             ),
             "throttles": wording.number(spending.throttles),
-            "reused": wording.number(spending.reused),
+            "reused": Cell(wording.number(spending.reused), f"{saved(spending)} saved"),
             "in": Cell(wording.number(spending.prompt_tokens), f"{spending.cached_tokens:,} of them cached"),
             "out": wording.number(spending.completion_tokens),
             "p50": p50,

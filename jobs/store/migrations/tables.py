@@ -1,6 +1,6 @@
-"""What the tables are: numbered steps, only ever added to, each applied in one transaction together with its record.
+"""The tables that a home began with. Times are seconds since the epoch, money is US dollars, JSON is text.
 
-Times are seconds since the epoch, money is US dollars, JSON is text. A table's one writing side is named beside it.
+A table's one writing side is named beside it.
 """
 
 from __future__ import annotations
@@ -8,12 +8,11 @@ from __future__ import annotations
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from jobs.store import tallies
-
 MIGRATIONS = Migrations("redrive")
 
 
-def _all(db: Database, statements: str) -> None:
+def run_all(db: Database, statements: str) -> None:
+    """Run statements that end with a semicolon at the end of a line."""
     for statement in statements.split(";\n"):
         if statement.strip():
             db.execute(statement)
@@ -22,7 +21,7 @@ def _all(db: Database, statements: str) -> None:
 @MIGRATIONS()
 def m001_datasets(db: Database) -> None:
     """Written by intake, from whichever process the table was given to."""
-    _all(
+    run_all(
         db,
         """
         CREATE TABLE datasets (
@@ -50,7 +49,7 @@ def m001_datasets(db: Database) -> None:
 @MIGRATIONS()
 def m002_prompts(db: Database) -> None:
     """Written by the browser and the command line; no run's state depends on labels or drafts."""
-    _all(
+    run_all(
         db,
         """
         CREATE TABLE versions (
@@ -86,7 +85,7 @@ def m002_prompts(db: Database) -> None:
 @MIGRATIONS()
 def m003_requests(db: Database) -> None:
     """Inserted by the browser and the command line; the keeper marks each applied in the transaction that applies it."""
-    _all(
+    run_all(
         db,
         """
         CREATE TABLE requests (
@@ -107,7 +106,7 @@ def m003_requests(db: Database) -> None:
 @MIGRATIONS()
 def m004_runs(db: Database) -> None:
     """Written by the keeper alone."""
-    _all(
+    run_all(
         db,
         """
         CREATE TABLE runs (
@@ -177,7 +176,7 @@ def m004_runs(db: Database) -> None:
 @MIGRATIONS()
 def m005_ledger(db: Database) -> None:
     """Calls and attempts, append-only, written by the keeper alone."""
-    _all(
+    run_all(
         db,
         """
         CREATE TABLE calls (
@@ -247,7 +246,7 @@ def m005_ledger(db: Database) -> None:
 @MIGRATIONS()
 def m006_review(db: Database) -> None:
     """Dead letters, results and decisions, written by the keeper alone."""
-    _all(
+    run_all(
         db,
         """
         CREATE TABLE signatures (
@@ -306,93 +305,5 @@ def m006_review(db: Database) -> None:
             undone_at REAL
         );
         CREATE INDEX decisions_run ON decisions (run);
-        """,
-    )
-
-
-@MIGRATIONS()
-def m007_troubles(db: Database) -> None:
-    """Written by the keeper alone: what counts against a row apart, tries that were missed, failures of what was never sent.
-
-    An attempt has no call where nothing was sent: its answer was reused, or its request was refused before it went out.
-    """
-    _all(
-        db,
-        """
-        -- calls lost with their lane; faults are errors of ours alone
-        ALTER TABLE run_rows ADD COLUMN losses INTEGER NOT NULL DEFAULT 0;
-        -- what the tries took, and the waits between them: no time in which nobody tried
-        ALTER TABLE run_rows ADD COLUMN trouble_seconds REAL NOT NULL DEFAULT 0;
-        ALTER TABLE run_rows DROP COLUMN trouble_at;
-        -- JSON of Failure, where there is no call that holds it
-        ALTER TABLE attempts ADD COLUMN failure TEXT;
-        DROP INDEX attempts_reused;
-        CREATE INDEX attempts_reused ON attempts (recorded_at, run) WHERE call IS NULL AND verdict = 'accepted';
-        CREATE TABLE missed (
-            try_id TEXT NOT NULL,               -- a call that was on no stream, so that its rows were asked again
-            ordinal INTEGER NOT NULL,
-            run INTEGER NOT NULL,
-            missed_at REAL NOT NULL,
-            PRIMARY KEY (try_id, ordinal)
-        ) WITHOUT ROWID;
-        CREATE INDEX missed_age ON missed (missed_at);
-        """,
-    )
-
-
-@MIGRATIONS()
-def m008_tallies(db: Database) -> None:
-    """Written by the keeper alone: the sums of each minute, and which calls brought no value, so that no page adds up calls.
-
-    What is there already is counted once. A later step that changes this table counts again itself.
-    """
-    _all(
-        db,
-        """
-        CREATE TABLE tallies (
-            run INTEGER NOT NULL,
-            minute INTEGER NOT NULL,            -- since the epoch
-            part INTEGER NOT NULL,              -- a minute of many replies has several records; they add up
-            calls INTEGER NOT NULL,
-            accepted INTEGER NOT NULL,
-            dead INTEGER NOT NULL,
-            strikes INTEGER NOT NULL,
-            throttles INTEGER NOT NULL,
-            transport_failures INTEGER NOT NULL,
-            reused INTEGER NOT NULL,
-            cost REAL NOT NULL,                 -- of the calls whose price is known
-            unpriced_calls INTEGER NOT NULL,
-            wasted REAL NOT NULL,               -- cost of the calls that brought no value
-            wasted_calls INTEGER NOT NULL,
-            prompt_tokens INTEGER NOT NULL,
-            completion_tokens INTEGER NOT NULL,
-            cached_tokens INTEGER NOT NULL,
-            latencies BLOB NOT NULL,            -- seconds of replied calls, float64 one after the other
-            PRIMARY KEY (run, minute, part)
-        ) WITHOUT ROWID;
-        -- 1: it brought no value
-        ALTER TABLE calls ADD COLUMN wasted INTEGER NOT NULL DEFAULT 0;
-        DROP INDEX calls_sent;
-        DROP INDEX calls_run;
-        CREATE INDEX calls_run ON calls (
-            run, sent_at, outcome, wasted, seconds, cost, prompt_tokens, completion_tokens, cached_tokens -- no blob is touched
-        );
-        """,
-    )
-    tallies.recount(db)
-
-
-@MIGRATIONS()
-def m009_letter_costs(db: Database) -> None:
-    """Written by the keeper alone: what the row of a dead letter has cost, so that no page looks for its calls."""
-    _all(
-        db,
-        """
-        -- its share of the calls about it; NULL: the price of one is unknown
-        ALTER TABLE dead_letters ADD COLUMN cost REAL;
-        UPDATE dead_letters SET cost = (
-            SELECT CASE WHEN count(*) = count(c.cost) THEN total(c.cost / (SELECT count(*) FROM attempts WHERE call = c.id)) END
-            FROM attempts a JOIN calls c ON c.id = a.call WHERE a.run = dead_letters.run AND a.ordinal = dead_letters.ordinal
-        );
         """,
     )

@@ -1,0 +1,119 @@
+"""What has changed in the tables since; a new step goes to the end."""
+
+from __future__ import annotations
+
+from sqlite_utils import Database
+
+from jobs.store import tallies
+from jobs.store.migrations.tables import MIGRATIONS, run_all
+
+__all__ = ["MIGRATIONS"]
+
+
+@MIGRATIONS()
+def m007_troubles(db: Database) -> None:
+    """Written by the keeper alone: what counts against a row apart, tries that were missed, failures of what was never sent.
+
+    An attempt has no call where nothing was sent: its answer was reused, or its request was refused before it went out.
+    """
+    run_all(
+        db,
+        """
+        -- calls lost with their lane; faults are errors of ours alone
+        ALTER TABLE run_rows ADD COLUMN losses INTEGER NOT NULL DEFAULT 0;
+        -- what the tries took, and the waits between them: no time in which nobody tried
+        ALTER TABLE run_rows ADD COLUMN trouble_seconds REAL NOT NULL DEFAULT 0;
+        ALTER TABLE run_rows DROP COLUMN trouble_at;
+        -- JSON of Failure, where there is no call that holds it
+        ALTER TABLE attempts ADD COLUMN failure TEXT;
+        DROP INDEX attempts_reused;
+        CREATE INDEX attempts_reused ON attempts (recorded_at, run) WHERE call IS NULL AND verdict = 'accepted';
+        CREATE TABLE missed (
+            try_id TEXT NOT NULL,               -- a call that was on no stream, so that its rows were asked again
+            ordinal INTEGER NOT NULL,
+            run INTEGER NOT NULL,
+            missed_at REAL NOT NULL,
+            PRIMARY KEY (try_id, ordinal)
+        ) WITHOUT ROWID;
+        CREATE INDEX missed_age ON missed (missed_at);
+        """,
+    )
+
+
+@MIGRATIONS()
+def m008_tallies(db: Database) -> None:
+    """Written by the keeper alone: the sums of each minute, and which calls brought no value, so that no page adds up calls.
+
+    What is there already is counted by the last step that changes this table.
+    """
+    run_all(
+        db,
+        """
+        CREATE TABLE tallies (
+            run INTEGER NOT NULL,
+            minute INTEGER NOT NULL,            -- since the epoch
+            part INTEGER NOT NULL,              -- a minute of many replies has several records; they add up
+            calls INTEGER NOT NULL,
+            accepted INTEGER NOT NULL,
+            dead INTEGER NOT NULL,
+            strikes INTEGER NOT NULL,
+            throttles INTEGER NOT NULL,
+            transport_failures INTEGER NOT NULL,
+            reused INTEGER NOT NULL,
+            cost REAL NOT NULL,                 -- of the calls whose price is known
+            unpriced_calls INTEGER NOT NULL,
+            wasted REAL NOT NULL,               -- cost of the calls that brought no value
+            wasted_calls INTEGER NOT NULL,
+            prompt_tokens INTEGER NOT NULL,
+            completion_tokens INTEGER NOT NULL,
+            cached_tokens INTEGER NOT NULL,
+            latencies BLOB NOT NULL,            -- seconds of replied calls, float64 one after the other
+            PRIMARY KEY (run, minute, part)
+        ) WITHOUT ROWID;
+        -- 1: it brought no value
+        ALTER TABLE calls ADD COLUMN wasted INTEGER NOT NULL DEFAULT 0;
+        DROP INDEX calls_sent;
+        DROP INDEX calls_run;
+        CREATE INDEX calls_run ON calls (
+            run, sent_at, outcome, wasted, seconds, cost, prompt_tokens, completion_tokens, cached_tokens -- no blob is touched
+        );
+        """,
+    )
+
+
+@MIGRATIONS()
+def m009_letter_costs(db: Database) -> None:
+    """Written by the keeper alone: what the row of a dead letter has cost, so that no page looks for its calls."""
+    run_all(
+        db,
+        """
+        -- its share of the calls about it; NULL: the price of one is unknown
+        ALTER TABLE dead_letters ADD COLUMN cost REAL;
+        UPDATE dead_letters SET cost = (
+            SELECT CASE WHEN count(*) = count(c.cost) THEN total(c.cost / (SELECT count(*) FROM attempts WHERE call = c.id)) END
+            FROM attempts a JOIN calls c ON c.id = a.call WHERE a.run = dead_letters.run AND a.ordinal = dead_letters.ordinal
+        );
+        """,
+    )
+
+
+@MIGRATIONS()
+def m010_savings(db: Database) -> None:
+    """Written by the keeper alone: what the first answer to a question had cost, for each row that reused it."""
+    run_all(
+        db,
+        """
+        -- NULL: it was asked for, or nobody knows
+        ALTER TABLE attempts ADD COLUMN saved REAL;
+        UPDATE attempts SET saved = (
+            SELECT c.cost / (SELECT count(*) FROM attempts WHERE call = c.id)
+            FROM attempts a JOIN calls c ON c.id = a.call WHERE a.id = json_extract(attempts.receipt, '$.source')
+        ) WHERE call IS NULL AND verdict = 'accepted';
+        DROP INDEX attempts_reused;
+        CREATE INDEX attempts_reused ON attempts (recorded_at, run, saved) WHERE call IS NULL AND verdict = 'accepted';
+        ALTER TABLE tallies ADD COLUMN saved REAL NOT NULL DEFAULT 0;
+        -- rows whose reused answer had an unknown price
+        ALTER TABLE tallies ADD COLUMN unpriced_reused INTEGER NOT NULL DEFAULT 0;
+        """,
+    )
+    tallies.recount(db)
