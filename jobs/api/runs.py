@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Sequence
+from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +31,12 @@ from jobs.store.fates import QUIET_KINDS
 from jobs.store.reading_results import Scope
 
 Kind = Literal["run", "replay", "evaluation", "try"]
+
+
+class Unsaid(Enum):
+    """Stands for an id column that nobody has chosen, where None numbers the rows: the dataset's own is taken."""
+
+    UNSAID = "unsaid"
 
 
 class Runs(Room):
@@ -72,7 +79,7 @@ class Runs(Room):
         options: RunOptions | None = None,
         limit: int | None = None,
         ordinals: Sequence[int] | None = None,
-        id_column: str | None = None,
+        id_column: str | None | Unsaid = Unsaid.UNSAID,
         kind: Kind = "run",
         parent: int | None = None,
         edits: dict[int, dict[str, str]] | None = None,
@@ -81,11 +88,15 @@ class Runs(Room):
     ) -> int:
         """The id of the run that the keeper has made; the same ``key`` twice is the same run.
 
+        An ``id_column`` of None names the rows by their numbers; unsaid, it is the dataset's own.
+
         Raises:
             InputError: it cannot be run as it is; says what to change.
             Refused: the keeper cannot start it in the present state.
             EngineDown: the keeper does not answer.
         """
+        if id_column is Unsaid.UNSAID:
+            id_column = dataset.id_column
         columns = self.usable(version, dataset, limit=limit, ordinals=ordinals, edits=edits, id_column=id_column)
         options = options or _usual(version)
         if kind in QUIET_KINDS:
@@ -101,7 +112,7 @@ class Runs(Room):
             price=self.price(model, connection, options),
             options=options,
             columns=columns,
-            id_column=id_column if id_column is not None else dataset.id_column,
+            id_column=id_column,
             limit=limit,
             ordinals=None if ordinals is None else tuple(ordinals),
             parent=parent,

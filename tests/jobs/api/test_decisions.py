@@ -53,6 +53,18 @@ def test_replaying_with_a_better_version_and_an_edited_row(engine: Engine, ledge
     assert engine.letters.inspect(made, 3).cells["message"].startswith("Hello")
 
 
+@pytest.mark.parametrize(("column", "name"), [(None, "3"), ("ticket", "T-000003")])
+def test_a_replay_names_its_rows_as_its_parent_does(
+    engine: Engine, ledger: Ledger, db: Database, column: str | None, name: str
+) -> None:
+    """A row keeps its id through a replay, whatever names the dataset's rows by then."""
+    dataset = ledger.dataset(10, id_column=column)
+    run = ledger.run(dataset, ledger.version(), fates={3: FAULTS[0]})
+    engine.datasets.set_id_column(dataset, "ticket" if column is None else None)
+    (made,) = engine.letters.replay([(run, 3)], key="k")
+    assert [engine.letters.inspect(one, 3).row_id for one in (run, made)] == [name, name]
+
+
 def test_replays_that_make_no_sense(engine: Engine, ledger: Ledger) -> None:
     """No letters, edits of other rows or of unknown columns, and letters that are not open are refused with words."""
     run = ledger.run(ledger.dataset(10), ledger.version(), fates={3: FAULTS[0]})

@@ -56,6 +56,32 @@ def test_the_same_key_is_the_same_run(engine: Engine, ledger: Ledger, db: Databa
     assert engine.runs.list()[1] == 1
 
 
+@pytest.mark.usefixtures("keeper")
+@pytest.mark.parametrize(
+    ("chosen", "column", "names"),
+    [
+        ({}, "ticket", ["T-000001", "T-000002"]),
+        ({"id_column": None}, None, ["1", "2"]),
+        ({"id_column": "message"}, "message", ["Hello", "Bye"]),
+    ],
+)
+def test_rows_are_named_by_the_column_or_number_that_was_chosen(
+    engine: Engine, ledger: Ledger, db: Database, chosen: dict[str, Any], column: str | None, names: list[str]
+) -> None:
+    """A dataset's id column is the proposal; the rows' numbers can be chosen instead, and so can another column."""
+    table = ledger.dataset(cells=[("T-000001", "Ann", "s", "Hello"), ("T-000002", "Bob", "s", "Bye")])
+    run = engine.runs.start(
+        version=engine.prompts.get(ledger.version()),
+        dataset=engine.datasets.get(table),
+        connection=engine.settings.connection("openai"),
+        ordinals=(1, 2),
+        key="k",
+        **chosen,
+    )
+    assert engine.runs.get(run).id_column == column
+    assert [name for (name,) in db.execute("SELECT row_id FROM run_rows ORDER BY ordinal")] == names
+
+
 @pytest.mark.parametrize(("kind", "reuse"), [("run", True), ("replay", True), ("evaluation", False), ("try", False)])
 def test_tries_and_evaluations_use_no_earlier_answer(
     engine: Engine, ledger: Ledger, db: Database, kind: str, reuse: bool
