@@ -149,8 +149,8 @@ class Letters(Room):
     ) -> Sequence[int]:
         """Ask these letters again, in one replay for each run that they are of; the replays' ids.
 
-        What is not given is the parent run's. Every replay is checked before the first one starts; the same key again starts
-        none twice.
+        What is not given is the parent run's. Every replay is checked before the first one is asked for, and all are asked
+        for in one act; the same key again starts none twice.
 
         Args:
             letters: (run, ordinal), frozen.
@@ -164,11 +164,11 @@ class Letters(Room):
 
         Raises:
             InputError: no letters, or edits that fit none of them.
-            Refused: none of a run's letters is open any more.
+            Refused: none of a run's letters is open any more; the replays of other runs have started.
         """
         replays = self._replays(letters, version, model, connection, edits or {})
-        return [
-            self._runs.start(
+        requests = [
+            self._runs.prepared(
                 version=one.version,
                 dataset=one.dataset,
                 connection=one.connection,
@@ -180,10 +180,11 @@ class Letters(Room):
                 parent=one.parent.id,
                 edits=one.edits,
                 note=note,
-                key=f"{key}:{one.parent.id}",
             )
             for one in replays
         ]
+        made = self.submit_all([(request, f"{key}:{request.parent}") for request in requests])
+        return [int(result["run"]) for result in made]
 
     def _replays(
         self,

@@ -143,19 +143,33 @@ class House:
             Refused: the keeper cannot do that in the present state; its words.
             EngineDown: no answer in time; the request stays and is applied when the keeper is back.
         """
+        return self.submit_all([(request, key)])[0]
+
+    def submit_all(self, asked: Sequence[tuple[Request, str]]) -> list[dict[str, Any]]:
+        """Ask the keeper for all of it, each with its key, or for nothing; wait for what it made of each.
+
+        Raises:
+            Refused: the keeper cannot do one of them in the present state; its words. The others are done.
+            EngineDown: no answer in time; the requests stay and are applied when the keeper is back.
+        """
         now = time.time()
         with self.write() as db:
-            drawer.put_request(db, request, key=key, now=now)
+            for request, key in asked:
+                drawer.put_request(db, request, key=key, now=now)
         end = time.monotonic() + self.patience
+        answers = [self._answer(key, end) for _, key in asked]
+        if refused := [answer.error for answer in answers if answer.error is not None]:
+            raise errors.Refused("; ".join(refused))
+        return [answer.result for answer in answers]
+
+    def _answer(self, key: str, end: float) -> drawer.Answer:
         while (answer := drawer.answer_of(self.read(), key)) is None:
             if time.monotonic() >= end:
                 raise errors.EngineDown(
                     "the keeper does not answer: start it with `redrive up`; the request is kept and will be applied then"
                 )
             time.sleep(GLANCE)
-        if answer.error is not None:
-            raise errors.Refused(answer.error)
-        return answer.result
+        return answer
 
     def close(self) -> None:
         """Close every connection; the rooms are of no use after it."""
@@ -188,3 +202,7 @@ class Room:
     def submit(self, request: Request, key: str) -> dict[str, Any]:
         """Ask the keeper, once for a key, and wait for its result; raises Refused or EngineDown."""
         return self._house.submit(request, key)
+
+    def submit_all(self, asked: Sequence[tuple[Request, str]]) -> list[dict[str, Any]]:
+        """Ask the keeper for all of it, each with its key, or for nothing, and wait; raises Refused or EngineDown."""
+        return self._house.submit_all(asked)

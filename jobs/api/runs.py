@@ -95,6 +95,43 @@ class Runs(Room):
             Refused: the keeper cannot start it in the present state.
             EngineDown: the keeper does not answer.
         """
+        request = self.prepared(
+            version=version,
+            dataset=dataset,
+            connection=connection,
+            model=model,
+            options=options,
+            limit=limit,
+            ordinals=ordinals,
+            id_column=id_column,
+            kind=kind,
+            parent=parent,
+            edits=edits,
+            note=note,
+        )
+        return int(self.submit(request, key)["run"])
+
+    def prepared(
+        self,
+        *,
+        version: views.Version,
+        dataset: views.Dataset,
+        connection: Connection,
+        model: str | None = None,
+        options: RunOptions | None = None,
+        limit: int | None = None,
+        ordinals: Sequence[int] | None = None,
+        id_column: str | None | Unsaid = Unsaid.UNSAID,
+        kind: Kind = "run",
+        parent: int | None = None,
+        edits: dict[int, dict[str, str]] | None = None,
+        note: str = "",
+    ) -> Start:
+        """A run as it will be asked for, checked and frozen; nothing is asked yet.
+
+        Raises:
+            InputError: it cannot be run as it is; says what to change.
+        """
         if id_column is Unsaid.UNSAID:
             id_column = dataset.id_column
         columns = self.usable(version, dataset, limit=limit, ordinals=ordinals, edits=edits, id_column=id_column)
@@ -102,7 +139,7 @@ class Runs(Room):
         if kind in QUIET_KINDS:
             options = options.model_copy(update={"reuse": False})
         model = self.model_of(version, connection, model)
-        request = Start(
+        return Start(
             run_kind=kind,
             dataset=dataset.id,
             version=version.id,
@@ -119,7 +156,6 @@ class Runs(Room):
             edits=edits or {},
             note=note,
         )
-        return int(self.submit(request, key)["run"])
 
     def model_of(self, version: views.Version, connection: Connection, model: str | None = None) -> str:
         """The model that would answer: the one asked for, else the version's, else the connection's first.

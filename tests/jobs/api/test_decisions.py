@@ -53,6 +53,30 @@ def test_replaying_with_a_better_version_and_an_edited_row(engine: Engine, ledge
     assert engine.letters.inspect(made, 3).cells["message"].startswith("Hello")
 
 
+def test_replays_of_several_runs_are_checked_before_the_first_is_asked_for(
+    engine: Engine, ledger: Ledger, db: Database
+) -> None:
+    """A version that fits one run's dataset and not the other's starts nothing, and every letter stays open."""
+    fits = ledger.run(ledger.dataset(10), ledger.version(), fates={3: FAULTS[0]})
+    other = ledger.dataset(10, name="other.csv", cells=[("1", "x")] * 10, columns=("id", "customer"), id_column=None)
+    lacks = ledger.run(other, ledger.version(number=2), fates={3: FAULTS[0]})
+    version = engine.prompts.get(ledger.version(number=3))
+    with pytest.raises(errors.InputError, match="does not fit other.csv"):
+        engine.letters.replay([(fits, 3), (lacks, 3)], version=version, key="k")
+    assert db.execute("SELECT count(*) FROM requests").fetchone() == (0,)
+    assert engine.letters.list()[1] == 2 and engine.runs.list()[1] == 2
+
+
+def test_a_replay_of_several_runs_says_which_is_refused_and_starts_the_others(engine: Engine, ledger: Ledger) -> None:
+    """Between the look and the click one run's letter was discarded; the other run's is asked again all the same."""
+    dataset = ledger.dataset(10)
+    first, second = (ledger.run(dataset, ledger.version(number=n), fates={3: FAULTS[0]}) for n in (1, 2))
+    ledger.discard(first, [3])
+    with pytest.raises(errors.Refused, match=f"no dead letter of run {first} is open"):
+        engine.letters.replay([(first, 3), (second, 3)], key="k")
+    assert [run.parent for run in engine.runs.list(kinds=["replay"])[0]] == [second]
+
+
 @pytest.mark.parametrize(("column", "name"), [(None, "3"), ("ticket", "T-000003")])
 def test_a_replay_names_its_rows_as_its_parent_does(
     engine: Engine, ledger: Ledger, db: Database, column: str | None, name: str
