@@ -25,22 +25,12 @@ from pydantic import ValidationError
 
 from jobs import errors, frontmatter, markers, templates
 from jobs.options import RunOptions
-from jobs.values import VersionContent
+from jobs.values import OWNED_SETTINGS, VersionContent
 
 PROMPT, SCHEMA, GOLDEN = "prompt.md", "schema.json", "golden.csv"
 
 #: keys of the front matter, in the order in which they are written
 KEYS = ("description", "model", "response_format", "max_tokens", "settings", "defaults")
-#: settings that have a place of their own or that Redrive itself sends
-OWNED = {
-    "model": "write it as model:, outside settings",
-    "response_format": "write it as response_format:, outside settings",
-    "max_tokens": "write it as max_tokens:, outside settings",
-    "max_completion_tokens": "write it as max_tokens:, outside settings",
-    "messages": "the template makes the messages",
-    "stream": "Redrive decides it itself",
-    "n": "Redrive takes one answer a request",
-}
 #: settings that every endpoint wants as numbers; YAML reads 1e-3 as text and "0.2" stays text
 NUMBERS = frozenset({"temperature", "top_p", "seed", "frequency_penalty", "presence_penalty"})
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -169,8 +159,8 @@ def check(content: VersionContent) -> None:
     """
     templates.parse(content.template)
     for key in content.settings:
-        if key in OWNED:
-            raise errors.PromptError(f"settings may not hold {key!r}; {OWNED[key]}")
+        if key in OWNED_SETTINGS:
+            raise errors.PromptError(f"settings may not hold {key!r}; {OWNED_SETTINGS[key]}")
         value = content.settings[key]
         if key in NUMBERS and (isinstance(value, bool) or not isinstance(value, (int, float))):
             raise errors.PromptError(f"the setting {key!r} must be a number, not {value!r}")

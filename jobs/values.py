@@ -6,8 +6,10 @@ Nothing here does anything. Offsets are half-open character offsets into the raw
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -139,6 +141,21 @@ class Verdict(Value):
     problems: tuple[Problem, ...] = ()
     #: groups dead letters by their leading problem; ``judge.title`` puts it in words
     signature: str | None = None
+
+
+#: fields of a request that a version's settings may not hold, and where each is said instead
+OWNED_SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "model": "write it as model:, outside settings",
+        "response_format": "write it as response_format:, outside settings",
+        "max_tokens": "write it as max_tokens:, outside settings",
+        "max_completion_tokens": "write it as max_tokens:, outside settings",
+        "messages": "the template makes the messages",
+        "stream": "Redrive decides it itself",
+        "stream_options": "Redrive decides it itself",
+        "n": "Redrive takes one answer a request",
+    }
+)
 
 
 class VersionContent(Value):

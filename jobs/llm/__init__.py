@@ -15,10 +15,9 @@ from jobs.llm.answers import Answer
 from jobs.llm.endpoint import Endpoint
 from jobs.llm.failures import classify, is_moderated, redact
 from jobs.llm.rates import Rates, Window, rates_of
-from jobs.llm.request import RESERVED, body, encode
+from jobs.llm.request import body, encode
 
 __all__ = [
-    "RESERVED",
     "Answer",
     "Endpoint",
     "Rates",

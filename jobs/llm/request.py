@@ -12,12 +12,7 @@ from typing import Any, Literal
 
 from jobs import errors
 from jobs.settings import Connection
-from jobs.values import Message
-
-#: fields that a version's settings may not hold, since Redrive sets them or reads exactly one choice
-RESERVED = frozenset(
-    {"model", "messages", "max_tokens", "max_completion_tokens", "response_format", "stream", "stream_options", "n"}
-)
+from jobs.values import OWNED_SETTINGS, Message
 
 
 def body(
@@ -40,7 +35,7 @@ def body(
         ContractError: ``json_schema`` without a schema.
     """
     settings = settings or {}
-    taken = sorted(RESERVED & settings.keys())
+    taken = sorted(OWNED_SETTINGS.keys() & settings.keys())
     if taken:
         raise errors.PromptError(f"settings may not hold {', '.join(taken)}: take it out of the version's settings")
     made: dict[str, Any] = {

@@ -8,7 +8,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from jobs import errors, prompts, templates
-from jobs.values import VersionContent
+from jobs.llm import body
+from jobs.settings import Connection
+from jobs.values import OWNED_SETTINGS, Message, VersionContent
 
 SCHEMA = '{"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}'
 HEAD = "---\ndescription: Sort it\nmodel: m\nsettings:\n  temperature: 0.2\n  stop: [x]\ndefaults:\n  strikes: 2\n---\n"
@@ -171,7 +173,7 @@ JSON = st.recursive(
     st.none() | st.booleans() | NUMBERS | TEXTS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3), max_leaves=8
 )  # fmt: skip
-KEYS = TEXTS.filter(lambda key: key not in prompts.OWNED and key not in prompts.NUMBERS)
+KEYS = TEXTS.filter(lambda key: key not in OWNED_SETTINGS and key not in prompts.NUMBERS)
 CONTENTS = st.builds(
     VersionContent,
     template=TEXTS.map(lambda text: text.replace("{", "(") + "\nuser:\nEnd {{ a }} \n---\nx"),
@@ -217,6 +219,26 @@ def test_writing_leaves_everything_else_in_the_folder(tmp_path: Path):
     assert (path / "golden.csv").read_text() == "keep"
     assert (path / "prompt.md").stat().st_mode & 0o777 == 0o640
     assert (path / "prompt.md").read_text() == "---\nresponse_format: text\nmax_tokens: 512\n---\nuser:\n{{ a }}\n"
+
+
+def test_settings_hold_no_field_that_a_request_sets_itself():
+    """What would end every row's request is refused when the version is saved, with where it is said instead."""
+    own: set[str] = set()
+    for field in ("max_tokens", "max_completion_tokens"):
+        connection = Connection(name="c", max_tokens_field=field)
+        sent = body(
+            [Message(role="user", content="x")],
+            model="m",
+            connection=connection,
+            max_tokens=5,
+            response_format="json_object",
+            stream=True,
+        )
+        own |= sent.keys()
+    assert "stream_options" in own
+    for key in own | {"n"}:
+        with pytest.raises(errors.PromptError, match=f"settings may not hold {key!r}; .+"):
+            prompts.check(content(settings={key: 1}))
 
 
 @pytest.mark.parametrize(
