@@ -22,8 +22,9 @@ FREE_SECONDS, RENEW_SECONDS = 0.2, 0.1
 LONGEST_WAIT, SHORTEST_WAIT = 0.5, 0.01
 #: calls in flight to one that may begin at once when a place becomes free
 AHEAD = 16
-#: calls of a lane in flight to a pool that it has no reply from yet
-FIRST_MOST = 64
+#: calls of a lane in flight to a pool that it has no reply from yet: at once, and more for each second without a refusal, which
+#: comes sooner than a reply
+FIRST_MOST, FIRST_MORE = 64, 800.0
 #: replies that an estimate of tokens looks back on, the share of them that it covers, and replies between two estimates
 LOOK_BACK, COVERED, EVERY = 256, 0.95, 16
 #: where a provider does not say when a limit is full again
@@ -78,7 +79,10 @@ class Allowance:
         self.has_run_limits = any(self._run_limits)
         self._granted = 0
         self._free_until = self._not_before = 0.0
+        #: a reply has come; when the first call was begun; whether a refusal was what came first
         self._greeted = False
+        self._first_at: float | None = None
+        self._rebuffed = False
         self._window, self._sent, self._refused = 1, 0, 0
         self._cool = 0.0
         #: there is something that the pool should hear at once
@@ -91,11 +95,18 @@ class Allowance:
     def room(self, running: int, *, now: float) -> int:
         """Calls that may begin now, with so many running."""
         if now < self._free_until:
-            return max(0, FIRST_MOST - running) if not self._greeted else 1 << 30
+            return 1 << 30 if self._greeted else max(0, self._most_at_first(now) - running)
         return self._granted
+
+    def _most_at_first(self, now: float) -> int:
+        if self._first_at is None or self._rebuffed:
+            return FIRST_MOST
+        return FIRST_MOST + int((now - self._first_at) * FIRST_MORE)
 
     def begin(self, *, now: float) -> Reserved:
         """Take one; what is reserved for it."""
+        if self._first_at is None:
+            self._first_at = now
         if now < self._free_until:
             self._sent += 1
         else:
@@ -116,7 +127,8 @@ class Allowance:
         self, reserved: Reserved, *, usage: Usage | None, failure: Failure | None, rates: Rates, now: float
     ) -> None:
         """One call has ended: its tokens were used or not, and the provider may have told of its limits."""
-        self._greeted = True
+        refused = failure is not None and failure.kind is FailureKind.THROTTLED
+        self._greeted, self._rebuffed = self._greeted or not refused, self._rebuffed or refused
         used = NONE
         if usage is not None:
             self.tokens.learn(usage)
@@ -126,7 +138,7 @@ class Allowance:
             self._run_back[place] += reserved.cost[place] - used[place]
         if rates:
             self._hear(rates, now=now)
-        if failure is not None and failure.kind is FailureKind.THROTTLED:
+        if refused:
             self._refused += reserved.window == self._window
             self._cool = max(self._cool, _nothing_left(rates))
             self._hurry = True

@@ -17,10 +17,11 @@ import time
 import traceback
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 from redis.exceptions import RedisError
 
@@ -40,6 +41,8 @@ logger = logging.getLogger(__name__)
 
 #: seconds between two looks at what Redis grants
 TICK_SECONDS = 0.01
+#: seconds between two looks whether others leave places free
+MORE_SECONDS = 0.05
 #: seconds that calls in flight get to finish after a stop flag
 GRACE_SECONDS = 9.0
 #: seconds after which a finished run's things are put away
@@ -48,6 +51,14 @@ IDLE_SECONDS = 60.0
 BLOCKED_SECONDS = 3.0
 #: seconds in which a lane that has met a call of another version takes none, so that the others get them
 ESTRANGED_SECONDS = 2.0
+
+
+class _Begun(NamedTuple):
+    """A call that has its place."""
+
+    entry: str
+    ask: Ask
+    reserved: Reserved
 
 
 @dataclass
@@ -63,6 +74,8 @@ class _Work:
     used_at: float = 0.0
     #: no call begins before this, on the loop's clock
     blocked_until: float = 0.0
+    #: when to ask for more places than the share, on the same clock
+    more_at: float = 0.0
 
     @property
     def brief(self) -> Brief:
@@ -100,15 +113,20 @@ class Lane:
         self._wake.set()
 
     async def run(self) -> None:
-        """Be a lane until stopped."""
+        """Be a lane until stopped.
+
+        Raises whatever one of its tasks has ended with: a lane that lives on with the others would hold calls for ever.
+        """
         logger.info("lane begins", extra={"action": "lane_begins", "lane": self.name})
         beat = asyncio.create_task(self._beat_until_ended())
         post = asyncio.create_task(self._outbox.post_until(self._ended))
         ask = asyncio.create_task(self._ask_until_stopped())
         take = asyncio.create_task(self._take_until_stopped())
-        await self._stopping.wait()
+        stopped = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({stopped, beat, post, ask, take}, return_when=asyncio.FIRST_COMPLETED)
+        self.stop()
         # Neither is cut short: calls that the server has handed over meanwhile would be pending with nobody.
-        await asyncio.gather(take, ask)
+        ends = [*await asyncio.gather(take, ask, return_exceptions=True)]
         for work in self._work.values():
             self._return_backlog(work, "this worker is stopping")
         if self._calls:
@@ -119,7 +137,7 @@ class Lane:
                 await asyncio.wait(late, timeout=1.0)
         # Not cancelled either: a cancellation inside a Redis command can be lost, and the loop would live on.
         self._ended.set()
-        await asyncio.gather(post, beat)
+        ends += await asyncio.gather(post, beat, return_exceptions=True)
         with suppress(RedisError):
             await self._outbox.post()
             await self._limits.leave()
@@ -127,6 +145,9 @@ class Lane:
             await work.caller.close()
         await self._redis.aclose()
         logger.info("lane ends", extra={"action": "lane_ends", "lane": self.name})
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
 
     # -- the lease -----------------------------------------------------------------------------------------------------
 
@@ -243,6 +264,9 @@ class Lane:
             failure = Failure(kind=FailureKind.BLOCKED, message=error.message, code="worker")
             self._outbox.fail(entry, ask, failure, sent=False)
             return None
+        except Exception as error:  # noqa: BLE001  see _fault
+            self._fault(entry, ask, error, sent=False)
+            return None
         work = self._work[ask.run] = _Work(caller=caller, allowance=Allowance(brief, caller.connection))
         return work
 
@@ -276,10 +300,15 @@ class Lane:
             await self._ask_for(run, work, ready)
 
     async def _hold_places(self, run: int, work: _Work, control: Control) -> None:
-        """Hold enough places for what is there, never more than the lane's share, without a question for each call."""
-        share = self._share(control.in_flight)
+        """Hold enough places for what is there, without a question for each call: the lane's share, and what others leave free.
+
+        At the end of a run one lane may have calls left when the others have none.
+        """
+        share, now = self._share(control.in_flight), time.monotonic()
         wanted = min(share, work.busy)
-        if wanted > work.held or work.held > share or wanted < work.held * 3 // 4:
+        if work.held >= share and work.busy > work.held and now >= work.more_at:
+            wanted, work.more_at = min(control.in_flight, work.busy), now + MORE_SECONDS
+        if wanted > work.held or work.held > share or wanted < work.held * 15 // 16:
             # Given up here before it is given up in Redis: a call that began meanwhile would run in another lane's place.
             kept = work.held = min(work.held, max(wanted, work.running))
             work.held = await self._limits.places(run, limit=control.in_flight, wanted=wanted, running=kept)
@@ -301,52 +330,72 @@ class Lane:
     # -- one call ------------------------------------------------------------------------------------------------------
 
     def _begin_what_may(self, run: int, work: _Work) -> None:
-        now = time.monotonic()
-        if not work.backlog or now < work.blocked_until or self._stopping.is_set() or not self._has_lease(now):
-            return
-        if self._allowed(run, work).state == "stop":
-            return
-        most = min(self._free_places(work), work.allowance.room(work.running, now=now), len(work.backlog))
-        for _ in range(most):
-            entry, ask = work.backlog.popleft()
-            reserved = work.allowance.begin(now=now)
-            work.running += 1
-            task = asyncio.create_task(self._call(work, entry, ask, reserved))
+        self._begin(run, work, self._may_begin(run, work))
+
+    def _begin(self, run: int, work: _Work, calls: Sequence[_Begun]) -> None:
+        for begun in calls:
+            task = asyncio.create_task(self._keep_calling(run, work, begun))
             self._calls.add(task)
             task.add_done_callback(self._calls.discard)
 
-    async def _call(self, work: _Work, entry: str, ask: Ask, reserved: Reserved) -> None:
-        called: Called | None = None
+    def _may_begin(self, run: int, work: _Work) -> list[_Begun]:
+        """The calls that have a place and an allowance now, which are taken with them."""
+        now = time.monotonic()
+        if not work.backlog or now < work.blocked_until or self._stopping.is_set() or not self._has_lease(now):
+            return []
+        if self._allowed(run, work).state == "stop":
+            return []
+        most = min(self._free_places(work), work.allowance.room(work.running, now=now), len(work.backlog))
+        work.running += max(0, most)
+        return [_Begun(*work.backlog.popleft(), work.allowance.begin(now=now)) for _ in range(most)]
+
+    async def _keep_calling(self, run: int, work: _Work, begun: _Begun) -> None:
+        """Make a call; its place is taken by the next one in the same stroke, since many replies may wait to be read."""
+        while True:
+            called: Called | None = None
+            try:
+                called = await self._call(work, begun.entry, begun.ask)
+            finally:
+                work.running -= 1
+                self._settle(work, called, begun.reserved)
+            self._wake.set()
+            more = self._may_begin(run, work)
+            self._begin(run, work, more[1:])
+            if not more:
+                return
+            begun = more[0]
+
+    async def _call(self, work: _Work, entry: str, ask: Ask) -> Called | None:
+        """Make one call and hand back what came of it; None where that is a fault of ours."""
         try:
             streamer = partial(live.shown, self._redis, self._keys) if work.brief.kind == "try" else None
             called = await work.caller.call(ask, self.name, streamer=streamer)
-            self._outbox.put(Handed(entry=entry, outcome=called.outcome, raw=called.raw, request=called.request))
-        except asyncio.CancelledError:
-            raise
         except errors.RedriveError as error:
             failure = Failure(kind=FailureKind.INTERNAL, message=error.message, code=type(error).__name__)
             self._outbox.fail(entry, ask, failure, sent=False)
-        except Exception as error:
-            # The border around one row: whatever we did wrong costs this row a fault and nobody else anything.
-            trace = "".join(traceback.format_exception(error))
-            about = {"action": "call_internal", "run": ask.run, "try_id": ask.try_id}
-            logger.exception("a call failed inside", extra=about)
-            failure = Failure(kind=FailureKind.INTERNAL, message=trace[-2000:], code=type(error).__name__)
-            self._outbox.fail(entry, ask, failure, sent=True)
-        finally:
-            work.running -= 1
-            self._settle(ask.run, work, called, reserved)
+            return None
+        except Exception as error:  # noqa: BLE001  see _fault
+            self._fault(entry, ask, error, sent=True)
+            return None
+        self._outbox.put(Handed(entry=entry, outcome=called.outcome, raw=called.raw, request=called.request))
+        return called
 
-    def _settle(self, run: int, work: _Work, called: Called | None, reserved: Reserved) -> None:
-        """A place is free: the next call takes it, unless what came back says otherwise."""
+    def _fault(self, entry: str, ask: Ask, error: Exception, *, sent: bool) -> None:
+        """The border around one row: whatever we did wrong costs this row a fault and nobody else anything."""
+        trace = "".join(traceback.format_exception(error))
+        about = {"action": "call_internal", "run": ask.run, "try_id": ask.try_id}
+        logger.error("a call failed inside", exc_info=error, extra=about)
+        failure = Failure(kind=FailureKind.INTERNAL, message=trace[-2000:], code=type(error).__name__)
+        self._outbox.fail(entry, ask, failure, sent=sent)
+
+    def _settle(self, work: _Work, called: Called | None, reserved: Reserved) -> None:
         now = time.monotonic()
         work.used_at = now
-        if called is not None:
-            work.allowance.settle(reserved, usage=called.usage, failure=called.failure, rates=called.rates, now=now)
-            if called.failure is not None and called.failure.kind is FailureKind.BLOCKED:
-                work.blocked_until = now + BLOCKED_SECONDS
-        self._begin_what_may(run, work)
-        self._wake.set()
+        if called is None:
+            return
+        work.allowance.settle(reserved, usage=called.usage, failure=called.failure, rates=called.rates, now=now)
+        if called.failure is not None and called.failure.kind is FailureKind.BLOCKED:
+            work.blocked_until = now + BLOCKED_SECONDS
 
     def _return_backlog(self, work: _Work, note: str) -> None:
         while work.backlog:

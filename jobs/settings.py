@@ -357,6 +357,8 @@ def _from_file(file: Path) -> dict[str, Connection]:
         tables = tomllib.loads(file.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise errors.InputError(f"{file}: {error}") from error
+    except OSError as error:
+        raise errors.InputError(f"{file} cannot be read: {error.strerror}") from error
     found: dict[str, Connection] = {}
     for name, table in tables.items():
         if not isinstance(table, dict):

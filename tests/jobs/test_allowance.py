@@ -43,6 +43,20 @@ def test_a_pool_that_has_not_answered_yet_is_met_with_few_calls() -> None:
     assert before == 3 and fresh.room(FIRST_MOST, now=10.1) > 1_000
 
 
+def test_it_is_met_with_more_each_moment_until_it_refuses() -> None:
+    """A refusal comes sooner than a reply: so long as there is none more calls begin, and with the first no more do."""
+    fresh = allowance()
+    fresh.take(FREE, now=10.0)
+    first = fresh.begin(now=10.0)
+    at_once, later = fresh.room(0, now=10.0), fresh.room(0, now=10.05)
+
+    throttled = Failure(kind=FailureKind.THROTTLED, message="slow down")
+    fresh.settle(first, usage=None, failure=throttled, rates=Rates(), now=10.06)
+
+    assert (at_once, later) == (FIRST_MOST, FIRST_MOST + 40)
+    assert fresh.room(0, now=10.1) == FIRST_MOST
+
+
 def test_a_free_pool_is_asked_again_before_its_word_runs_out() -> None:
     """So that no call waits for the answer."""
     free = allowance()

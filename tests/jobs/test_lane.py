@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Iterator
@@ -9,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from jobs import dispatch
+from jobs.keys import Keys
+from jobs.lane import Lane
+from jobs.limits import LEASE_SECONDS, KeeperLimits
+from jobs.messages import LaneArguments
 from jobs.options import RunOptions
+from jobs.settings import load
 from jobs.testing import StubProvider
 from tests.house import Home, valkey, wait_until
 
@@ -40,6 +47,22 @@ def test_two_lanes_share_a_run_and_keep_to_its_places(tmp_path: Path, redis: str
 
     assert run.counts.accepted == 60 and len(lanes) == 2
     assert 4 <= stub.ledger.summary()["max_in_flight"] <= 6
+
+
+def test_a_lane_takes_the_places_that_others_leave_free(tmp_path: Path, redis: str, stub: StubProvider) -> None:
+    """Where the other lane has no calls, as at the end of a run, one lane may have all of the run's calls in flight."""
+    home = Home(tmp_path / "home", redis, stub, lanes=1)
+    try:
+        with dispatch.connect(redis) as connection:
+            leases = Keys(home.settings.home_id).leases
+            connection.zadd(leases, {"idle": time.time() + LEASE_SECONDS})
+            run = home.went(ROWS, options=RunOptions(in_flight=6))
+            assert connection.zscore(leases, "idle") > time.time(), "the other lane has lived all the time"
+    finally:
+        home.close()
+
+    assert run.counts.accepted == 60
+    assert stub.ledger.summary()["max_in_flight"] == 6
 
 
 def test_two_runs_at_one_connection_share_its_places(tmp_path: Path, redis: str, stub: StubProvider) -> None:
@@ -134,3 +157,42 @@ def test_a_lane_that_was_cut_off_does_not_begin_what_others_were_asked_for(
     (lapsed,) = [one for one in caplog.records if getattr(one, "action", "") == "lease_lapsed"]
     assert getattr(lapsed, "calls", 0) >= 1
     assert run.counts.accepted == run.calls == len(ROWS)
+
+
+def test_connections_that_cannot_be_read_pause_the_run(tmp_path: Path, redis: str, stub: StubProvider) -> None:
+    """A lane that cannot open a run says why and hands its calls back; mended, the run goes on."""
+    home = Home(tmp_path / "home", redis, stub)
+    file = home.folder / "connections.toml"
+    text = file.read_text()
+    try:
+        version, dataset = home.version(), home.dataset(ROWS[:3])
+        file.unlink()
+        file.mkdir()
+        run = home.start(dataset, version=version)
+        paused = home.until(run, lambda seen: seen.state == "paused" and not seen.counts.in_flight)
+        file.rmdir()
+        file.write_text(text)
+        home.engine.runs.resume(run)
+        done = home.ended(run)
+    finally:
+        home.close()
+
+    assert "cannot be read" in (paused.reason or "") and paused.calls == 0
+    assert done.counts.accepted == 3
+
+
+def test_a_lane_one_of_whose_tasks_fails_ends_and_gives_its_lease_back(
+    tmp_path: Path, redis: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It must not live on with the others: nobody would get the calls that it holds."""
+
+    async def take(*_: object, **__: object) -> None:
+        raise KeyError("a fault of ours")
+
+    monkeypatch.setattr(dispatch, "take", take)
+    settings = load(tmp_path, tmp_path, {"REDIS_URL": redis})
+    with pytest.raises(KeyError, match="a fault of ours"):
+        asyncio.run(asyncio.wait_for(Lane(settings, LaneArguments(home=settings.home_id)).run(), timeout=15))
+
+    with dispatch.connect(redis) as connection:
+        assert KeeperLimits(connection, Keys(settings.home_id)).live_lanes() == {}
