@@ -14,15 +14,19 @@ import csv
 import difflib
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from jobs import errors
+from jobs import errors, numbers
+from jobs.contract import Contract, Spot
+from jobs.contract.words import json_path
 
 PREFIX = "expected."
 _QUOTED = {'""': "", '"null"': "null"}
+_LITERAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _WORDS = {"true": True, "TRUE": True, "True": True, "false": False, "FALSE": False, "False": False}
 
 
@@ -44,7 +48,7 @@ def load_golden(path: Path, schema: Mapping[str, Any]) -> list[GoldenRow]:
         TableError: with file and line.
     """
     name = name_of(path)
-    return _rows(_lines(path, name), schema, name)
+    return _rows(_lines(path, name), Contract.from_schema(schema), name)
 
 
 def name_of(path: Path) -> str:
@@ -60,19 +64,21 @@ def stored_golden(
     Raises:
         TableError: with the dataset's name and the line, as if each row took one.
     """
-    return _rows(enumerate([columns, *rows], start=1), schema, name)
+    return _rows(enumerate([columns, *rows], start=1), Contract.from_schema(schema), name)
 
 
-def _rows(lines: Iterator[tuple[int, Sequence[str]]], schema: Mapping[str, Any], name: str) -> list[GoldenRow]:
+def _rows(lines: Iterator[tuple[int, Sequence[str]]], contract: Contract, name: str) -> list[GoldenRow]:
     start, header = next(lines, (1, []))
     if not header:
         raise errors.TableError("the file is empty; its first line names the columns", file=name, line=1)
     for column in header:
         if header.count(column) > 1 or not column.strip():
             raise errors.TableError(f"the column {column!r} has no name of its own; rename it", file=name, line=start)
-    fields = {column: _field(column, schema, name) for column in header if column.startswith(PREFIX)}
-    if not fields:
-        raise errors.TableError(f"nothing is expected; add a column like {PREFIX}{_example(schema)}", file=name, line=1)
+    spots = {column: _spot(column, contract, name) for column in header if column.startswith(PREFIX)}
+    if not spots:
+        raise errors.TableError(
+            f"nothing is expected; add a column like {PREFIX}{contract.names[0]}", file=name, line=1
+        )
     found = []
     for ordinal, (line, cells) in enumerate(lines, start=1):
         if len(cells) != len(header):
@@ -80,12 +86,12 @@ def _rows(lines: Iterator[tuple[int, Sequence[str]]], schema: Mapping[str, Any],
             raise errors.TableError(message, file=name, line=line)
         row = dict(zip(header, cells, strict=True))
         expected = {}
-        for column, field in fields.items():
+        for column, spot in spots.items():
             text = row.pop(column)
             if not text.strip():
                 continue
             try:
-                expected[column.removeprefix(PREFIX)] = _read(text, field, schema)
+                expected[column.removeprefix(PREFIX)] = _read(text, spot)
             except ValueError as error:
                 raise errors.TableError(f"{column}: {error}", file=name, line=line) from error
         found.append(GoldenRow(ordinal, row, expected))
@@ -155,113 +161,68 @@ def _lines(path: Path, name: str) -> Iterator[tuple[int, list[str]]]:
         raise errors.TableError(f"cannot be read: {error.strerror}", file=name) from error
 
 
-def _example(schema: Mapping[str, Any]) -> str:
-    return next(iter(_properties(schema, schema)), "field")
-
-
-def _field(column: str, schema: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """The contract's schema of that column's path."""
-    field: Mapping[str, Any] = schema
+def _spot(column: str, contract: Contract, name: str) -> Spot:
+    """What the contract says of that column's path."""
+    spot = contract.spot
     for part in column.removeprefix(PREFIX).split("."):
-        known = _properties(field, schema)
-        items = next((option["items"] for option in _options(field, schema) if "items" in option), None)
-        if part in known:
-            field = known[part]
-        elif part.isdecimal() and isinstance(items, Mapping):
-            field = items
-        else:
+        below = spot.below(part)
+        if below is None:
+            known = spot.names
             close = difflib.get_close_matches(part, known, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(known) or 'nothing'}"
             message = f"{column}: the contract has no {part!r} there; {hint}"
             raise errors.TableError(message, file=name, line=1)
-    return field
+        spot = below
+    return spot
 
 
-def _properties(field: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for option in _options(field, schema):
-        found |= option.get("properties", {})
-    return found
-
-
-def _options(field: Mapping[str, Any], schema: Mapping[str, Any], depth: int = 0) -> Iterator[Mapping[str, Any]]:
-    """The schemas that a value here may follow, references and alternatives followed."""
-    if depth > 16:
-        return
-    reference = field.get("$ref")
-    if isinstance(reference, str) and reference.startswith("#/"):
-        target: Any = schema
-        for part in reference[2:].split("/"):
-            target = target.get(part.replace("~1", "/").replace("~0", "~"), {}) if isinstance(target, Mapping) else {}
-        yield from _options(target, schema, depth + 1)
-    alternatives = [*field.get("anyOf", ()), *field.get("oneOf", ()), *field.get("allOf", ())]
-    for alternative in alternatives:
-        yield from _options(alternative, schema, depth + 1)
-    if not alternatives and not reference:
-        yield field
-
-
-def _types(field: Mapping[str, Any]) -> set[str]:
-    given = field.get("type")
-    if isinstance(given, str):
-        return {given}
-    if isinstance(given, list):
-        return set(given)
-    values = field.get("enum") or ([field["const"]] if "const" in field else None)
-    if values is None:
-        return {"string", "number", "boolean", "null", "array", "object"}
-    names = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null", list: "array"}
-    return {names.get(type(value), "object") for value in values}
-
-
-def _read(text: str, field: Mapping[str, Any], schema: Mapping[str, Any]) -> Any:
+def _read(text: str, spot: Spot) -> Any:
     """The value that the cell stands for; raises ValueError if the contract could never accept it there."""
-    options = list(_options(field, schema))
-    types = set[str]().union(*map(_types, options))
-    value = _value(text, types)
-    allowed = [option.get("enum", [option["const"]] if "const" in option else None) for option in options]
-    if all(values is not None for values in allowed):
-        known = [item for values in allowed for item in values or ()]
-        if value is not None and not any(_same(value, item) for item in known):
-            raise ValueError(f"{text!r} is none of {', '.join(map(json.dumps, known))}")
-    return value
-
-
-def _value(text: str, types: set[str]) -> Any:
-    bare = text.strip()
-    if bare == "null":
-        if "null" not in types:
+    if text.strip() == "null":
+        if "null" not in spot.kinds:
             raise ValueError('the contract allows no null here; write "null", in quotes, for the text')
         return None
-    number = _number(bare) if types & {"integer", "number"} else None
+    found = None
+    for value in _readings(text, spot.kinds):
+        broken = spot.finding(value)
+        if broken is None:
+            return value
+        found = found or broken
+    assert found is not None, "a cell can always be read as text"
+    where = json_path(found.path).removeprefix("$")
+    raise ValueError(f"{f'at {where}: ' if where else ''}expected {found.expected}, got {found.got}")
+
+
+def _readings(text: str, kinds: frozenset[str]) -> Iterator[Any]:
+    """What a cell may stand for where the contract takes such types, the likeliest first."""
+    bare = text.strip()
+    number = _number(bare) if kinds & {"integer", "number"} else None
     # where the contract takes text as well, 007 is a text
-    if number is not None and ("string" not in types or str(number) == bare):
-        if "number" in types or number == int(number):
-            return int(number) if "number" not in types else number
-        raise ValueError(f"{bare!r} is not a whole number")
-    if "boolean" in types and bare in _WORDS:
-        return _WORDS[bare]
-    if types & {"array", "object"} and bare[:1] in ("[", "{"):
+    if number is not None and ("string" not in kinds or str(number) == bare):
+        whole = isinstance(number, float) and number.is_integer() and "number" not in kinds
+        yield int(number) if whole else number
+    if "boolean" in kinds and bare in _WORDS:
+        yield _WORDS[bare]
+    if kinds & {"array", "object"} and bare[:1] in ("[", "{"):
         try:
-            value = json.loads(bare)
+            yield json.loads(bare, parse_int=numbers.number, parse_float=numbers.number, parse_constant=_constant)
         except ValueError as error:
-            if "string" not in types:
+            if "string" not in kinds:
                 raise ValueError(f"this is not JSON: {error}") from error
-        else:
-            if ("array" if isinstance(value, list) else "object") in types:
-                return value
-    if "string" in types:
-        return _QUOTED.get(bare, text)
-    raise ValueError(f"{text!r} is not of type {' or '.join(sorted(types - {'null'}))}")
+    yield _QUOTED.get(bare, text)
+    # an answer is compared without the white space around it
+    yield bare
 
 
 def _number(text: str) -> int | float | None:
+    if not _LITERAL.fullmatch(text):
+        return None
     try:
-        return int(text) if text.isascii() and "_" not in text else None
-    except ValueError:
-        pass
-    try:
-        number = float(text)
+        number = numbers.number(text)
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+def _constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")

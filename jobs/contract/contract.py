@@ -12,6 +12,7 @@ from jobs.contract import coercions, model, nodes, strict, words
 from jobs.contract import fields as flat
 from jobs.contract.findings import Finding, finding
 from jobs.contract.nodes import Node
+from jobs.contract.spot import Spot
 from jobs.contract.words import Part
 from jobs.errors import ContractError
 
@@ -57,6 +58,11 @@ class Contract:
     def names(self) -> tuple[str, ...]:
         """The properties of the answer, in order."""
         return tuple(self._root.properties)
+
+    @property
+    def spot(self) -> Spot:
+        """The answer itself as a place, whose parts are below it."""
+        return Spot.of(self._root)
 
     def problems(self, value: object) -> list[Finding]:
         """How a value breaks the contract, in the contract's order; empty if it holds. At most ``MAX_FINDINGS``."""

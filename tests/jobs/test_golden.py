@@ -94,15 +94,15 @@ def test_an_expectation_is_read_by_the_contracts_type(tmp_path: Path, path: str,
         ("a,expected.name.first\n", 1, "it has: nothing"),
         ("a,expected.name\n1\n", 2, "1 fields where the header has 2"),
         ('a,expected.name\n"x\ny",A\n1,2,3\n', 4, "3 fields"),
-        ('a,expected.year\n\n1,"x"\n', 3, "expected.year: 'x' is not of type integer"),
-        ("a,expected.year\n1,19.5\n", 2, "'19.5' is not a whole number"),
-        ("a,expected.year\n1,1_9\n", 2, "'1_9' is not of type integer"),
-        ("a,expected.score\n1,nan\n", 2, "'nan' is not of type number"),
-        ("a,expected.kind\n1,Bank\n", 2, '\'Bank\' is none of "shop", "bank", null'),
+        ('a,expected.year\n\n1,"x"\n', 3, 'expected.year: expected a whole number or null, got text: "x"'),
+        ("a,expected.year\n1,19.5\n", 2, "expected a whole number or null, got number: 19.5"),
+        ("a,expected.year\n1,1_9\n", 2, "expected a whole number or null, got number as text"),
+        ("a,expected.score\n1,nan\n", 2, "expected a number or null, got text"),
+        ("a,expected.kind\n1,Bank\n", 2, 'expected one of "shop", "bank", null, got other case: "Bank"'),
         ("a,expected.name\n1,null\n", 2, "the contract allows no null here"),
-        ("a,expected.open\n1,yes\n", 2, "'yes' is not of type boolean"),
+        ("a,expected.open\n1,yes\n", 2, "expected true or false, got boolean as text"),
         ("a,expected.tags\n1,[a]\n", 2, "this is not JSON"),
-        ('a,expected.tags\n1,"{""a"": 1}"\n', 2, "is not of type array"),
+        ('a,expected.tags\n1,"{""a"": 1}"\n', 2, "expected a list, got object: keys a"),
         ('a,expected.name\n1,"x"y\n', 2, "this is not CSV"),
         ('a,expected.name\n1,"x\n', 2, "this is not CSV"),
         (b"a,expected.name\n1,\xff\n", None, "is not UTF-8"),
@@ -115,6 +115,97 @@ def test_a_bad_golden_file_is_refused_with_its_line(tmp_path: Path, text: str | 
 
     assert words in refusal.value.message
     assert (refusal.value.file, refusal.value.line) == ("p/golden.csv", line)
+
+
+NARROW: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "n": {"type": "integer", "minimum": 0},
+        "price": {"type": "number", "multipleOf": 0.01},
+        "word": {"enum": ["a", "b"]},
+        "tags": {"type": "array", "items": {"enum": ["a", "b"]}, "maxItems": 2, "uniqueItems": True},
+        "counts": {"type": "array", "items": {"type": "integer"}},
+        "d": {"type": ["string", "null"], "format": "date"},
+        "home": {
+            "type": "object",
+            "properties": {"city": {"type": "string", "minLength": 2}},
+            "required": ["city"],
+            "additionalProperties": {"type": "boolean"},
+        },
+        "either": {
+            "oneOf": [
+                {"type": "object", "properties": {"of": {"const": "x"}, "at": {"type": "integer"}}, "required": ["of"]},
+                {"type": "object", "properties": {"of": {"const": "y"}, "at": {"enum": ["now"]}}, "required": ["of"]},
+            ]
+        },
+        "free": {},
+    },
+}
+
+
+def narrow(tmp_path: Path, path: str, cell: str) -> object:
+    quoted = cell.replace('"', '""')
+    file = tmp_path / "golden.csv"
+    file.write_text(f'a,expected.{path}\nx,"{quoted}"\n')
+    (row,) = golden.load_golden(file, NARROW)
+    return row.expected[path]
+
+
+@pytest.mark.parametrize(
+    ("path", "cell", "words"),
+    [
+        ("n", "-5", "expected at least 0, got number: -5"),
+        ("n", "2.00000000000000001", "expected a whole number, got number: 2.00000000000000001"),
+        ("price", "1.005", "expected a multiple of 0.01"),
+        ("price", "1e999", "expected a number, got number as text"),
+        ("word", "c", 'expected one of "a", "b", got text: "c"'),
+        ("tags", '["a", "zzz"]', 'at [1]: expected one of "a", "b", got text: "zzz"'),
+        ("tags", '["a", "a"]', "expected no item twice"),
+        ("tags.0", "zzz", 'expected one of "a", "b"'),
+        ("tags.2", "a", "the contract has no '2' there"),
+        ("counts", "[1, 2.00000000000000001]", "at [1]: expected a whole number, got number: 2.00000000000000001"),
+        ("counts", "[NaN]", "this is not JSON"),
+        ("d", "never", "expected a text of the format date"),
+        ("d", "2026-02-30", "expected a text of the format date"),
+        ("home", "{}", "at .city: expected text, got nothing"),
+        ("home", '{"city": "Bonn", "big": 1}', "at .big: expected true or false"),
+        ("home.city", "X", "expected at least 2 characters"),
+        ("either.at", "later", "expected a whole number, got text"),
+        ("either.by", "1", "the contract has no 'by' there; it has: of, at"),
+    ],
+)
+def test_what_the_contract_can_never_accept_is_no_expectation(tmp_path: Path, path: str, cell: str, words: str):
+    """Ranges, allowed values, formats and lengths hold for golden rows as for answers, inside lists and objects as well."""
+    with pytest.raises(errors.TableError, match="golden.csv:[12]: ") as refusal:
+        narrow(tmp_path, path, cell)
+
+    assert words in refusal.value.message
+
+
+@pytest.mark.parametrize(
+    ("path", "cell", "expected"),
+    [
+        ("n", "5e0", 5),
+        ("n", "12345678901234567890", 12345678901234567890),
+        ("price", "0.07", 0.07),
+        ("word", " a ", "a"),
+        ("tags", '["b", "a"]', ["b", "a"]),
+        ("counts.7", "3", 3),
+        ("d", "2026-02-28", "2026-02-28"),
+        ("d", "null", None),
+        ("home.big", "true", True),
+        ("either.at", "7", 7),
+        ("either.at", "now", "now"),
+        ("free", "7", 7),
+        ("free", '{"x": [1]}', {"x": [1]}),
+        ("free.x.0", "word", "word"),
+    ],
+)
+def test_what_some_answer_can_hold_is_an_expectation(tmp_path: Path, path: str, cell: str, expected: object):
+    """In whichever form of the answer, under a key of any name where those are allowed, and without white space around."""
+    found = narrow(tmp_path, path, cell)
+
+    assert found == expected and type(found) is type(expected)
 
 
 def test_a_missing_file_is_named(tmp_path: Path):
