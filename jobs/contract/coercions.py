@@ -139,12 +139,13 @@ def _convert(value: Any, node: Node) -> Any:
 def _convert_text(value: str, node: Node) -> Any:
     kinds, bare = node.kinds(), value.strip()
     text = bare if "trim" in node.coerce else value
-    if node.enum is not None and bare in node.enum:
+    allowed = _allowed(node)
+    if bare in allowed:
         return text
-    alike = words.alike(text, node.enum or ())
     if "null" in node.coerce and bare.lower() in words.NULL_TEXT:
-        # "None" is not null where "none" is allowed
-        return text if alike else None
+        # "None" is not null where "none" is allowed, nor is "None "
+        return text if words.alike(bare, allowed) else None
+    alike = words.alike(text, allowed)
     if "case" in node.coerce and len(alike) == 1:
         return alike[0]
     if "number" in node.coerce and len(bare) <= _MAX_DIGITS and _NUMBER.match(bare):
@@ -154,3 +155,8 @@ def _convert_text(value: str, node: Node) -> Any:
     if "boolean" in node.coerce and bare.lower() in _BOOLEANS:
         return _BOOLEANS[bare.lower()]
     return text
+
+
+def _allowed(node: Node) -> tuple[object, ...]:
+    """The values that a place names one by one, in any of its branches."""
+    return (node.enum or ()) + tuple(value for branch in node.branches for value in _allowed(branch))

@@ -55,6 +55,15 @@ COERCED: list[tuple[dict[str, Any], Any, Any]] = [
     ({"enum": ["None", "some", None], "x-coerce": ["null", "case"]}, "none", "none"),
     ({"enum": ["none", "some", None], "x-coerce": ["null"]}, "None", "None"),
     ({"enum": ["none", "some", None], "x-coerce": ["null", "case"]}, "n/a", None),
+    ({"enum": ["none", "low", None], "x-coerce": ["null"]}, "none ", "none "),
+    ({"enum": ["none", "low", None], "x-coerce": ["null"]}, "None ", "None "),
+    ({"enum": ["none", "low", None], "x-coerce": ["null"]}, " NONE", " NONE"),
+    ({"enum": ["none", "low", None], "x-coerce": ["null", "trim"]}, " NONE", "NONE"),
+    ({"enum": ["none", "low", None], "x-coerce": ["null", "trim", "case"]}, " NONE", "NONE"),
+    ({"enum": ["none", "low", None], "x-coerce": ["null"]}, " N/A ", None),
+    ({"anyOf": [{"enum": ["none"]}, {"type": "integer"}, {"type": "null"}], "x-coerce": ["null"]}, "none", "none"),
+    ({"anyOf": [{"enum": ["none"]}, {"type": "integer"}, {"type": "null"}], "x-coerce": ["null"]}, "None", "None"),
+    ({"anyOf": [{"enum": ["none"]}, {"type": "integer"}, {"type": "null"}], "x-coerce": ["null"]}, "n/a", None),
 ]  # fmt: skip
 
 
