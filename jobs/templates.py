@@ -11,8 +11,10 @@ White space inside a message is Jinja's own: a tag that stands alone on a line l
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import traceback
+import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -197,8 +199,29 @@ def suggest(name: str, columns: Collection[str]) -> str | None:
     close = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=0.6)
     if not close:
         return None
-    column = plain[close[0]]
-    return column if column.isidentifier() and column not in RESERVED else f'row["{column}"]'
+    return _reach(plain[close[0]])
+
+
+def placeholder(column: str) -> str:
+    """What is written in a template to put a column's value in: ``{{ name }}``, or ``{{ row["Full name"] }}``."""
+    return f"{{{{ {_reach(column)} }}}}"
+
+
+@lru_cache(maxsize=4096)
+def _reach(column: str) -> str:
+    """The expression whose value is the column's cell."""
+    return column if _is_name(column) else f"row[{json.dumps(column, ensure_ascii=False)}]"
+
+
+def _is_name(column: str) -> bool:
+    # Python takes names of one normal form for the same
+    if not column.isidentifier() or column in RESERVED or unicodedata.normalize("NFKC", column) != column:
+        return False
+    try:
+        found = _SANDBOX.parse(f"{{{{ {column} }}}}").find_all(nodes.Name)
+    except jinja2.TemplateSyntaxError:
+        return False
+    return any(node.name == column for node in found)
 
 
 def _plain(name: str) -> str:

@@ -315,6 +315,49 @@ def test_columns_are_those_that_can_change_the_messages(source: str, expected: l
     assert list(templates.parse(source).columns(["a", "B c", "d", "row"])) == expected
 
 
+COLUMNS = [
+    "text", "größe", "gro\u0308ße", "ﬁx", "fix", "_x", "2nd", "Full name", "a-b", "a.b", "", " ", 'say "hi"', "it's", "a\\b",
+    "a\nuser:\nb", "}} {{", "{# x", "row", "range", "loop", "self", "super", "caller", "not", "none", "None", "true", "True",
+    "false", "if", "else", "in", "is", "and", "or", "for", "dict", "namespace", "items", "get", "class", "def", "import",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_a_placeholder_puts_its_columns_value_in(column: str):
+    """Whatever the column is called, what the screens offer for it renders its own cell and no other's."""
+    source = f"user:\n{templates.placeholder(column)}"
+    cells = {name: f"the cell of {name!r}" for name in COLUMNS}
+
+    template = templates.parse(source)
+
+    assert template.render(cells)[0].content == cells[column]
+    assert template.columns(COLUMNS) == (column,)
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        ("text", "{{ text }}"),
+        ("größe", "{{ größe }}"),
+        ("Full name", '{{ row["Full name"] }}'),
+        ("loop", '{{ row["loop"] }}'),
+        ("true", '{{ row["true"] }}'),
+        ('say "hi"', r'{{ row["say \"hi\""] }}'),
+    ],
+)
+def test_a_placeholder_is_short_where_it_can_be(column: str, told: str):
+    """A name by itself is enough where a template takes it for a column."""
+    assert templates.placeholder(column) == told
+
+
+def test_placeholders_of_one_template_do_not_get_mixed_up():
+    """Two names that Python takes for the same are still two columns."""
+    source = "user:\n" + "|".join(map(templates.placeholder, COLUMNS))
+    cells = {name: str(place) for place, name in enumerate(COLUMNS)}
+
+    assert templates.parse(source).render(cells)[0].content == "|".join(cells.values())
+
+
 def test_unknown_names_are_found_with_line_and_suggestion():
     """The editor's check names each unknown column once, at its first line, with what was probably meant."""
     template = templates.parse(
@@ -328,6 +371,10 @@ def test_unknown_names_are_found_with_line_and_suggestion():
         ("Custmer", 6, "customer"),
         ("zzz", 7, None),
         ("Message", 9, "message"),
+    ]
+    assert templates.parse("{{ lopp }}{{ say_hi }}").unknown(["loop", 'say "hi"']) == [
+        ("lopp", 1, 'row["loop"]'),
+        ("say_hi", 1, r'row["say \"hi\""]'),
     ]
     assert templates.parse("{{ a }}{{ row | tojson }}").unknown(["a"]) == []
     assert templates.parse("{% for x in a %}{{ loop.index }}{{ range(2)[0] }}{% endfor %}").unknown(["a"]) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from pathlib import Path
 from typing import Any
@@ -142,11 +143,18 @@ def test_without_a_dataset_no_variable_is_held_against_the_draft(open_screen: Op
     assert "in this draft" not in said and "Upload a dataset" in said
 
 
-@pytest.mark.parametrize("column", ["text", "Full name", 'a "quoted" one', "row", "größe", "2nd"])
-def test_a_placeholder_reaches_its_column(column: str) -> None:
-    """What the editor offers to copy renders the column's cell."""
-    source = f"user:\n{template.placeholder(column)}"
-    assert templates.parse(source).render({column: "the cell"})[0].content == "the cell"
+def test_the_editor_offers_what_puts_each_column_in(
+    open_screen: Open, saved: str, engine: Engine, tmp_path: Path
+) -> None:
+    """By its name where that is one in a template, through the row where it is not."""
+    file = tmp_path / "odd.csv"
+    file.write_text('text,loop,not,"say ""hi"""\n1,2,3,4\n')
+    odd = engine.datasets.add(file)
+    shown = html.unescape(texts(open_screen("prompt", name=saved, dataset=odd.id)))
+    for told in ("{{ text }}", '{{ row["loop"] }}', '{{ row["not"] }}', r'{{ row["say \"hi\""] }}'):
+        assert told in shown
+    (listed,) = [table for label, table in tables(open_screen("dataset", id=odd.id)).items() if label == "columns"]
+    assert [row["c"][1]["t"] for row in listed["rows"]] == [templates.placeholder(name) for name in odd.columns]
 
 
 # messages one by one

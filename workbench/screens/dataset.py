@@ -6,12 +6,12 @@ from typing import Any
 
 import streamlit as st
 
+from jobs import templates
 from jobs.views import Dataset
 from workbench import parts, session, wording
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 NUMBERED = "number the rows"
-FINDINGS = 20
 
 
 def page() -> None:
@@ -116,7 +116,7 @@ def _columns(dataset: Dataset) -> None:
                 str(place),
                 {
                     "name": name,
-                    "use": "{{ %s }}" % (name if name.isidentifier() and name != "row" else f'row["{name}"]'),
+                    "use": templates.placeholder(name),
                     "filled": wording.number(filled),
                     "share": parts.Cell(
                         wording.percent(filled, dataset.row_count),

@@ -15,7 +15,6 @@ from workbench.screens.editor import desk
 from workbench.screens.editor.draft import Draft, read_object
 
 ROLES: tuple[Role, ...] = get_args(Role)
-Way = Literal["turns", "source"]
 
 
 def edit(name: str, draft: Draft, *, columns: Sequence[str], cells: dict[str, str] | None) -> None:
@@ -58,16 +57,10 @@ def _columns(draft: Draft, columns: Sequence[str]) -> None:
         used = set()
     told = "".join(
         f'<code class="rd-mono" style="{"font-weight:700" if column in used else "opacity:.75"}">'
-        f"{'✓ ' if column in used else ''}{parts.safe(placeholder(column))}</code>"
+        f"{'✓ ' if column in used else ''}{parts.safe(templates.placeholder(column))}</code>"
         for column in columns
     )
     st.html(f'<div class="rd-chips"><span class="rd-sub">Columns (✓ used):</span>{told}</div>')
-
-
-def placeholder(column: str) -> str:
-    """How a template reaches a column."""
-    plain = column.isascii() and column.isidentifier() and column not in templates.RESERVED
-    return f"{{{{ {column} }}}}" if plain else f"{{{{ row[{json.dumps(column, ensure_ascii=False)}] }}}}"
 
 
 def _turns(name: str, draft: Draft, cells: dict[str, str] | None) -> None:
