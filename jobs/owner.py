@@ -17,7 +17,7 @@ from jobs import errors
 from jobs.settings import Settings
 from jobs.store import applying, runs
 from jobs.store.database import open_writer
-from jobs.store.runs import transaction
+from jobs.store.runs import attempt, transaction
 
 logger = logging.getLogger(__name__)
 
@@ -26,14 +26,16 @@ LOCK_SECONDS = 0.5
 
 
 def apply_requests(db: Database, *, now: float) -> int:
-    """Apply what people have asked for, each in a transaction of its own; how many."""
+    """Apply what people have asked for, each whole or not at all and in a transaction of its own; how many."""
     waiting = runs.open_requests(db)
     for number, request in waiting:
         with transaction(db):
             try:
                 if request is None:
                     raise errors.InputError("this request cannot be read: it is of another version of Redrive")
-                runs.mark_applied(db, number, now=now, result=applying.apply(db, request, now=now))
+                with attempt(db):
+                    result = applying.apply(db, request, now=now)
+                runs.mark_applied(db, number, now=now, result=result)
             except errors.RedriveError as error:
                 runs.mark_applied(db, number, now=now, error=error.message)
             except (OverflowError, ValueError, LookupError) as error:

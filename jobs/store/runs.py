@@ -31,6 +31,20 @@ def transaction(db: Database) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def attempt(db: Database) -> Iterator[None]:
+    """Inside a transaction: what fails in here leaves nothing behind, and the transaction goes on."""
+    db.conn.execute("SAVEPOINT attempt")
+    try:
+        yield
+    except Exception:
+        if db.conn.in_transaction:  # a full disk has ended the whole transaction by itself
+            db.conn.execute("ROLLBACK TO attempt")
+            db.conn.execute("RELEASE attempt")
+        raise
+    db.conn.execute("RELEASE attempt")
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """A run as the keeper works on it."""
