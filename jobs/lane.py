@@ -306,12 +306,15 @@ class Lane:
         """
         share, now = self._share(control.in_flight), time.monotonic()
         wanted = min(share, work.busy)
-        if work.held >= share and work.busy > work.held and now >= work.more_at:
+        if work.held > share or work.busy > work.held == share:
+            if now < work.more_at:
+                return
             wanted, work.more_at = min(control.in_flight, work.busy), now + MORE_SECONDS
-        if wanted > work.held or work.held > share or wanted < work.held * 15 // 16:
-            # Given up here before it is given up in Redis: a call that began meanwhile would run in another lane's place.
-            kept = work.held = min(work.held, max(wanted, work.running))
-            work.held = await self._limits.places(run, limit=control.in_flight, wanted=wanted, running=kept)
+        elif work.held * 15 // 16 <= wanted <= work.held:
+            return
+        # Given up here before it is given up in Redis: a call that began meanwhile would run in another lane's place.
+        kept = work.held = min(work.held, max(wanted, work.running))
+        work.held = await self._limits.places(run, limit=control.in_flight, share=share, wanted=wanted, running=kept)
 
     def _free_places(self, work: _Work) -> int:
         return max(0, work.held - work.running)

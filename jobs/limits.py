@@ -138,9 +138,12 @@ class LaneLimits:
         """Give the lease back at once."""
         await self._redis.zrem(self._keys.leases, self._lane)
 
-    async def places(self, run: int, *, limit: int, wanted: int, running: int) -> int:
-        """Hold so many places of a run as are wanted and free, and never fewer than are running."""
-        args: list[str | int] = [self._lane, limit, wanted, running]
+    async def places(self, run: int, *, limit: int, share: int, wanted: int, running: int) -> int:
+        """Hold so many places of a run as are wanted and free, and never fewer than are running.
+
+        More than the lane's share only as long as no other lane wants it.
+        """
+        args: list[str | int] = [self._lane, limit, wanted, running, share]
         return int(await self._places(keys=[self._keys.places(run), self._keys.leases], args=args))
 
     async def ask_pool(self, connection: str, model: str, report: Report) -> Grant:

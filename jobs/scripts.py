@@ -24,22 +24,28 @@ return {redis.call('ZRANGEBYSCORE', KEYS[1], now, '+inf'), redis.call('HGETALL',
 """
 )
 
-#: KEYS places, leases; ARGV lane, limit, wanted, running; a lane without a lease holds nothing
+#: KEYS places, leases; ARGV lane, limit, wanted, running, share; a lane without a lease holds nothing, and none holds more than
+#: its share while another wants what it lacks of its own
 PLACES = (
     NOW
     + """
 local lane, limit, wanted, running = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local others = 0
-local held = redis.call('HGETALL', KEYS[1])
-for i = 1, #held, 2 do
-  if held[i] ~= lane then
-    local lease = redis.call('ZSCORE', KEYS[2], held[i])
-    if lease and tonumber(lease) >= now then others = others + tonumber(held[i + 1])
-    else redis.call('HDEL', KEYS[1], held[i]) end
+local share, others, lacking = tonumber(ARGV[5]), 0, 0
+local flat = redis.call('HGETALL', KEYS[1])
+for i = 1, #flat, 2 do
+  if flat[i] ~= lane then
+    local held, wants = string.match(flat[i + 1], '^(%d+) (%d+)$')
+    local lease = redis.call('ZSCORE', KEYS[2], flat[i])
+    if held and lease and tonumber(lease) >= now then
+      others = others + tonumber(held)
+      lacking = lacking + math.max(0, math.min(tonumber(wants), share) - tonumber(held))
+    else redis.call('HDEL', KEYS[1], flat[i]) end
   end
 end
-local grant = math.max(running, math.min(wanted, limit - others))
-if grant > 0 then redis.call('HSET', KEYS[1], lane, grant) else redis.call('HDEL', KEYS[1], lane) end
+local free = limit - others
+local grant = math.max(running, math.min(wanted, share, free), math.min(wanted, free - lacking))
+if grant > 0 or wanted > 0 then redis.call('HSET', KEYS[1], lane, string.format('%d %d', grant, wanted))
+else redis.call('HDEL', KEYS[1], lane) end
 redis.call('EXPIRE', KEYS[1], 3600)
 return grant
 """

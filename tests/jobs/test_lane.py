@@ -50,19 +50,19 @@ def test_two_lanes_share_a_run_and_keep_to_its_places(tmp_path: Path, redis: str
 
 
 def test_a_lane_takes_the_places_that_others_leave_free(tmp_path: Path, redis: str, stub: StubProvider) -> None:
-    """Where the other lane has no calls, as at the end of a run, one lane may have all of the run's calls in flight."""
-    home = Home(tmp_path / "home", redis, stub, lanes=1)
+    """Where another lane has no calls, as at the end of a run, a lane begins all that it has taken, and not only its half."""
+    home = Home(tmp_path / "home", redis, stub, lanes=1, in_flight=16)
     try:
         with dispatch.connect(redis) as connection:
             leases = Keys(home.settings.home_id).leases
             connection.zadd(leases, {"idle": time.time() + LEASE_SECONDS})
-            run = home.went(ROWS, options=RunOptions(in_flight=6))
+            run = home.went(ROWS, options=RunOptions(in_flight=16))
             assert connection.zscore(leases, "idle") > time.time(), "the other lane has lived all the time"
     finally:
         home.close()
 
     assert run.counts.accepted == 60
-    assert stub.ledger.summary()["max_in_flight"] == 6
+    assert 8 < stub.ledger.summary()["max_in_flight"] <= 16
 
 
 def test_two_runs_at_one_connection_share_its_places(tmp_path: Path, redis: str, stub: StubProvider) -> None:

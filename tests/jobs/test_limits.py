@@ -45,10 +45,10 @@ def test_places_never_pass_the_limit_over_all_lanes(play: Callable[[Scene[list[i
         await a.beat()
         await b.beat()
         return [
-            await a.places(1, limit=5, wanted=4, running=0),
-            await b.places(1, limit=5, wanted=4, running=0),
-            await a.places(1, limit=5, wanted=2, running=1),
-            await b.places(1, limit=5, wanted=4, running=1),
+            await a.places(1, limit=5, share=5, wanted=4, running=0),
+            await b.places(1, limit=5, share=5, wanted=4, running=0),
+            await a.places(1, limit=5, share=5, wanted=2, running=1),
+            await b.places(1, limit=5, share=5, wanted=4, running=1),
         ]
 
     assert play(scene) == [4, 1, 2, 3]
@@ -60,10 +60,32 @@ def test_what_runs_is_never_taken_away(play: Callable[[Scene[int]], int]) -> Non
     async def scene(lane: Callable[[str], LaneLimits]) -> int:
         a = lane("a")
         await a.beat()
-        await a.places(1, limit=5, wanted=5, running=0)
-        return await a.places(1, limit=2, wanted=5, running=4)
+        await a.places(1, limit=5, share=5, wanted=5, running=0)
+        return await a.places(1, limit=2, share=2, wanted=5, running=4)
 
     assert play(scene) == 4
+
+
+def test_a_lane_holds_more_than_its_share_until_another_wants_its_own(
+    play: Callable[[Scene[list[int]]], list[int]],
+) -> None:
+    """Nothing stays free while there are calls for it, and nobody waits longer for his share than a call takes."""
+
+    async def scene(lane: Callable[[str], LaneLimits]) -> list[int]:
+        a, b = lane("a"), lane("b")
+        await a.beat()
+        await b.beat()
+        return [
+            await a.places(1, limit=6, share=3, wanted=9, running=0),
+            await b.places(1, limit=6, share=3, wanted=9, running=0),
+            await a.places(1, limit=6, share=3, wanted=9, running=4),
+            await b.places(1, limit=6, share=3, wanted=9, running=0),
+            await a.places(1, limit=6, share=3, wanted=9, running=3),
+            await b.places(1, limit=6, share=3, wanted=1, running=1),
+            await a.places(1, limit=6, share=3, wanted=9, running=3),
+        ]
+
+    assert play(scene) == [6, 0, 4, 2, 3, 1, 5]
 
 
 def test_a_lane_without_a_lease_holds_no_places(play: Callable[[Scene[int]], int]) -> None:
@@ -73,9 +95,9 @@ def test_a_lane_without_a_lease_holds_no_places(play: Callable[[Scene[int]], int
         gone, here = lane("gone"), lane("here")
         await gone.beat()
         await here.beat()
-        await gone.places(1, limit=5, wanted=5, running=0)
+        await gone.places(1, limit=5, share=5, wanted=5, running=0)
         await gone.leave()
-        return await here.places(1, limit=5, wanted=5, running=0)
+        return await here.places(1, limit=5, share=5, wanted=5, running=0)
 
     assert play(scene) == 5
 
