@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from jobs.options import RunOptions
 from jobs.values import VersionContent
 from tests.jobs.ledger import Ledger
 from tests.workbench.conftest import CONTENT, Open, act, links, press, tables, texts
+from workbench import parts
 
 
 @pytest.fixture
@@ -174,6 +176,34 @@ def test_runs_are_paged(open_screen: Open, ledger: Ledger) -> None:
     for _ in range(53):
         ledger.run(dataset, version)
     assert [row["id"] for row in tables(open_screen("runs", page=2))["runs"]["rows"]] == ["3", "2", "1"]
+
+
+@pytest.mark.parametrize("kind", ["run", "replay"])
+@pytest.mark.parametrize(
+    ("busy", "page", "looks"),
+    [("first", 1, True), ("first", 2, False), ("last", 1, False), ("last", 3, True), ("last", 9, True)],
+)
+def test_the_page_that_is_shown_says_whether_it_is_looked_at_again(
+    open_screen: Open, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, kind: str, busy: str, page: int, looks: bool
+) -> None:
+    """A list looks again while one of the runs on its page is at work, and draws the screen anew only where that changes."""
+    dataset, version = ledger.dataset(1), ledger.version()
+    for number in range(1, 54):
+        ledger.run(dataset, version, kind=kind, due=number == {"first": 53, "last": 1}[busy])
+    seen: list[tuple[float | None, bool]] = []
+
+    def watch(draw: Callable[[], str], *, standing: str, every: float | None) -> None:
+        watched(lambda: said(draw(), standing, every), standing=standing, every=every)
+
+    def said(now: str, standing: str, every: float | None) -> str:
+        seen.append((every, now == standing))
+        return now
+
+    watched = parts.watch
+    monkeypatch.setattr(parts, "watch", watch)
+    app = open_screen({"run": "runs", "replay": "replays"}[kind], page=page)
+    assert not app.exception
+    assert [(every is not None, same) for every, same in seen] == [(looks, True)]
 
 
 # one run

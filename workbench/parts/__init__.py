@@ -13,6 +13,7 @@
     filters.segments(name, options, *, default, words=str) · filters.select(...) · filters.text(name, *, placeholder)
                                                       ?name= of the URL; for names that links carry too
     rows, total = paged(key, fetch(offset, limit) -> (rows, total), *, size=50, noun="row")   the page number is ?key=
+    rows, total = shown(key, fetch, *, size=50)       the same without drawing it
     opened, chosen = table([Column(key=, label=, kind=, help=)], [Row(id, {key: str | Cell})], *, key, opens=False,
                            choose=False, height=None, label="")   ids, never row numbers; ``opened`` once a click
     Cell(text, tip="", tone=None) · state_cell(state, *, words=None) · time_cell(moment, now) · text_cell(text, most=120)
@@ -64,7 +65,19 @@ from workbench.parts.page import (
     section,
 )
 from workbench.parts.raw import excerpt, raw_and_problems, raw_text
-from workbench.parts.tables import PAGE, Cell, Column, Picked, Row, paged, state_cell, table, text_cell, time_cell
+from workbench.parts.tables import (
+    PAGE,
+    Cell,
+    Column,
+    Picked,
+    Row,
+    paged,
+    shown,
+    state_cell,
+    table,
+    text_cell,
+    time_cell,
+)
 from workbench.parts.texts import Pair, as_json, cells, changes, chat, diff, pairs, plain, row_html
 from workbench.parts.watch import watch
 
@@ -104,6 +117,7 @@ __all__ = [
     "row_html",
     "safe",
     "section",
+    "shown",
     "state_cell",
     "table",
     "text_cell",

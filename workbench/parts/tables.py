@@ -144,12 +144,10 @@ def paged(
         size: rows a page.
         noun: what a row is called, in the singular.
     """
-    page = _page_of(key)
-    found, total = fetch((page - 1) * size, size)
+    asked = _page_of(key)
+    page, found, total = _fetched(asked, fetch, size)
     pages = max(1, -(-total // size))
-    if page > pages:
-        page = pages
-        found, total = fetch((page - 1) * size, size)
+    if page != asked:
         st.session_state.pop(key, None)
         st.query_params.pop(key, None)
     if total:
@@ -159,6 +157,26 @@ def paged(
             if pages > 1:
                 st.pagination(pages, key=key, bind="query-params", width=SIGN * (min(pages, 7) + 2) + 8)
     return found, total
+
+
+def shown(
+    key: str, fetch: Callable[[int, int], tuple[Sequence[T], int]], *, size: int = PAGE
+) -> tuple[Sequence[T], int]:
+    """What ``paged`` shows, and how many there are in all, without drawing it."""
+    _, found, total = _fetched(_page_of(key), fetch, size)
+    return found, total
+
+
+def _fetched(
+    page: int, fetch: Callable[[int, int], tuple[Sequence[T], int]], size: int
+) -> tuple[int, Sequence[T], int]:
+    """The page, or the last one where the list is shorter."""
+    found, total = fetch((page - 1) * size, size)
+    last = max(1, -(-total // size))
+    if page <= last:
+        return page, found, total
+    found, total = fetch((last - 1) * size, size)
+    return last, found, total
 
 
 def _page_of(key: str) -> int:

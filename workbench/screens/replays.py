@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from jobs.views import Run
 from workbench import parts, session, wording
@@ -18,7 +19,7 @@ def page() -> None:
         "Replays",
         subtitle="A replay asks dead letters again, as a run of its own. The run that they died in stays as it was.",
     )
-    found, total = _page(0, SHOWN)
+    found, total = parts.shown("page", _page, size=SHOWN)
     if not total:
         parts.empty(
             "No replay yet",
@@ -27,14 +28,18 @@ def page() -> None:
         )
         session.link("Look at the dead letters", "dead_letters")
         return
-    busy = any(run.ended_at is None and run.state != "paused" for run in found)
+    busy = _at_work(found)
 
     def look() -> str:
         shown, _ = parts.paged("page", _page, size=SHOWN, noun="replay")
         _table(list(shown))
-        return str(any(run.ended_at is None and run.state != "paused" for run in shown))
+        return str(_at_work(shown))
 
     parts.watch(look, standing=str(busy), every=GLANCE if busy else None)
+
+
+def _at_work(shown: Sequence[Run]) -> bool:
+    return any(run.ended_at is None and run.state != "paused" for run in shown)
 
 
 def _page(offset: int, limit: int) -> tuple[list[Run], int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import streamlit as st
 
@@ -21,27 +22,29 @@ def page() -> None:
         parts.header("Runs", subtitle="A run asks a model about the rows of a dataset, with one version of a prompt.")
         session.link("**Launch a run**", "launch")
     kinds, prompt, state = _filters()
-    found, total = _page(kinds, prompt, state)
+
+    def fetch(offset: int, limit: int) -> tuple[list[Run], int]:
+        return session.engine().runs.list(offset=offset, limit=limit, kinds=kinds, prompt=prompt, state=state)
+
+    found, total = parts.shown("page", fetch)
     if not total and (kinds, prompt, state) == (["run"], None, None):
         _nothing()
         return
-    busy = any(run.ended_at is None and run.state != "paused" for run in found)
+    busy = _at_work(found)
 
     def look() -> str:
-        shown, _ = parts.paged("page", lambda offset, limit: _page(kinds, prompt, state, offset, limit), noun="run")
+        shown, _ = parts.paged("page", fetch, noun="run")
         if shown:
             _table(list(shown))
         else:
             st.caption("No run is like that.")
-        return str(any(run.ended_at is None and run.state != "paused" for run in shown))
+        return str(_at_work(shown))
 
     parts.watch(look, standing=str(busy), every=GLANCE if busy else None)
 
 
-def _page(
-    kinds: list[str], prompt: str | None, state: str | None, offset: int = 0, limit: int = parts.PAGE
-) -> tuple[list[Run], int]:
-    return session.engine().runs.list(offset=offset, limit=limit, kinds=kinds, prompt=prompt, state=state)
+def _at_work(shown: Sequence[Run]) -> bool:
+    return any(run.ended_at is None and run.state != "paused" for run in shown)
 
 
 def _filters() -> tuple[list[str], str | None, str | None]:
