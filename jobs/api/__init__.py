@@ -5,7 +5,8 @@
     engine.datasets    add, list, get, page, row, set_id_column
     engine.prompts     list, versions, get, resolve, save, tried, label, draft, write_back, check, render, diff
     engine.runs        forecast, start, get, list, results, groups, resolutions, export, pause, resume, cancel, set_budget
-    engine.letters     groups, list, ids, inspect, neighbours, replay, correct, discard, undo, outcome, before_after
+    engine.letters     groups, list, ids, inspect, neighbours, replay, correct, discard, undo, outcome, before_after,
+                       decision_of, decisions
     engine.evaluations start, report
     engine.costs       report, slices, calls
     engine.system      overview, look, trouble, pool, live, connections

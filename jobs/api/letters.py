@@ -293,6 +293,10 @@ class Letters(Room):
         if run.kind != "replay":
             raise errors.InputError(f"run {run_id} is no replay")
 
+    def decision_of(self, replay_run_id: int) -> views.Decision | None:
+        """The decision that a replay was made by, however many came after it."""
+        return reading_letters.decision_of(self.read(), replay_run_id)
+
     def decisions(self, *, run: int | None = None, limit: int = 50) -> Sequence[views.Decision]:
         """What was decided, the newest first; of all runs, or about one run's letters."""
         return reading_letters.decisions(self.read(), run=run, limit=limit)

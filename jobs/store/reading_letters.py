@@ -251,6 +251,12 @@ def decisions(db: Database, *, run: int | None = None, limit: int = 50) -> list[
     return _decisions(db, f"{condition} ORDER BY id DESC LIMIT ?", [*values, limit])
 
 
+def decision_of(db: Database, replay: int) -> views.Decision | None:
+    """The decision that a replay was made by."""
+    made_by = "WHERE run = (SELECT parent FROM runs WHERE id = ?) AND replay = ? ORDER BY id LIMIT 1"
+    return next(iter(_decisions(db, made_by, [replay, replay])), None)
+
+
 def decisions_about(db: Database, *, root: int, ordinal: int) -> list[views.Decision]:
     """Every decision about one row, in its root run and all replays of it, the oldest first."""
     condition = """

@@ -90,6 +90,19 @@ def test_a_replay_at_work_must_be_cancelled_before_it_is_undone(open_screen: Ope
     assert button.disabled and "cancel it first" in button.help
 
 
+def test_a_replay_is_undone_however_much_was_decided_since(open_screen: Open, ledger: Ledger) -> None:
+    """The button stays when more was decided about the run's letters than any list shows."""
+    run = ledger.run(ledger.dataset(40), ledger.version(), dead=12)
+    replay = ledger.replay(run, ledger.version(number=2), fixed=2)
+    with ledger.db.atomic():
+        ledger.db.conn.executemany(
+            "INSERT INTO decisions (kind, run, ordinals, reason, made_at) VALUES ('discard', ?, '[1]', 'no', 9.0)",
+            [(run,)] * 1_200,
+        )
+    buttons = [one.disabled for one in open_screen("replay", id=replay).button if one.label == "Undo its results …"]
+    assert buttons == [False]
+
+
 def test_a_run_that_is_no_replay_is_shown_as_a_run(open_screen: Open, ledger: Ledger) -> None:
     """An address of the wrong kind leads to the right page."""
     run = ledger.run(ledger.dataset(5), ledger.version())

@@ -23,7 +23,7 @@ def page() -> None:
     run = session.engine().runs.get(identity)
     if run.kind != "replay":
         session.go("run", id=run.id)
-    decision = _decision(run)
+    decision = session.engine().letters.decision_of(run.id)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         with st.container():
             parts.header(
@@ -47,11 +47,6 @@ def page() -> None:
     progress.watched(run, more=_outcome)
     _next(run)
     _pairs(run)
-
-
-def _decision(run: Run) -> Decision | None:
-    made = session.engine().letters.decisions(run=run.parent, limit=1000)
-    return next((one for one in made if one.replay == run.id), None)
 
 
 def _undo(run: Run, decision: Decision | None) -> None:

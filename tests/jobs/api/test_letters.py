@@ -268,6 +268,18 @@ def test_before_and_after(engine: Engine, ledger: Ledger) -> None:
     assert (total, len(rows)) == (10, 2)
 
 
+def test_the_decision_that_a_replay_was_made_by(engine: Engine, ledger: Ledger) -> None:
+    """Each replay of a run has its own; a run that is none has none."""
+    run = ledger.run(ledger.dataset(20), ledger.version(), dead=6)
+    replays = [
+        ledger.replay(run, ledger.version(number=2), same=2),
+        ledger.replay(run, ledger.version(number=3), same=2),
+    ]
+    found = [engine.letters.decision_of(replay) for replay in replays]
+    assert [(one.kind, one.run, one.replay) for one in found if one] == [("replay", run, replay) for replay in replays]
+    assert engine.letters.decision_of(run) is None
+
+
 def test_only_replays_have_an_outcome(engine: Engine, ledger: Ledger) -> None:
     """Asking it of a first run says so."""
     run = ledger.run(ledger.dataset(5), ledger.version(), dead=1)
