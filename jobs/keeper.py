@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
@@ -57,7 +57,6 @@ class _Progress:
     """What a step did, so that the loop knows whether to go on at once."""
 
     busy: bool = False
-    changed: set[int] = field(default_factory=set)
 
 
 class Keeper:
@@ -215,7 +214,6 @@ class Keeper:
                 done = self._record(received)
             except UNRECORDABLE:
                 done = self._record_singly(received)
-            progress.changed |= done.runs
             progress.busy = True
             self._purse.heed(received)
             journal.recorded(done, len(received), seconds=time.monotonic() - began)
@@ -256,7 +254,6 @@ class Keeper:
                     if record.state == "cancelled":
                         runs.cancel_waiting(self._db, record.id, now=self._now())
                 progress.busy = True
-                progress.changed.add(record.id)
 
     # -- dispatching ---------------------------------------------------------------------------------------------------
 
@@ -310,7 +307,6 @@ class Keeper:
         self._tray.put(asks)
         if due:
             progress.busy = progress.busy or bool(asks or pairs)
-            progress.changed.add(record.id)
 
     def _asks(self, record: RunRecord, due: Sequence[rows.DueRow], *, now: float) -> list[Ask]:
         struck = rows.rejected(self._db, [row.attempt for row in due if row.strikes and row.attempt is not None])

@@ -51,7 +51,7 @@ def main() -> None:
     press.keep()
     chosen = st.navigation(
         {
-            section: [_page(screen, title, visible=visible) for screen, title, visible in screens if _exists(screen)]
+            section: [_page(screen, title, visible=visible) for screen, title, visible in screens]
             for section, screens in SECTIONS.items()
         }
     )
@@ -70,10 +70,6 @@ def main() -> None:
     except errors.RedriveError as error:
         parts.error(error)
     session.arrived()
-
-
-def _exists(screen: session.Screen) -> bool:
-    return (Path(__file__).parent / session.path(screen)).exists()
 
 
 def _page(screen: session.Screen, title: str, *, visible: bool) -> st.Page:

@@ -12,8 +12,7 @@ import argparse
 import sys
 import time
 import uuid
-from collections.abc import Callable
-from typing import Literal, NamedTuple, NoReturn, TypeVar
+from typing import Literal, NamedTuple, NoReturn
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
@@ -21,7 +20,6 @@ import streamlit as st
 from jobs import settings
 from jobs.api import Engine
 
-T = TypeVar("T")
 #: seconds after leaving a screen in which a stray click cannot bring it back
 STRAY = 3.0
 
@@ -204,14 +202,6 @@ def notices() -> list[str]:
     """What is to be said now; said once."""
     said: list[str] = st.session_state.pop("notices", [])
     return said
-
-
-def remembered(name: str, make: Callable[[], T]) -> T:
-    """A value of this session, made at first use. A cache: it is gone after a reload."""
-    if name not in st.session_state:
-        st.session_state[name] = make()
-    value: T = st.session_state[name]
-    return value
 
 
 def zone() -> ZoneInfo:

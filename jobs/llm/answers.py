@@ -118,11 +118,6 @@ class Events:
         """The text that has come so far."""
         return "".join(self._parts)
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether the endpoint has said that nothing follows."""
-        return self._ended
-
     def feed(self, chunk: bytes) -> Iterator[str]:
         """Takes in bytes and gives the pieces of text that are complete with them."""
         # Only \n ends a line here: a text decoder's line breaks (U+2028 ...) may stand raw inside a JSON string.

@@ -54,11 +54,6 @@ class Rates:
 NOTHING = Rates()
 
 
-def is_telling(name: str) -> bool:
-    """Whether a header of that lower-case name says something about limits."""
-    return "ratelimit-" in name or name.startswith("retry-after")
-
-
 def lowered(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Raw headers with their names in lower case; the last of a name counts."""
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}

@@ -42,7 +42,6 @@ class Recorded:
     superseded: int = 0
     returned: int = 0
     paused: list[tuple[int, str]] = field(default_factory=list)
-    runs: set[int] = field(default_factory=set)
     #: what happened to single rows that did not go well
     mishaps: list[Mishap] = field(default_factory=list)
     #: (run, try id) of outcomes that answer nothing that was asked; they have changed nothing
@@ -53,7 +52,6 @@ class Recorded:
         for name in ("accepted", "dead", "strikes", "throttled", "superseded", "returned"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.paused += other.paused
-        self.runs |= other.runs
         self.mishaps += other.mishaps
         self.strangers += other.strangers
 
@@ -148,7 +146,6 @@ class Recorder:
 
     def _enter(self, received: Received, record: RunRecord, tried: Try) -> None:
         outcome, call = received.outcome, None
-        self.done.runs.add(record.id)
         if outcome.sent:
             call = self._calls.enter(received, record, tried)
             self._tries.entered(tried, call, lane=outcome.lane, settled=not is_lost(outcome))

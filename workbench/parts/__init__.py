@@ -66,7 +66,6 @@ from workbench.parts.page import (
 )
 from workbench.parts.raw import excerpt, raw_and_problems, raw_text
 from workbench.parts.tables import (
-    PAGE,
     Cell,
     Column,
     Picked,
@@ -82,7 +81,6 @@ from workbench.parts.texts import Pair, as_json, cells, changes, chat, diff, pai
 from workbench.parts.watch import watch
 
 __all__ = [
-    "PAGE",
     "Cell",
     "Column",
     "Figure",
