@@ -12,8 +12,8 @@
     outcomes          7  the stream back
     keeper, lifecycle 8  the owner of every run's state; all states and transitions
     store                SQLite: migrations, writer, reader
-    review, replay 9, 10 a person's decisions; which rows, with what
-    evals, costs, settings, errors, api, testing
+    review            9  a person's decisions, held to the contract; which rows a replay takes, the store says
+    evals, settings, errors, api, testing
 
 Imports go one way: errors, values, settings, then the pure stops, then Redis and the store, then lane, keeper, api.
 This file imports nothing, since it runs before each of them.

@@ -139,7 +139,7 @@ class Verdict(Value):
     value: dict[str, Any] | None = None
     receipt: Receipt | None = None
     problems: tuple[Problem, ...] = ()
-    #: groups dead letters by their leading problem; ``judge.title`` puts it in words
+    #: groups dead letters by their leading problem; ``signature.title`` puts it in words
     signature: str | None = None
 
 

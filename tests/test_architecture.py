@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+import jobs
+from jobs import api
+from jobs.api.costs import Costs
+from jobs.api.datasets import Datasets
+from jobs.api.evaluations import Evaluations
+from jobs.api.letters import Letters
+from jobs.api.prompts import Prompts
+from jobs.api.runs import Runs
+from jobs.api.system import System
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted([*ROOT.glob("jobs/**/*.py"), *ROOT.glob("workbench/**/*.py")])
@@ -98,6 +109,17 @@ FACE_MAY = {
 }
 
 
+ROOMS = {
+    "datasets": Datasets,
+    "prompts": Prompts,
+    "runs": Runs,
+    "letters": Letters,
+    "evaluations": Evaluations,
+    "costs": Costs,
+    "system": System,
+}
+
+
 def name_of(path: Path) -> str:
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
@@ -143,6 +165,25 @@ def test_imports_go_one_way(path: Path) -> None:
     for module, _, _ in imports(path):
         if module.startswith(("jobs", "workbench")) and band_of(module) >= 0:
             assert band_of(module) <= band_of(mine), f"{mine} imports {module}, which comes after it"
+
+
+def test_the_engines_map_names_modules_that_are_there() -> None:
+    """Whoever looks for a stop by its name in the package's own words finds it."""
+    stops = (jobs.__doc__ or "").partition("what it does\n")[2].partition("\n\n")[0]
+    heads = [re.match(r"    (\w+(?:, \w+)*)", line) for line in stops.splitlines()]
+    named = {f"jobs.{name}" for head in heads if head for name in head[1].split(", ")}
+    assert len(named) > 20
+    assert named <= {name_of(path) for path in FILES}
+
+
+def test_the_doors_map_names_what_each_room_offers() -> None:
+    """All that a screen may call, and nothing that is not there."""
+    told = re.findall(r"    engine\.(\w+) +((?:[\w, ]|(?<=,)\n)+)", api.__doc__ or "")
+    with_names = {room: set(re.findall(r"\w+", names)) for room, names in told}
+    for room, names in with_names.items():
+        offered = {name for name in vars(ROOMS[room]) if not name.startswith("_")}
+        assert names == offered, room
+    assert with_names.keys() == ROOMS.keys()
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

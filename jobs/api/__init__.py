@@ -3,13 +3,15 @@
 ``Engine(settings)`` opens the home (making its file where there is none) and is cheap to keep; each of its rooms is small:
 
     engine.datasets    add, list, get, page, row, set_id_column
-    engine.prompts     list, versions, get, resolve, save, tried, label, draft, write_back, check, render, diff
-    engine.runs        forecast, start, get, list, results, groups, resolutions, export, pause, resume, cancel, set_budget
-    engine.letters     groups, list, ids, inspect, neighbours, replay, correct, discard, undo, outcome, before_after,
-                       decision_of, decisions
-    engine.evaluations start, report
+    engine.prompts     list, versions, get, resolve, save, tried, label, draft, put_draft, drop_draft, write_back, check, render,
+                       diff
+    engine.runs        forecast, outlook, usable, model_of, price, prepared, start, get, list, results, groups, resolutions,
+                       export, pause, resume, cancel, set_budget
+    engine.letters     groups, list, ids, inspect, neighbours, replay, correct, discard, undo, outcome, before_after, decisions,
+                       decision_of
+    engine.evaluations usable, start, report
     engine.costs       report, slices, calls
-    engine.system      overview, look, trouble, pool, live, connections
+    engine.system      overview, look, trouble, keeper_alive, pool, live, connections, model_in_words
 """
 
 from __future__ import annotations
