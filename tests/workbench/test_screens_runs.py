@@ -55,6 +55,21 @@ def test_a_run_is_launched_once_with_what_was_chosen(
     assert runs[0].options == RunOptions(strikes=2)
 
 
+@pytest.mark.usefixtures("keeper")
+@pytest.mark.parametrize(("place", "column"), [(0, None), (1, "id"), (2, "text")])
+def test_a_run_names_its_rows_as_the_form_says(
+    open_screen: Open, engine: Engine, table: str, prompt: str, place: int, column: str | None
+) -> None:
+    """The dataset's id column is proposed; another one, or the row's number, is what the run has where that was chosen."""
+    engine.datasets.set_id_column(table, "id")
+    app = open_screen("launch", prompt="triage@1", dataset=table)
+    (field,) = [one for one in app.selectbox if one.label == "Row id"]
+    assert field.options[field.index or 0] == "id"
+    field.set_value(place).run()
+    press(app, "Launch 120 rows")
+    assert engine.runs.list()[0][0].id_column == column
+
+
 def test_a_forecast_is_a_range_with_its_n(open_screen: Open, ledger: Ledger) -> None:
     """From earlier replies: about so much, from so much to so much, and how many replies; from none: a guess, and said to be one."""
     dataset, version = ledger.dataset(200), ledger.version()

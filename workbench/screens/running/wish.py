@@ -77,14 +77,7 @@ def choose(datasets: Sequence[Dataset]) -> Wish | None:
             key="reuse",
             help="An answer is used again only for the same model, version and cells; its receipt says so.",
         )
-        columns = [None, *dataset.columns]
-        id_column = st.selectbox(
-            "Row id",
-            columns,
-            index=columns.index(dataset.id_column) if dataset.id_column in columns else 0,
-            format_func=lambda name: NUMBERED if name is None else wording.head(name, 60),
-            key=f"id:{dataset.id}",
-        )
+        id_column = _id_column(dataset)
     return Wish(
         dataset=dataset,
         version=version,
@@ -105,6 +98,19 @@ def choose(datasets: Sequence[Dataset]) -> Wish | None:
         id_column=id_column,
         note=note.strip(),
     )
+
+
+def _id_column(dataset: Dataset) -> str | None:
+    """What names the rows: a column by its place, or 0, their number."""
+    columns = [None, *dataset.columns]
+    place = st.selectbox(
+        "Row id",
+        range(len(columns)),
+        index=columns.index(dataset.id_column) if dataset.id_column in columns else 0,
+        format_func=lambda one: wording.head(columns[one] or NUMBERED, 60),
+        key=f"launch:id:{dataset.id}",
+    )
+    return columns[place]
 
 
 def usual_options(version: Version) -> RunOptions:
