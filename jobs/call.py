@@ -1,4 +1,4 @@
-"""Stop 4, one call: render the prompt for its row, ask the endpoint, judge the reply.
+"""Stop 4, one call: render the prompt for its rows, ask the endpoint, judge the reply.
 
 A ``Caller`` is all that is needed of a run for that; it is opened once a run and decides nothing. A lane has one loop for the
 calls of all runs, so what takes long (a template that loops, a reply of megabytes) is done in a thread of the run's own: it
@@ -10,18 +10,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from jobs import errors, llm
+from jobs import errors, llm, parcel
 from jobs.contract import Contract
 from jobs.judge import judge
-from jobs.messages import Ask, Brief, Outcome, RowAsk, RowVerdict
+from jobs.messages import Ask, Brief, Outcome, RowVerdict
 from jobs.settings import Connection, Settings, key_of, reload
 from jobs.templates import parse
-from jobs.values import Failure, Message, Reply, Usage, Verdict
+from jobs.values import Failure, Message, Reply, Usage
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +74,7 @@ class Caller:
         self._contract = Contract.from_schema(brief.content.contract)
         self._strict = self._contract.strict_schema()
         self._held_to_schema = brief.content.response_format == "json_schema"
+        self._nulls_for_absent = self._held_to_schema and self._strict.usable
         self._endpoint = llm.Endpoint(
             connection.model_copy(update={"base_url": settings.address_of(connection)}),
             key_of(connection),
@@ -97,24 +98,26 @@ class Caller:
         Raises:
             PromptError: the template cannot be rendered for this row.
         """
-        row, brief = ask.rows[0], self.brief
+        brief, names = self.brief, parcel.ids(ask.try_id, len(ask.rows))
         body = llm.body(
-            await self._messages(row),
+            await self._messages(ask, names),
             model=brief.model,
             connection=self._endpoint.connection,
             max_tokens=ask.max_tokens,
             response_format=brief.content.response_format,
-            schema=self._strict.schema if self._held_to_schema else None,
+            schema=self._schema(len(ask.rows)) if self._held_to_schema else None,
             strict=self._strict.usable,
             settings=brief.content.settings,
             stream=streamer is not None,
         )
         answer = await (
-            self._endpoint.ask(body) if streamer is None else streamer(self._endpoint, body, ask.run, row.ordinal)
+            self._endpoint.ask(body)
+            if streamer is None
+            else streamer(self._endpoint, body, ask.run, ask.rows[0].ordinal)
         )
         reply = answer.reply
         if answer.repeated_key:
-            about = {"action": "key_repeated", "run": ask.run, "row": row.ordinal, "try_id": ask.try_id}
+            about = {"action": "key_repeated", "run": ask.run, "row": ask.rows[0].ordinal, "try_id": ask.try_id}
             logger.warning("the endpoint repeated its key: [key] stands in its place in what is kept", extra=about)
         return Called(
             outcome=await self._outcome(ask, lane, answer),
@@ -125,7 +128,13 @@ class Caller:
             failure=answer.failure,
         )
 
-    async def _messages(self, row: RowAsk) -> list[Message]:
+    def _schema(self, rows: int) -> dict[str, Any]:
+        return self._strict.schema if rows == 1 else parcel.schema_of(self._strict.schema)
+
+    async def _messages(self, ask: Ask, names: Sequence[str]) -> list[Message]:
+        if len(ask.rows) > 1:
+            return parcel.packed([await self._rendered(row.cells) for row in ask.rows], names)
+        (row,) = ask.rows
         messages = list(await self._rendered(row.cells))
         if row.complaint is not None:
             if row.complaint.answer is not None:
@@ -160,7 +169,7 @@ class Caller:
             return Outcome(kind="failed", failure=safe, status=failure.status if failure else None, **common)
         return Outcome(
             kind="replied",
-            verdicts=(await self._verdict(ask.rows[0], reply),),
+            verdicts=await self._verdicts(ask, reply),
             status=reply.status,
             finish_reason=_text(reply.finish_reason),
             request_id=_text(reply.request_id),
@@ -169,23 +178,44 @@ class Caller:
             **common,
         )
 
-    async def _verdict(self, row: RowAsk, reply: Reply) -> RowVerdict:
+    async def _verdicts(self, ask: Ask, reply: Reply) -> tuple[RowVerdict, ...]:
         if len(reply.raw) <= QUICK_BYTES:
-            verdict = self._judged(row, reply)
-        else:
-            verdict = await asyncio.get_running_loop().run_in_executor(self._aside, self._judged, row, reply)
-        return RowVerdict(ordinal=row.ordinal, asked=row.asked, verdict=verdict)
+            return self._judged(ask, reply)
+        return await asyncio.get_running_loop().run_in_executor(self._aside, self._judged, ask, reply)
 
-    def _judged(self, row: RowAsk, reply: Reply) -> Verdict:
-        return judge(
+    def _judged(self, ask: Ask, reply: Reply) -> tuple[RowVerdict, ...]:
+        if len(ask.rows) > 1:
+            return tuple(self._judged_several(ask, reply))
+        (row,) = ask.rows
+        verdict = judge(
             reply.text,
             self._contract,
             finish_reason=reply.finish_reason,
             refusal=reply.refusal,
             asked=row.asked,
             echo=tuple(row.cells.values()),
-            nulls_for_absent=self._held_to_schema and self._strict.usable,
+            nulls_for_absent=self._nulls_for_absent,
         )
+        return (RowVerdict(ordinal=row.ordinal, asked=row.asked, verdict=verdict),)
+
+    def _judged_several(self, ask: Ask, reply: Reply) -> Iterator[RowVerdict]:
+        text, names = reply.text, parcel.ids(ask.try_id, len(ask.rows))
+        found = parcel.unpacked(text, names)
+        for row, name in zip(ask.rows, names, strict=True):
+            entry = found.entries.get(name)
+            if entry is None:
+                missing = parcel.unanswered(text, name, found, finish_reason=reply.finish_reason, refusal=reply.refusal)
+                yield RowVerdict(ordinal=row.ordinal, asked=row.asked, verdict=missing, own=False)
+                continue
+            verdict = judge(
+                text[entry.value_start : entry.value_end],
+                self._contract,
+                asked=row.asked,
+                nulls_for_absent=self._nulls_for_absent,
+            )
+            yield RowVerdict(
+                ordinal=row.ordinal, asked=row.asked, verdict=parcel.placed(verdict, entry, is_whole=found.is_whole)
+            )
 
 
 def _text(said: str | None) -> str | None:

@@ -11,7 +11,7 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -282,7 +282,7 @@ class Keeper:
         wishes = []
         for record in running:
             due, under_way, left = rows.wishes(self._db, record, now=now)
-            room = plan.window(self._in_flight[record.id]) - under_way
+            room = (plan.window(self._in_flight[record.id]) - under_way) * record.options.rows_per_call
             if due and room > 0:
                 wishes.append(plan.Wish(run=record.id, left=left, room=min(room, due)))
         for run, most in plan.shares(wishes, DISPATCH_MOST).items():
@@ -310,25 +310,21 @@ class Keeper:
 
     def _asks(self, record: RunRecord, due: Sequence[rows.DueRow], *, now: float) -> list[Ask]:
         struck = rows.rejected(self._db, [row.attempt for row in due if row.strikes and row.attempt is not None])
-        asks = []
-        for row in due:
-            before = struck.get(row.attempt) if row.strikes and row.attempt is not None else None
-            complaint = None
-            if before is not None:
-                words = judge.complaint(before.problems)
-                complaint = plan.complaint(
-                    words, raw=before.raw, finish_reason=before.finish_reason, problems=before.problems
-                )
-            asks.append(
-                Ask(
-                    run=record.id,
-                    try_id=self._new_id(),
-                    rows=(RowAsk(ordinal=row.ordinal, cells=row.cells, asked=row.strikes + 1, complaint=complaint),),
-                    max_tokens=row.max_tokens or record.content.max_tokens,
-                    dispatched_at=now,
-                )
+        most = record.options.rows_per_call
+        limits = [1 if row.strikes or row.max_tokens else min(most, row.together or most) for row in due]
+        sizes = [sum(map(len, row.cells.values())) for row in due]
+        return [
+            Ask(
+                run=record.id,
+                try_id=self._new_id(),
+                rows=tuple(_row_ask(row, struck) for row in group),
+                max_tokens=(group[0].max_tokens or record.content.max_tokens)
+                if len(group) == 1
+                else plan.tokens_together(record.content.max_tokens, len(group)),
+                dispatched_at=now,
             )
-        return asks
+            for group in (due[piece] for piece in plan.parcels(limits, sizes))
+        ]
 
     def _stop_asking(self, at_rest: Sequence[RunRecord]) -> None:
         """Runs that do not go on let others ask what they were about to ask."""
@@ -383,6 +379,15 @@ class Keeper:
             self._briefed.discard(run)
             self._purse.forget(run)
             logger.info("run ended", extra={"action": "run_ended", "run": run})
+
+
+def _row_ask(row: rows.DueRow, struck: Mapping[int, rows.Rejected]) -> RowAsk:
+    before = struck.get(row.attempt) if row.strikes and row.attempt is not None else None
+    complaint = None
+    if before is not None:
+        words = judge.complaint(before.problems)
+        complaint = plan.complaint(words, raw=before.raw, finish_reason=before.finish_reason, problems=before.problems)
+    return RowAsk(ordinal=row.ordinal, cells=row.cells, asked=row.strikes + 1, complaint=complaint)
 
 
 def _brief(record: RunRecord, in_flight: int) -> Brief:

@@ -23,8 +23,12 @@ MOST_TRIES, MOST_SECONDS = 6, 15 * 60.0
 MOST_INTERNAL, MOST_LOST = 2, 4
 #: full jitter under these, seconds
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
-#: what max_tokens may be raised to after a reply that was cut off
+#: what max_tokens may be raised to after a reply that was cut off, or for several rows
 MAX_TOKENS_CEILING = 16_384
+
+
+#: failures that one row may have brought upon a call: one about several is halved, and counts against none of them
+OF_ONE_ROW = (FailureKind.TOO_LONG, FailureKind.INTERNAL)
 
 
 class RowState(StrEnum):

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from jobs.values import Failure, Usage, Value, Verdict, VersionContent
 
 #: raised with every change of a message; a worker of another number leaves calls to the others
-WIRE = 1
+WIRE = 2
 
 
 class LaneArguments(Value):
@@ -77,6 +77,8 @@ class RowVerdict(Value):
     ordinal: int
     asked: int
     verdict: Verdict
+    #: whether it is about the row's own answer; False where a reply about several rows holds none for it, which is no fault of it
+    own: bool = True
 
 
 class Outcome(Value):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
 from jobs.values import Value
@@ -14,7 +12,8 @@ class RunOptions(Value):
 
     strikes: int = Field(default=3, ge=1, le=10)
     in_flight: int = Field(default=8, ge=1, le=2000)
-    rows_per_call: Literal[1] = 1
+    #: rows that one call may be about; more than one only where the template's last message alone depends on the row
+    rows_per_call: int = Field(default=1, ge=1, le=50)
     rpm: int | None = Field(default=None, ge=1)
     tpm: int | None = Field(default=None, ge=1)
     #: US dollars that the run may spend; None: no limit

@@ -11,11 +11,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from jobs.lifecycle import MAX_TOKENS_CEILING
 from jobs.messages import Complaint
 from jobs.values import SIZE, Problem, VersionContent
 
 #: characters of the last invalid answer that a re-ask shows
 ANSWER_CHARS = 4_000
+#: characters of the cells of a call about several rows, and tokens that an answer's id and brackets take
+PARCEL_CHARS, ID_TOKENS = 60_000, 24
 
 
 def reuse_key(
@@ -102,6 +105,31 @@ def shares(wishes: Sequence[Wish], at_once: int) -> dict[int, int]:
             if left[run] <= 0:
                 del left[run]
     return given
+
+
+def parcels(limits: Sequence[int], sizes: Sequence[int]) -> list[slice]:
+    """Which neighbouring rows go into one call together.
+
+    Args:
+        limits: for each row the most rows that a call about it may hold.
+        sizes: characters of each row's cells; a call holds at most ``PARCEL_CHARS``, or one row.
+    """
+    found: list[slice] = []
+    start, least, size = 0, 0, 0
+    for place, (limit, chars) in enumerate(zip(limits, sizes, strict=True)):
+        if place > start and (place - start >= min(least, limit) or size + chars > PARCEL_CHARS):
+            found.append(slice(start, place))
+            start, least, size = place, limit, 0
+        least = min(least, limit) if place > start else limit
+        size += chars
+    if start < len(limits):
+        found.append(slice(start, len(limits)))
+    return found
+
+
+def tokens_together(max_tokens: int, rows: int) -> int:
+    """max_tokens of a call about several rows: enough for every answer and its id, within the ceiling."""
+    return max(max_tokens, min(rows * (max_tokens + ID_TOKENS), MAX_TOKENS_CEILING))
 
 
 def complaint(text: str, *, raw: str, finish_reason: str | None, problems: Sequence[Problem]) -> Complaint:

@@ -102,6 +102,8 @@ def _titled(rule: str, name: str, shape: str) -> str:
         return "reply is empty" + (f" ({shape})" if shape and shape != "nothing" else "")
     if rule == "refusal":
         return "the model refused"
+    if rule == "unanswered":
+        return "the reply, which was about several rows, left this one out"
     if rule == "required":
         return f"{name} is missing"
     if rule == "type":

@@ -25,7 +25,8 @@ class Problem(Value):
 
     path: str
     #: the JSON Schema keyword that is broken (``required``, ``type``, ``enum`` ...) or one of ours: ``not_json``,
-    #: ``cut``, ``refusal``, ``empty``, ``duplicate_key``, ``not_finite``, ``surrogate``, ``too_long``, ``unreachable``, ``internal``
+    #: ``cut``, ``refusal``, ``empty``, ``unanswered``, ``duplicate_key``, ``not_finite``, ``surrogate``, ``too_long``,
+    #: ``unreachable``, ``internal``
     rule: str
     expected: str
     got: str

@@ -48,6 +48,7 @@ BANDS = [
         "jobs.echo",
         "jobs.signature",
         "jobs.judge",
+        "jobs.parcel",
         "jobs.evals",
         "jobs.review",
         "jobs.plan",

@@ -75,7 +75,12 @@ def run_options(command: F) -> F:
             click.option("--model", metavar="M", help="The model, if not the version's or the connection's first."),
             click.option("--connection", metavar="C", help="The connection, if not the first."),
             click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N rows."),
-            click.option("--rows-per-call", type=click.IntRange(1), metavar="K", help="Rows in one call: 1 for now."),
+            click.option(
+                "--rows-per-call",
+                type=_bounded("rows_per_call"),
+                metavar="K",
+                help="Rows in one call, 1 to 50; each is judged alone.",
+            ),
             click.option("--strikes", type=_bounded("strikes"), metavar="N", help="Strikes to a dead letter [3]."),
             click.option("--in-flight", type=_bounded("in_flight"), metavar="N", help="Calls at once, over all lanes."),
             workers_option,
@@ -162,11 +167,9 @@ def chosen(rest: dict[str, Any], *, in_flight: int, defaults: dict[str, Any], of
     """The options of a run: the command line over the defaults ``of`` a version or run over the connection's.
 
     Raises:
-        InputError: a default that cannot be, or rows in one call, which no version asks for yet.
+        InputError: a default that cannot be.
     """
     said = {name: rest[name] for name in RunOptions.model_fields if rest.get(name) is not None}
-    if said.get("rows_per_call", 1) != 1:
-        raise errors.InputError("--rows-per-call: this version asks one row a call; leave it out")
     known = {name: value for name, value in defaults.items() if name in RunOptions.model_fields}
     try:
         return RunOptions.model_validate({"in_flight": in_flight} | known | said)

@@ -86,6 +86,7 @@ RULES: dict[str, str] = {
     "too_long": "the prompt does not fit the model",
     "unreachable": "the endpoint could not be reached",
     "internal": "an error of ours",
+    "unanswered": "the reply, which was about several rows, holds no answer to this one",
 }
 
 OUTCOMES: dict[str, str] = {

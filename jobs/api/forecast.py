@@ -9,6 +9,7 @@ questions for a large one, since a page must not wait for it.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -122,16 +123,17 @@ def forecast(house: House, wish: Wish) -> views.Forecast:
 def _past(db: Database, wish: Wish) -> tuple[list[Earlier], bool]:
     """Earlier runs, and whether their rows are like these: rows that are chosen have died before, and only replays tell of such."""
     again = wish.ordinals is not None
-    past = reading_forecast.earlier(db, wish.version.id, model=wish.model, replays=again)
+    rows = wish.options.rows_per_call
+    past = reading_forecast.earlier(db, wish.version.id, model=wish.model, rows_per_call=rows, replays=again)
     if again and sum(call.replied for one in past for call in one.calls) < ENOUGH:
-        return reading_forecast.earlier(db, wish.version.id, model=wish.model, replays=False), False
+        return reading_forecast.earlier(db, wish.version.id, model=wish.model, rows_per_call=rows, replays=False), False
     return past, True
 
 
 def _sums(
     wish: Wish, asked: int, measure: _Measure, earlier: _Figures | None, price: Price | None, warnings: list[str]
 ) -> views.Forecast:
-    found = earlier or _from_prompts(asked, measure, price)
+    found = earlier or _from_prompts(asked, measure, price, rows_per_call=wish.options.rows_per_call)
     most = ceiling(round(measure.reserved * asked), wish.version.content.max_tokens * asked, price=price)
     if not wish.model:
         warnings.append("no model is chosen: neither the version nor the connection names one")
@@ -140,10 +142,11 @@ def _sums(
         warnings.append(f"the price of {where} is unknown, so its cost is too; a price can be set in connections.toml")
     one = None if most is None or not asked else most / asked
     _warn_of_budget(wish.options.budget, likely=found.cost, one=one, out=warnings)
-    each = found.calls.about / asked if asked else 1.0
+    each = found.calls.about * wish.options.rows_per_call / asked if asked else 1.0
     if earlier and each >= MANY_CALLS:
+        per = "row that was" if wish.options.rows_per_call == 1 else f"{wish.options.rows_per_call} rows that were"
         warnings.append(
-            f"earlier runs of {wish.version.reference} sent {each:.1f} calls for each row that was asked about: "
+            f"earlier runs of {wish.version.reference} sent {each:.1f} calls for each {per} asked about: "
             "their re-asks and errors are in this forecast"
         )
     return views.Forecast(
@@ -173,7 +176,7 @@ def _from_earlier(wish: Wish, asked: int, past: Sequence[Earlier], price: Price 
     prompt = sample.left(lambda call: call.prompt, asked)
     if sample.n < ENOUGH or calls is None or tokens is None or prompt is None:
         return None
-    calls = calls.at_least(Estimate(about=asked))
+    calls = calls.at_least(Estimate(about=asked / wish.options.rows_per_call))
     return _Figures(
         calls=calls,
         tokens=tokens,
@@ -198,12 +201,12 @@ def _seconds(wish: Wish, asked: int, past: Sequence[Earlier], *, calls: Estimate
     return within_limits(now, wish.options, wish.connection, calls=calls, tokens=tokens)
 
 
-def _from_prompts(asked: int, measure: _Measure, price: Price | None) -> _Figures:
+def _from_prompts(asked: int, measure: _Measure, price: Price | None, *, rows_per_call: int) -> _Figures:
     """By the rendered prompt and the contract: how often rows are asked again, and how long that takes, is not known."""
     usage = Usage(prompt=round(measure.prompt * asked), completion=round(measure.completion * asked))
     likely = cost(usage, price)
     return _Figures(
-        calls=Estimate(about=asked),
+        calls=Estimate(about=math.ceil(asked / rows_per_call)),
         tokens=Estimate(about=usage.prompt + usage.completion),
         prompt=usage.prompt,
         completion=usage.completion,

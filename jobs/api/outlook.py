@@ -45,7 +45,7 @@ def outlook(house: House, run_id: int) -> views.Outlook | None:
         ahead.asked, places=run.options.in_flight, resumed=resumed, now=now if run.state == "running" else None
     )
     if more_calls is not None and more_tokens is not None:
-        more_calls = more_calls.at_least(Estimate(about=ahead.asked))
+        more_calls = more_calls.at_least(Estimate(about=ahead.asked / run.options.rows_per_call))
         connection = house.settings.with_embedded().connections.get(run.connection)
         if seconds is not None:
             seconds = within_limits(seconds, run.options, connection, calls=more_calls, tokens=more_tokens)

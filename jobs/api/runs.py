@@ -138,6 +138,11 @@ class Runs(Room):
         options = options or _usual(version)
         if kind in QUIET_KINDS:
             options = options.model_copy(update={"reuse": False})
+        if options.rows_per_call > 1 and not templates.parse(version.content.template).shares_rows:
+            raise errors.InputError(
+                f"{version.reference} cannot be asked about {options.rows_per_call} rows a call: a message before the last one "
+                "depends on the row; put every column into the last user message, or ask about one row a call"
+            )
         model = self.model_of(version, connection, model)
         return Start(
             run_kind=kind,

@@ -27,7 +27,7 @@ _END = """
 """
 _AGAIN = """
     UPDATE run_rows SET state = 'due', attempt = coalesce(?, attempt), strikes = ?, tries = ?, faults = ?, losses = ?, waits = ?,
-           trouble_seconds = ?, due_at = ?, max_tokens = ?, try_id = NULL, reserved = 0
+           trouble_seconds = ?, due_at = ?, max_tokens = ?, together = coalesce(?, together), try_id = NULL, reserved = 0
     WHERE run = ? AND ordinal = ?
 """
 _OVER = "UPDATE run_rows SET try_id = NULL, reserved = 0 WHERE run = ? AND ordinal = ?"
@@ -131,6 +131,7 @@ class Fates:
         strikes: int | None = None,
         after: float = 0.0,
         max_tokens: int | None = None,
+        together: int | None = None,
     ) -> None:
         """A row is due again after some seconds, unless its run was cancelled; what is not given stays as it was."""
         strikes = row.strikes if strikes is None else strikes
@@ -151,6 +152,7 @@ class Fates:
                 trouble.seconds,
                 self._now + after,
                 max_tokens or row.max_tokens,
+                together,
                 row.run,
                 row.ordinal,
             ),

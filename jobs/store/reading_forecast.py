@@ -63,8 +63,8 @@ class Earlier:
     resumed: list[float]
 
 
-def earlier(db: Database, version: int, *, model: str, replays: bool) -> list[Earlier]:
-    """The newest runs with that version and model of which most calls are back, as many as hold ``MOST_CALLS``.
+def earlier(db: Database, version: int, *, model: str, rows_per_call: int, replays: bool) -> list[Earlier]:
+    """The newest runs with that version, model and number of rows a call of which most calls are back, as many as hold ``MOST_CALLS``.
 
     Either replays or all others: a row that has died before takes more than one of which nothing is known.
     """
@@ -72,11 +72,13 @@ def earlier(db: Database, version: int, *, model: str, replays: bool) -> list[Ea
         f"""
         SELECT id, options FROM runs WHERE version = :version AND model = :model AND calls > 0
         AND (ended_at IS NOT NULL OR calls >= :back * coalesce(json_extract(options, '$.in_flight'), :usual))
+        AND coalesce(json_extract(options, '$.rows_per_call'), 1) = :rows
         AND kind {"=" if replays else "!="} 'replay' ORDER BY id DESC LIMIT :most
         """,
         {
             "version": version,
             "model": model,
+            "rows": rows_per_call,
             "back": BACK_TO_OUT,
             "usual": RunOptions().in_flight,
             "most": MOST_RUNS,

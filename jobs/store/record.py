@@ -15,7 +15,7 @@ from typing import NamedTuple
 from sqlite_utils import Database
 
 from jobs import signature
-from jobs.lifecycle import ENDS, RunState, Trouble, after_failure, raised_max_tokens
+from jobs.lifecycle import ENDS, OF_ONE_ROW, Next, RunState, Trouble, after_failure, raised_max_tokens
 from jobs.messages import Outcome, RowVerdict
 from jobs.outcomes import Received
 from jobs.store import runs
@@ -76,6 +76,8 @@ class _End(NamedTuple):
     outcome: Outcome
     #: the number of its call; None where nothing was sent
     call: int | None
+    #: rows that a call about those may hold which this one has not answered
+    together: int | None
 
 
 class Recorder:
@@ -155,7 +157,7 @@ class Recorder:
             if not tried.under_way:
                 self._fates.paid(record.id, tried.ordinals)
                 return
-        end = _End(record=record, tried=tried, outcome=outcome, call=call)
+        end = _End(record=record, tried=tried, outcome=outcome, call=call, together=_fewer(outcome))
         accepted, strikes, dead = self.done.accepted, self.done.strikes, self.done.dead
         told: set[int] = set()
         if outcome.kind == "failed" and outcome.failure is not None:
@@ -191,7 +193,7 @@ class Recorder:
         row, verdict, record = self._tries.row(end.record.id, one.ordinal), one.verdict, end.record
         other_call = row.try_id is not None and row.try_id != end.tried.try_id
         superseded = row.state in ENDS or (other_call and verdict.kind == "rejected")
-        strike = verdict.kind == "rejected" and not superseded
+        strike = verdict.kind == "rejected" and not superseded and one.own
         attempt = self._calls.attempt(
             row,
             end.tried,
@@ -209,6 +211,9 @@ class Recorder:
         if verdict.kind == "accepted":
             self._fates.accept(record, row, attempt, under_way=row.try_id if other_call else None)
             self.done.accepted += 1
+            return
+        if not one.own:
+            self._fates.again(record, row, trouble=Trouble(), together=end.together)
             return
         self._struck(end, row, verdict, attempt)
 
@@ -237,6 +242,8 @@ class Recorder:
             self._fates.over(row, end.tried)
             return
         what = after_failure(failure, row.trouble, seconds=end.outcome.seconds, chance=self._chance())
+        if len(end.tried.ordinals) > 1 and failure.kind in OF_ONE_ROW:
+            what = Next(trouble=row.trouble)
         problem = Problem(
             path="$", rule=what.dead or failure.kind.value, expected="a reply to judge", got=failure.message[:300]
         )
@@ -256,7 +263,7 @@ class Recorder:
         if named:
             self._die(record, row, attempt, named, strikes=row.strikes)
         else:
-            self._fates.again(record, row, trouble=what.trouble, after=what.after)
+            self._fates.again(record, row, trouble=what.trouble, after=what.after, together=end.together)
 
     def _die(self, record: RunRecord, row: Row, attempt: int, named: str, *, strikes: int) -> None:
         self._fates.die(record, row, attempt, named, strikes=strikes)
@@ -273,6 +280,15 @@ class Recorder:
         if now == RunState.RUNNING:
             set_state(self._db, record.id, RunState.PAUSED, paused_by="provider", reason=failure.message)
             self.done.paused.append((record.id, failure.message))
+
+
+def _fewer(outcome: Outcome) -> int | None:
+    """How many rows a call may hold that asks again what this one has not answered: half of them."""
+    if len(outcome.ordinals) == 1:
+        return None
+    failed = outcome.failure is not None and outcome.failure.kind in (*OF_ONE_ROW, FailureKind.TRANSIENT)
+    rest = len(outcome.ordinals) if failed else sum(not one.own for one in outcome.verdicts)
+    return max(1, (rest + 1) // 2) if rest else None
 
 
 def _detail(failure: Failure) -> str:

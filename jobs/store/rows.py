@@ -25,6 +25,8 @@ class DueRow:
     max_tokens: int | None
     #: the attempt that a re-ask answers to
     attempt: int | None
+    #: the most rows that a call about it may hold; None: as many as the run allows
+    together: int | None
     cells: dict[str, str]
 
 
@@ -54,11 +56,12 @@ COUNT_MOST = 1_000
 
 
 def wishes(db: Database, record: RunRecord, *, now: float) -> tuple[int, int, int]:
-    """(rows due now, rows in calls, rows without an end) of a run, each counted up to ``COUNT_MOST``."""
+    """(rows due now, calls under way, rows without an end) of a run, the first and the last up to ``COUNT_MOST``."""
+    calls = "DISTINCT try_id" if record.options.rows_per_call > 1 else "*"
     due, dispatched, waiting = db.conn.execute(
-        """
+        f"""
         SELECT (SELECT count(*) FROM (SELECT 1 FROM run_rows WHERE run = :run AND state = 'due' AND due_at <= :now LIMIT :most)),
-               (SELECT count(*) FROM run_rows WHERE run = :run AND state = 'dispatched'),
+               (SELECT count({calls}) FROM run_rows WHERE run = :run AND state = 'dispatched'),
                (SELECT count(*) FROM (SELECT 1 FROM run_rows WHERE run = :run AND state IN ('due', 'held', 'dispatched') LIMIT :most))
         """,
         {"run": record.id, "now": now, "most": COUNT_MOST},
@@ -69,7 +72,7 @@ def wishes(db: Database, record: RunRecord, *, now: float) -> tuple[int, int, in
 def due(db: Database, record: RunRecord, *, most: int, now: float) -> list[DueRow]:
     """Rows of a run that may be asked now: those that come again first, then the table's order."""
     query = """
-        SELECT run_rows.ordinal, reuse_key, strikes, max_tokens, attempt, coalesce(run_rows.cells, rows.cells)
+        SELECT run_rows.ordinal, reuse_key, strikes, max_tokens, attempt, together, coalesce(run_rows.cells, rows.cells)
         FROM run_rows JOIN rows ON rows.dataset = ? AND rows.ordinal = run_rows.ordinal
         WHERE run_rows.run = ? AND run_rows.state = 'due' AND {when} ORDER BY due_at, run_rows.ordinal LIMIT ?
     """
@@ -84,9 +87,10 @@ def due(db: Database, record: RunRecord, *, most: int, now: float) -> list[DueRo
             strikes=strikes,
             max_tokens=max_tokens,
             attempt=attempt,
+            together=together,
             cells=record.cells(json.loads(cells)),
         )
-        for ordinal, key, strikes, max_tokens, attempt, cells in [*again, *first]
+        for ordinal, key, strikes, max_tokens, attempt, together, cells in [*again, *first]
     ]
 
 

@@ -21,7 +21,7 @@ from jobs import dispatch, worker
 from jobs.dispatch import LANE_FUNCTION, Tray
 from jobs.keys import Keys
 from jobs.limits import KeeperLimits
-from jobs.messages import LaneArguments
+from jobs.messages import WIRE, LaneArguments
 from jobs.settings import Settings
 from jobs.worker import LaneWorker
 from tests.house import wait_until
@@ -86,8 +86,8 @@ def test_the_keepers_own_job_is_taken(redis: Redis, keys: Keys, lanes: Path) -> 
     [
         ("os.system", ("touch {marker}",), {}, "it names 'os.system'"),
         ("subprocess.check_call", (["touch", "{marker}"],), {}, "it names"),
-        (LANE_FUNCTION, ({"wire": 1, "home": "somebody-else"},), {}, "another home"),
-        (LANE_FUNCTION, ({"wire": 1, "home": "x", "extra": 1},), {}, "cannot be read"),
+        (LANE_FUNCTION, ({"wire": WIRE, "home": "somebody-else"},), {}, "another home"),
+        (LANE_FUNCTION, ({"wire": WIRE, "home": "x", "extra": 1},), {}, "cannot be read"),
         (LANE_FUNCTION, ({"wire": 99, "home": "{home}", "extra": 1},), {}, "another version of Redrive (messages 99"),
         (LANE_FUNCTION, ("not arguments",), {}, "cannot be read"),
         (LANE_FUNCTION, (), {"on_failure": Callback("os.system")}, "a callback"),

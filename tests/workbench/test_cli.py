@@ -216,7 +216,7 @@ def test_resume_all_ends_what_was_left_and_leaves_what_was_paused(shell: Shell) 
         ),
         (["prompts", "--home", "fine.csv/sub"], "fine.csv is not a folder; name another one with --home"),
         (["worker", "--home", "fine.csv"], "cannot be a home"),
-        (["run", "fine.csv", "--prompt", "task", "--rows-per-call", "5"], "--rows-per-call"),
+        (["run", "fine.csv", "--prompt", "task", "--rows-per-call", "51"], "--rows-per-call"),
         (["run", "fine.csv", "--prompt", "task", "--limit", "0"], "--limit"),
         (["run", "prompts/task/schema.json", "--prompt", "task"], "schema.json"),
         (["run", "other.csv", "--prompt", "task"], "there is no column 'text'"),

@@ -117,3 +117,9 @@ def m010_savings(db: Database) -> None:
         """,
     )
     tallies.recount(db)
+
+
+@MIGRATIONS()
+def m011_rows_a_call(db: Database) -> None:
+    """Written by the keeper alone: how many rows a call about a row may hold, NULL: as many as the run allows."""
+    run_all(db, "ALTER TABLE run_rows ADD COLUMN together INTEGER")

@@ -25,6 +25,7 @@ def settings(run: Run) -> None:
         "Price": "known, stored with each call" if run.price_known else wording.UNKNOWN,
         "Row id": run.id_column or "the row's number",
         "Calls in flight": wording.number(options.in_flight),
+        "Rows a call": wording.number(options.rows_per_call),
         "Strikes": wording.count(options.strikes, "strike"),
         "Budget": wording.money(options.budget) if options.budget is not None else "no limit",
         "Rate": _rate(options.rpm, options.tpm),

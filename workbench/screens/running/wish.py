@@ -66,8 +66,16 @@ def choose(datasets: Sequence[Dataset]) -> Wish | None:
         )
         budget = money("Budget, $", usual.budget, f"budget:{version.id}")
     note = st.text_input("Note (optional)", key="note", placeholder="why this run") or ""
-    with st.expander("More: rate, timeout, reuse, row id"):
+    with st.expander("More: rows a call, rate, timeout, reuse, row id"):
         with st.container(horizontal=True, vertical_alignment="bottom"):
+            rows_per_call = whole(
+                "Rows a call",
+                usual.rows_per_call,
+                f"rows_per_call:{version.id}",
+                most=50,
+                help="Several rows share one request and its fixed part. Each answer carries its row's id and is judged by itself; "
+                "what a reply leaves out is asked again with fewer rows, and costs no strike.",
+            )
             rpm = st.number_input("Requests a minute", 1, value=usual.rpm, placeholder="the connection's", key="rpm")
             tpm = st.number_input("Tokens a minute", 1, value=usual.tpm, placeholder="the connection's", key="tpm")
             timeout = st.number_input("Timeout, s", 1.0, 3600.0, usual.timeout, key="timeout", help="for one request")
@@ -86,6 +94,7 @@ def choose(datasets: Sequence[Dataset]) -> Wish | None:
         options=usual.model_copy(
             update={
                 "in_flight": in_flight,
+                "rows_per_call": rows_per_call,
                 "strikes": strikes,
                 "budget": budget,
                 "rpm": rpm,
