@@ -201,21 +201,25 @@ class Caller:
     def _judged_several(self, ask: Ask, reply: Reply) -> Iterator[RowVerdict]:
         text, names = reply.text, parcel.ids(ask.try_id, len(ask.rows))
         found = parcel.unpacked(text, names)
-        for row, name in zip(ask.rows, names, strict=True):
-            entry = found.entries.get(name)
+        judged = {
+            name: judge(
+                text[entry.value_start : entry.value_end], self._contract, nulls_for_absent=self._nulls_for_absent
+            )
+            for name, entry in found.entries.items()
+        }
+        rows = dict(zip(names, ask.rows, strict=True))
+        exchanged = parcel.exchanged(
+            {name: (one.value, rows[name].cells) for name, one in judged.items() if one.value is not None}
+        )
+        for name, row in rows.items():
+            entry, own = found.entries.get(name), False
             if entry is None:
-                missing = parcel.unanswered(text, name, found, finish_reason=reply.finish_reason, refusal=reply.refusal)
-                yield RowVerdict(ordinal=row.ordinal, asked=row.asked, verdict=missing, own=False)
-                continue
-            verdict = judge(
-                text[entry.value_start : entry.value_end],
-                self._contract,
-                asked=row.asked,
-                nulls_for_absent=self._nulls_for_absent,
-            )
-            yield RowVerdict(
-                ordinal=row.ordinal, asked=row.asked, verdict=parcel.placed(verdict, entry, is_whole=found.is_whole)
-            )
+                verdict = parcel.unanswered(text, name, found, finish_reason=reply.finish_reason, refusal=reply.refusal)
+            elif name in exchanged:
+                verdict = parcel.taken_back(entry, exchanged[name])
+            else:
+                verdict, own = parcel.placed(judged[name], entry, is_whole=found.is_whole), True
+            yield RowVerdict(ordinal=row.ordinal, asked=row.asked, verdict=verdict, own=own)
 
 
 def _text(said: str | None) -> str | None:

@@ -11,6 +11,7 @@ import pytest
 from jobs import errors
 from jobs.options import RunOptions
 from jobs.testing import StubProvider, marked
+from jobs.testing.script import Act, Ask
 from tests.house import CONTENT, Home
 
 GOOD = {"sentiment": "good", "words": 2}
@@ -128,3 +129,34 @@ def test_money_is_that_of_the_calls_and_each_row_has_its_share(home: Home) -> No
     run = home.went([f"row {number}" for number in range(12)], options=together(4, budget=1.0))
 
     assert run.cost == pytest.approx(sum(entry.money for entry in home.stub.ledger.entries))
+
+
+def test_exchanged_ids_give_nobody_the_others_value(home: Home) -> None:
+    """Where the contract repeats a column: both are asked again with fewer rows, without a strike, and get their own."""
+    contract = {
+        "type": "object",
+        "properties": {"text": {"type": "string"}, "words": {"type": "integer"}},
+        "required": ["text", "words"],
+        "additionalProperties": False,
+    }
+    home.stub.answer = lambda messages, text: {"text": text, "words": len(text)}
+    home.stub.scripts = (_exchanges,)
+    version = home.version(CONTENT.model_copy(update={"contract": contract, "template": "user:\n{{ text }}\n"}))
+    run = home.went(["one", "second", "third row"], version=version, options=together(3))
+    values = home.engine._house.read().execute(
+        "SELECT ordinal, value FROM attempts WHERE verdict = 'accepted' ORDER BY 1"
+    )
+    strikes = home.engine._house.read().execute("SELECT total(strike) FROM attempts").fetchone()
+
+    assert [json.loads(value)["text"] for _, value in values] == ["one", "second", "third row"]
+    assert strikes == (0.0,) and run.counts.accepted == 3
+
+
+def _exchanges(ask: Ask) -> Act | None:
+    """In the first call the first two answers stand under each other's ids."""
+    if ask.number > 1:
+        return None
+    told = json.loads(ask.answer())
+    first, second, *_ = told["results"]
+    first["id"], second["id"] = second["id"], first["id"]
+    return Act(content=json.dumps(told))
