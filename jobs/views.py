@@ -142,6 +142,13 @@ class Run:
     eta_seconds: float | None
 
 
+def receipt_words(receipt: Receipt | None, *, edited: bool) -> str:
+    """A receipt in a few words, with ``edited row`` where the value answers a row that a person had edited."""
+    if receipt is None:
+        return ""
+    return f"{receipt.label}, edited row" if edited else receipt.label
+
+
 @dataclass(frozen=True, kw_only=True)
 class ResultRow:
     """A row of a run with its current value."""
@@ -152,10 +159,17 @@ class ResultRow:
     cells: dict[str, str]
     value: dict[str, Any] | None
     receipt: Receipt | None
-    #: the run that the value came from, and its version
+    #: the run that the value came from, or that a dead row died in last, and its version
     run: int | None
     version: str | None
     attempt: int | None
+    #: of the cells, those that a person had edited for that run
+    edited: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def receipt_words(self) -> str:
+        """How the value was obtained, and whether it answers an edited row; empty where there is none."""
+        return receipt_words(self.receipt, edited=bool(self.edited))
 
 
 @dataclass(frozen=True, kw_only=True)

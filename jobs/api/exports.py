@@ -5,8 +5,9 @@ so it begins with a byte order mark (without one Excel takes UTF-8 for something
 formula; JSON Lines and Parquet are for programs and hold every text as it is.
 
 Redrive's own columns come last: ``_redrive_row`` (the row's id), ``_redrive_state``, ``_redrive_receipt`` (how the value was
-obtained), ``_redrive_version`` and ``_redrive_run`` (which gave it), and ``_redrive_problem``, the cause of death of a dead row
-in the words of its dead letter; where a replay died too, of the newest. It is empty, or null, for every other row.
+obtained), ``_redrive_version`` and ``_redrive_run`` (which gave it, or was the last that a dead row died in),
+``_redrive_problem``, the cause of death of a dead row in the words of its dead letter, and ``_redrive_edited``, an object of the
+cells that a person had edited for that run: the original columns stay as they are in the file. What says nothing is empty, or null.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlite_utils import Database
 
-from jobs import errors
+from jobs import errors, views
 from jobs.contract import nodes
 from jobs.store import reading_results
 from jobs.store.reading_results import Found, Scope
@@ -37,7 +38,7 @@ Kind = Literal["text", "integer", "number", "boolean", "json"]
 
 #: rows that are made ready together; a row group of Parquet
 CHUNK = 5_000
-OWN = ("row", "state", "receipt", "version", "run", "problem")
+OWN = ("row", "state", "receipt", "version", "run", "problem", "edited")
 _ARROW = {
     "text": pa.string(),
     "integer": pa.int64(),
@@ -100,9 +101,11 @@ class Table:
         cells += [value.get(field.name) for field in self.fields]
         if self.whole:
             cells.append(value if found.value else None)
-        receipt = Receipt.model_validate_json(found.receipt).label if found.receipt else None
+        edited = reading_results.edits(self.originals, found) or None
+        receipt = Receipt.model_validate_json(found.receipt) if found.receipt else None
+        words = views.receipt_words(receipt, edited=edited is not None) or None
         version = self._scope.versions.get(found.run) if found.run is not None else None
-        return [*cells, found.row_id, found.state, receipt, version, found.run, found.problem]
+        return [*cells, found.row_id, found.state, words, version, found.run, found.problem, edited]
 
     def as_text(self, name: str) -> None:
         """Give a field as JSON text from now on, since its values do not fit their type."""
@@ -203,7 +206,8 @@ def _arrays(table: Table, schema: pa.Schema, chunk: Sequence[list[Any]]) -> list
     arrays = []
     for place, cells in enumerate(zip(*chunk, strict=True)):
         field = kinds.get(place)
-        if (field and field.kind == "json") or (table.whole and place == first + len(table.fields)):
+        whole = table.whole and place == first + len(table.fields)
+        if (field and field.kind == "json") or whole or place == len(schema) - 1:
             cells = tuple(None if cell is None else _json(cell) for cell in cells)
         elif field and field.kind == "number":
             cells = _floats(field, cells)

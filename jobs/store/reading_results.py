@@ -48,6 +48,7 @@ class Found(NamedTuple):
     #: JSON
     value: str | None
     receipt: str | None
+    #: the run that the value came from; of a dead row, the one that it died in last
     run: int | None
     attempt: int | None
     #: the title of its dead letter, of a dead row
@@ -124,7 +125,7 @@ def _chosen(where: Scope, state: str | None) -> tuple[str, str, list[Any]]:
 
 _OWN = """
     SELECT rr.ordinal, rr.row_id, rr.state, r.cells, COALESCE(rr.cells, r.cells), a.value, a.receipt,
-           CASE WHEN a.id IS NOT NULL THEN rr.run END, a.id,
+           CASE WHEN a.id IS NOT NULL OR rr.state = 'dead' THEN rr.run END, a.id,
            CASE WHEN rr.state = 'dead' THEN (
                SELECT COALESCE(g.title, l.signature) FROM dead_letters l LEFT JOIN signatures g ON g.signature = l.signature
                WHERE l.run = rr.run AND l.ordinal = rr.ordinal
@@ -136,15 +137,17 @@ _OWN = """
 _CURRENT = """
     SELECT rr.ordinal, rr.row_id, CASE WHEN s.root IS NOT NULL THEN 'accepted' ELSE rr.state END, r.cells,
            COALESCE(sr.cells, rr.cells, r.cells), COALESCE(d.value, a.value),
-           CASE WHEN s.decision IS NOT NULL THEN '{"how": "corrected"}' ELSE a.receipt END, s.run, s.attempt,
-           CASE WHEN rr.state = 'dead' AND s.root IS NULL THEN (
-               SELECT COALESCE(g.title, l.signature) FROM dead_letters l LEFT JOIN signatures g ON g.signature = l.signature
-               WHERE l.root = rr.run AND l.ordinal = rr.ordinal ORDER BY l.latest DESC, l.run DESC LIMIT 1
-           ) END
+           CASE WHEN s.decision IS NOT NULL THEN '{"how": "corrected"}' ELSE a.receipt END, COALESCE(s.run, l.run), s.attempt,
+           COALESCE(g.title, l.signature)
     FROM run_rows rr
     JOIN rows r ON r.dataset = ? AND r.ordinal = rr.ordinal
     LEFT JOIN results s ON s.root = rr.run AND s.ordinal = rr.ordinal
-    LEFT JOIN run_rows sr ON sr.run = s.run AND sr.ordinal = s.ordinal
+    LEFT JOIN dead_letters l ON rr.state = 'dead' AND s.root IS NULL AND l.ordinal = rr.ordinal AND l.run = (
+        SELECT m.run FROM dead_letters m WHERE m.root = rr.run AND m.ordinal = rr.ordinal
+        ORDER BY m.latest DESC, m.run DESC LIMIT 1
+    )
+    LEFT JOIN signatures g ON g.signature = l.signature
+    LEFT JOIN run_rows sr ON sr.run = COALESCE(s.run, l.run) AND sr.ordinal = rr.ordinal
     LEFT JOIN attempts a ON a.id = s.attempt
     LEFT JOIN decisions d ON d.id = s.decision
 """
@@ -158,12 +161,21 @@ def _details(db: Database, where: Scope, condition: str, values: Sequence[Any], 
     return [Found(*row) for row in found.fetchall()]
 
 
+def edits(columns: Sequence[str], row: Found) -> dict[str, str]:
+    """The cells that a person had edited for the run whose row it is, as that run saw them."""
+    if row.seen == row.original:
+        return {}
+    cells = zip(columns, json.loads(row.original), json.loads(row.seen), strict=True)
+    return {column: seen for column, original, seen in cells if seen != original}
+
+
 def _view(where: Scope, row: Found) -> views.ResultRow:
     return views.ResultRow(
         ordinal=row.ordinal,
         row_id=row.row_id,
         state=row.state,
         cells=dict(zip(where.columns, json.loads(row.seen), strict=True)),
+        edited=edits(where.columns, row),
         value=json.loads(row.value) if row.value else None,
         receipt=Receipt.model_validate_json(row.receipt) if row.receipt else None,
         run=row.run,

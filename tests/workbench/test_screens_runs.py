@@ -345,6 +345,18 @@ def test_values_come_with_their_receipts(open_screen: Open, ledger: Ledger) -> N
     assert sorted({row["c"][receipt]["t"] for row in shown["rows"]}) == ["strict", "strict, re-asked ×1"]
 
 
+def test_a_value_of_an_edited_row_says_so(open_screen: Open, ledger: Ledger, engine: Engine) -> None:
+    """The receipt names it, and says when pointed at which cell the value answers."""
+    run = ledger.run(ledger.dataset(3), ledger.version(), dead=1)
+    (dead,) = ledger.dead(run)
+    row = engine.letters.inspect(run, dead).original_cells
+    ledger.replay(run, ledger.version(number=2), fixed=1, edits={dead: row | {"message": "a clearer text"}})
+    shown = tables(open_screen("run", id=run))["rows of the run"]
+    receipt = [column["k"] for column in shown["columns"]].index("receipt")
+    told = {one["t"]: one.get("h", "") for one in (row["c"][receipt] for row in shown["rows"])}
+    assert "message: a clearer text" in told.pop("strict, edited row") and list(told) == ["strict"]
+
+
 def test_both_truths_of_a_replayed_run_can_be_seen(open_screen: Open, ledger: Ledger) -> None:
     """The current values hold what a replay fixed; the run's own history does not change."""
     run = ledger.run(ledger.dataset(20), ledger.version(), dead=6)

@@ -15,9 +15,11 @@ from sqlite_utils import Database
 from jobs import errors
 from jobs.api import Engine
 from jobs.api.exports import guarded
-from tests.jobs.ledger import CONTRACT, Ledger
+from tests.jobs.ledger import CONTRACT, FAULTS, Ledger
 
-OWN = ["_redrive_row", "_redrive_state", "_redrive_receipt", "_redrive_version", "_redrive_run", "_redrive_problem"]
+OWN = [
+    f"_redrive_{name}" for name in ("row", "state", "receipt", "version", "run", "problem", "edited")
+]  # fmt: skip
 FIELDS = ["sentiment", "urgency", "summary"]
 
 
@@ -58,7 +60,8 @@ def test_csv_holds_the_current_values(engine: Engine, run: int, tmp_path: Path) 
     states = [row["_redrive_state"] for row in rows]
     assert (states.count("accepted"), states.count("dead")) == (11, 1)
     dead = next(row for row in rows if row["_redrive_state"] == "dead")
-    assert [dead[name] for name in (*FIELDS, "_redrive_receipt", "_redrive_version", "_redrive_run")] == [""] * 6
+    assert [dead[name] for name in (*FIELDS, "_redrive_receipt", "_redrive_edited")] == [""] * 5
+    assert (dead["_redrive_version"], dead["_redrive_run"]) == ("triage@1", str(run))
     assert dead["_redrive_problem"]
     assert not [row for row in rows if row["_redrive_problem"] and row is not dead]
     receipts = sorted(row["_redrive_receipt"] for row in rows)
@@ -74,7 +77,7 @@ def test_as_run_is_the_runs_own_history(engine: Engine, run: int, tmp_path: Path
     assert engine.runs.export(run, "jsonl", out, as_run=True) == 12
     rows = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
     assert [row["_redrive_state"] for row in rows].count("dead") == 4
-    assert {row["_redrive_version"] for row in rows} == {"triage@1", None}
+    assert {(row["_redrive_version"], row["_redrive_run"]) for row in rows} == {("triage@1", run)}
 
 
 @pytest.mark.parametrize("fmt", ["csv", "jsonl", "parquet"])
@@ -88,8 +91,39 @@ def test_a_dead_row_says_its_cause(engine: Engine, ledger: Ledger, tmp_path: Pat
     assert titles[made] != titles[max(titles)]
     out = tmp_path / "out"
     engine.runs.export(made, fmt, out, as_run=as_run)
+    last = made if as_run else max(titles)
     told = [_cell(out, fmt, "_redrive_problem", row) for row in range(3)]
-    assert [one for one in told if one] == [titles[made if as_run else max(titles)]]
+    assert [one for one in told if one] == [titles[last]]
+    dead = next(row for row, problem in enumerate(told) if problem)
+    said = [str(_cell(out, fmt, f"_redrive_{name}", dead)) for name in ("version", "run")]
+    assert said == ["triage@1" if as_run else "triage@2", str(last)]
+
+
+@pytest.mark.parametrize("fmt", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("again", ["accepted", "dead"])
+def test_an_edited_row_says_what_was_edited(
+    engine: Engine, ledger: Ledger, tmp_path: Path, fmt: Any, again: str
+) -> None:
+    """The original column stays as it is in the file, and beside the value stands which text it answers."""
+    made = ledger.run(ledger.dataset(3), ledger.version(), dead=1)
+    (ordinal,) = ledger.dead(made)
+    row = engine.letters.inspect(made, ordinal).original_cells
+    edits = {ordinal: row | {"message": "a clearer text"}}
+    fates = {ordinal: FAULTS[0] if again == "dead" else "accepted"}
+    ledger.run(
+        engine.runs.get(made).dataset, ledger.version(number=2), kind="replay", parent=made, ordinals=[ordinal],
+        edits=edits, fates=fates,
+    )  # fmt: skip
+    out = tmp_path / "out"
+    engine.runs.export(made, fmt, out)
+    assert _cell(out, fmt, "message", ordinal - 1) == row["message"]
+    edited = _cell(out, fmt, "_redrive_edited", ordinal - 1)
+    assert (edited if fmt == "jsonl" else json.loads(edited)) == {"message": "a clearer text"}
+    receipt = _cell(out, fmt, "_redrive_receipt", ordinal - 1)
+    assert receipt == "strict, edited row" if again == "accepted" else not receipt
+    assert not any(_cell(out, fmt, "_redrive_edited", other - 1) for other in {1, 2, 3} - {ordinal})
+    assert engine.runs.export(made, fmt, out, as_run=True) == 3
+    assert not _cell(out, fmt, "_redrive_edited", ordinal - 1)
 
 
 @pytest.mark.parametrize("fmt", ["csv", "jsonl", "parquet"])

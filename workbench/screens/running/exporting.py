@@ -25,7 +25,9 @@ FORMATS: dict[Format, tuple[str, str]] = {
 
 def form(run: Run) -> None:
     """Draw what to export, the button that builds it, and the download of what was built."""
-    st.caption("The original columns, the value's fields, and for each row its state, receipt, version and run.")
+    st.caption(
+        "The original columns, the value's fields, and for each row its state, receipt, version and run, and what was edited in it."
+    )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         fmt = st.segmented_control(
             "Format", list(FORMATS), default="csv", required=True, format_func=lambda one: FORMATS[one][0], key="format"

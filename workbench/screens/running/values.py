@@ -65,7 +65,12 @@ def _draw(run: Run, rows: Any) -> None:
         ),
         parts.Column(key="receipt", label="Receipt", help="how the value was obtained"),
         parts.Column(key="version", label="Version"),
-        parts.Column(key="run", label="Run", kind="number", help="the run that the value came from"),
+        parts.Column(
+            key="run",
+            label="Run",
+            kind="number",
+            help="the run that the value came from, or that a dead row died in last",
+        ),
     ]
     opened = parts.table(
         columns,
@@ -85,7 +90,7 @@ def _row(row: ResultRow, fields: list[str]) -> dict[str, str | parts.Cell]:
     shown: dict[str, str | parts.Cell] = {
         "id": parts.text_cell(row.row_id, 20),
         "state": parts.state_cell(row.state),
-        "receipt": row.receipt.label if row.receipt else wording.NOTHING,
+        "receipt": _receipt(row),
         "version": parts.text_cell(row.version or wording.NOTHING, 20),
         "run": str(row.run) if row.run else wording.NOTHING,
         "cells": parts.text_cell(" · ".join(cell for cell in row.cells.values() if cell), 160),
@@ -93,6 +98,15 @@ def _row(row: ResultRow, fields: list[str]) -> dict[str, str | parts.Cell]:
     for name in fields:
         shown[f"v:{name}"] = parts.text_cell(_text(value[name]), 160) if name in value else wording.NOTHING
     return shown
+
+
+def _receipt(row: ResultRow) -> str | parts.Cell:
+    """How the value was obtained; of an edited row, with the cells that were edited when pointed at."""
+    words = row.receipt_words or ("edited row" if row.edited else wording.NOTHING)
+    if not row.edited:
+        return words
+    edited = "; ".join(f"{column}: {cell}" for column, cell in row.edited.items())
+    return parts.Cell(words, f"the run saw a row that a person had edited, {wording.head(edited, 600)}")
 
 
 def _text(value: Any) -> str:
