@@ -12,16 +12,17 @@ import logging
 import zlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jobs import errors, llm, parcel
 from jobs.contract import Contract
 from jobs.judge import judge
 from jobs.messages import Ask, Brief, Outcome, RowVerdict
+from jobs.prices import estimate_tokens
 from jobs.settings import Connection, Settings, key_of, reload
 from jobs.templates import parse
-from jobs.values import Failure, Message, Reply, Usage
+from jobs.values import Failure, FailureKind, Message, Reply, Usage
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +100,7 @@ class Caller:
             PromptError: the template cannot be rendered for this row.
         """
         brief, names = self.brief, parcel.ids(ask.try_id, len(ask.rows))
+        in_pieces = len(ask.rows) > 1 and self._endpoint.connection.stream
         body = llm.body(
             await self._messages(ask, names),
             model=brief.model,
@@ -108,13 +110,14 @@ class Caller:
             schema=self._schema(len(ask.rows)) if self._held_to_schema else None,
             strict=self._strict.usable,
             settings=brief.content.settings,
-            stream=streamer is not None,
+            stream=in_pieces or streamer is not None,
         )
-        answer = await (
-            self._endpoint.ask(body)
-            if streamer is None
-            else streamer(self._endpoint, body, ask.run, ask.rows[0].ordinal)
-        )
+        if streamer is not None:
+            answer = await streamer(self._endpoint, body, ask.run, ask.rows[0].ordinal)
+        elif in_pieces:
+            answer = _with_what_came(await self._endpoint.stream(body, on_delta=_to_nobody), names)
+        else:
+            answer = await self._endpoint.ask(body)
         reply = answer.reply
         if answer.repeated_key:
             about = {"action": "key_repeated", "run": ask.run, "row": ask.rows[0].ordinal, "try_id": ask.try_id}
@@ -220,6 +223,22 @@ class Caller:
             else:
                 verdict, own = parcel.placed(judged[name], entry, is_whole=found.is_whole), True
             yield RowVerdict(ordinal=row.ordinal, asked=row.asked, verdict=verdict, own=own)
+
+
+def _with_what_came(answer: llm.Answer, names: Sequence[str]) -> llm.Answer:
+    """A stream about several rows that broke off is a reply where it had brought whole answers; they are paid for."""
+    failure = answer.failure
+    if failure is None or failure.kind is not FailureKind.TRANSIENT or not answer.partial:
+        return answer
+    if not parcel.unpacked(answer.partial.decode("utf-8", "surrogatepass"), names).entries:
+        return answer
+    usage = Usage(prompt=estimate_tokens(answer.sent), completion=estimate_tokens(answer.partial), estimated=True)
+    reply = Reply(raw=answer.partial, finish_reason=parcel.BROKEN, usage=usage, seconds=answer.seconds)
+    return replace(answer, reply=reply, failure=None, partial=b"")
+
+
+def _to_nobody(_: str) -> None:
+    pass
 
 
 def _text(said: str | None) -> str | None:

@@ -22,6 +22,8 @@ _Placed = TypeVar("_Placed", Problem, Edit)
 #: letters and digits that no reader takes for one another, and that spell no word
 _ALPHABET = "bcdfghjkmnpqrstvwxz23456789"
 ID_LENGTH = 5
+#: finish reason of a stream that broke off behind whole answers; ours, since no endpoint says it
+BROKEN = "broken off"
 
 _INSTRUCTION = (
     'The next user message holds {n} records, each between <record id="..."> and </record>. They have nothing to do with each '
@@ -176,6 +178,8 @@ def unanswered(text: str, name: str, found: Unpacked, *, finish_reason: str | No
         got = "several answers under its id"
     elif finish_reason == "length":
         got = "the reply stopped at max_tokens before it"
+    elif finish_reason == BROKEN:
+        got = "the reply broke off before it"
     else:
         got = (
             f"{len(found.entries)} whole answers to other rows" if found.entries else "a reply without one whole answer"

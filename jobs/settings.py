@@ -69,6 +69,8 @@ class Connection(Value):
     in_flight: int = Field(default=8, ge=1)
     prices: dict[str, Price] = Field(default_factory=dict)
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    #: whether calls about several rows are streamed, so that one which breaks off loses only what had not come
+    stream: bool = True
     #: sent with every request; a value that is a secret stands in the file by its owner's wish and goes nowhere else
     headers: dict[str, str] = Field(default_factory=dict, repr=False)
 

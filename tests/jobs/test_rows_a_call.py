@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +79,33 @@ def test_a_reply_that_was_cut_keeps_what_stood_before(home: Home) -> None:
 
     assert run.counts.accepted == 6 and run.counts.struck == 0
     assert 0 < len(first) < 6 and receipts == {"salvaged"}
+
+
+def test_a_stream_that_breaks_off_loses_only_what_had_not_come(home: Home) -> None:
+    """Answers that were whole by then are kept and paid for, by an estimate; nothing is a strike."""
+    home.stub.scripts = (lambda ask: Act(ends="cut") if ask.number == 1 else None,)
+    run = home.went([f"row {number}" for number in range(8)], options=together(8))
+    first = (
+        home.engine._house.read()
+        .execute(
+            "SELECT count(*), sum(verdict = 'accepted'), max(c.estimated), max(c.finish_reason), total(strike)"
+            " FROM attempts a JOIN calls c ON c.id = a.call WHERE c.id = 1"
+        )
+        .fetchone()
+    )
+
+    assert run.counts.accepted == 8
+    assert first[0] == 8 and 0 < first[1] < 8 and first[2:] == (1, "broken off", 0.0)
+
+
+def test_a_connection_that_cannot_stream_is_asked_for_the_whole(home: Home) -> None:
+    """One line in connections.toml, for endpoints that refuse a stream."""
+    file = home.folder / "connections.toml"
+    file.write_text(file.read_text().replace("in_flight", "stream = false\nin_flight"))
+    run = home.went([f"row {number}" for number in range(4)], options=together(4))
+    (sent,) = home.engine._house.read().execute("SELECT request FROM calls").fetchone()
+
+    assert run.counts.accepted == 4 and b'"stream"' not in zlib.decompress(sent)
 
 
 def test_a_problem_in_an_answer_of_its_own_is_that_rows_strike(home: Home) -> None:
