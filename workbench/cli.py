@@ -153,7 +153,7 @@ def resume_command(
         for one in chosen:
             if engine.runs.get(one).state != "running":
                 engine.runs.resume(one)
-        seen = steps.wait_for(at_work, chosen, progress=not here.as_json) if chosen else []
+        seen = making.wait(here, at_work, chosen) if chosen else []
         making.say_runs(here, engine, seen, as_list=every)
     raise SystemExit(max((reports.exit_code(one) for one in seen), default=0))
 

@@ -47,7 +47,7 @@ def run_command(file: Path, prompt: str, id_column: str | None, **rest: Any) -> 
             id_column=id_column or dataset.id_column,
             key=uuid.uuid4().hex,
         )
-        seen = _wait(here, at_work, [run])
+        seen = wait(here, at_work, [run])
         say_runs(here, at_work.engine, seen, as_list=False)
         raise SystemExit(max(reports.exit_code(run) for run in seen))
 
@@ -77,7 +77,7 @@ def replay_command(run: int, prompt: str | None, group: str | None, **rest: Any)
             options=chosen(rest, in_flight=usual.in_flight, defaults=usual.model_dump(), of=f"run {run}"),
             key=uuid.uuid4().hex,
         )
-        seen = _wait(here, at_work, made)
+        seen = wait(here, at_work, made)
         say_runs(here, engine, seen, as_list=False)
         raise SystemExit(max(reports.exit_code(run) for run in seen))
 
@@ -112,7 +112,7 @@ def eval_command(prompt: str, golden: Path | None, bar: float | None, **rest: An
             limit=rest["limit"],
             key=uuid.uuid4().hex,
         )
-        (seen,) = _wait(here, at_work, [run])
+        (seen,) = wait(here, at_work, [run])
         report = at_work.engine.evaluations.report(run)
     report |= {"state": seen.state, "reason": seen.reason, "min": bar}
     here.put(report, reports.evaluation_lines(report))
@@ -137,11 +137,12 @@ def say_runs(here: Given, engine: Engine, seen: Sequence[Run], *, as_list: bool)
     here.put(found if as_list else found[0], lines or ["nothing is unfinished"])
 
 
-def _wait(here: Given, at_work: steps.AtWork, made: Sequence[int]) -> list[Run]:
+def wait(here: Given, at_work: steps.AtWork, made: Sequence[int]) -> list[Run]:
+    """Wait until these runs have ended; whoever stops waiting is told what becomes of them."""
     try:
         return steps.wait_for(at_work, made, progress=not here.as_json)
     except KeyboardInterrupt:
-        steps.say(f"\nstopped waiting; go on with: redrive resume {made[0]} --wait")
+        steps.say(f"\n{steps.left(at_work, made)}")
         raise
 
 

@@ -36,6 +36,8 @@ class AtWork:
     engine: Engine
     settings: Settings
     failed: Callable[[], errors.EngineDown | None] = lambda: None
+    #: somebody else keeps it up, so that it goes on without this command
+    elsewhere: bool = False
 
 
 @contextmanager
@@ -46,7 +48,7 @@ def engine_up(settings: Settings, *, workers: int | None, quiet: bool) -> Iterat
     """
     if up.running(settings) is not None:
         with Engine(settings_module.reload(settings)) as engine:
-            yield AtWork(engine, engine.settings, _Elsewhere(engine.system.keeper_alive).failed)
+            yield AtWork(engine, engine.settings, _Elsewhere(engine.system.keeper_alive).failed, elsewhere=True)
         return
     tell: Callable[[str], None] = (lambda line: None) if quiet else say
     household = up.Household(settings, workers=workers or 2, web=False, port=None, say=tell)
@@ -123,6 +125,23 @@ def wait_for(at_work: AtWork, runs: Sequence[int], *, progress: bool) -> list[Ru
             line.end()
             return seen
         time.sleep(GLANCE)
+
+
+def left(at_work: AtWork, runs: Sequence[int]) -> str:
+    """What becomes of runs that nobody waits for any more, and what to do about it."""
+    going = [one for one in runs if _goes_on(at_work.engine.runs.get(one))]
+    if not going:
+        return "stopped waiting; nothing is left to do"
+    several = len(going) > 1
+    names = f"runs {', '.join(map(str, going))}" if several else f"run {going[0]}"
+    if at_work.elsewhere:
+        return (
+            f"stopped waiting; {names} {'go' if several else 'goes'} on in the background, and so does what it costs: pause with "
+            f"`redrive pause {going[0]}`, watch with `redrive resume {going[0]} --wait`"
+        )
+    return (
+        f"stopped; {names} {'stand' if several else 'stands'} still now: go on with `redrive resume {going[0]} --wait`"
+    )
 
 
 def _goes_on(run: Run) -> bool:

@@ -12,7 +12,7 @@ from jobs.api import Engine
 from jobs.owner import sole_owner
 from jobs.trouble import Note
 from tests.jobs.ledger import Ledger
-from workbench.steps import AWAY_SECONDS, AtWork, _Elsewhere, wait_for
+from workbench.steps import AWAY_SECONDS, AtWork, _Elsewhere, left, wait_for
 
 
 def test_an_engine_that_somebody_else_stopped_is_given_up() -> None:
@@ -48,3 +48,16 @@ def test_a_command_that_waits_says_once_what_the_keeper_waits_for(
 
     told = capsys.readouterr()
     assert (told.out, told.err.count("the disk of the home is full. Free some space there.")) == ("", 1)
+
+
+def test_whoever_stops_waiting_is_told_whether_the_run_goes_on(engine: Engine, ledger: Ledger) -> None:
+    """What somebody else keeps up goes on and spends, so the words name the pause; what was started for it stands still."""
+    run = ledger.run(ledger.dataset(3), ledger.version(), due=3)
+    ended = ledger.run(ledger.dataset(3), ledger.version())
+    here, elsewhere = (AtWork(engine, engine.settings, elsewhere=one) for one in (False, True))
+
+    assert left(here, [run]) == f"stopped; run {run} stands still now: go on with `redrive resume {run} --wait`"
+    said = left(elsewhere, [run])
+    assert f"run {run} goes on in the background" in said
+    assert f"`redrive pause {run}`" in said and f"`redrive resume {run} --wait`" in said
+    assert "nothing is left to do" in left(elsewhere, [ended])
