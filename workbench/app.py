@@ -6,6 +6,7 @@ at its head says which model is answering, since nobody should pay for, or trust
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import cast
 
@@ -13,7 +14,7 @@ import streamlit as st
 
 from jobs import errors
 from workbench import parts, session
-from workbench.parts import look, press
+from workbench.parts import absence, look, press, scheme
 
 ICON = Path(__file__).parent / "icon.png"
 #: seconds between two looks at who is answering
@@ -47,8 +48,11 @@ SECTIONS: dict[str, list[tuple[session.Screen, str, bool]]] = {
 def main() -> None:
     """Draw the chosen screen under the line that says who is answering."""
     st.set_page_config(page_title="Redrive", page_icon=str(ICON), layout="wide", initial_sidebar_state=SIDEBAR)
-    look.apply(st.context.theme.type == "dark")
-    press.keep()
+    look.apply()
+    unseen = st.container(key="unseen")
+    with unseen:
+        press.keep()
+        scheme.keep()
     chosen = st.navigation(
         {
             section: [_page(screen, title, visible=visible) for screen, title, visible in screens]
@@ -64,12 +68,19 @@ def main() -> None:
     except errors.RedriveError as error:
         parts.error(error, title="The home cannot be opened")
         return
+    with unseen:
+        absence.keep(_start())
     _health()
     try:
         chosen.run()
     except errors.RedriveError as error:
         parts.error(error)
     session.arrived()
+
+
+def _start() -> str:
+    """The command that starts Redrive for this home."""
+    return f"redrive up --home {shlex.quote(str(session.engine().settings.home))}"
 
 
 def _page(screen: session.Screen, title: str, *, visible: bool) -> st.Page:
@@ -88,12 +99,11 @@ def _health() -> None:
     system = session.engine().system
     words = system.model_in_words()
     parts.answering(words, ready=bool(system.connections()))
-    home = session.engine().settings.home
     if not system.keeper_alive():
         parts.panel(
             "Nothing is asked of a model and nothing is recorded; what you request is kept and applied when it is back.",
             title="The keeper is not running",
-            hint=f"Start it in a terminal: redrive up --home {home}",
+            hint=f"Start it in a terminal: {_start()}",
         )
     elif (trouble := system.trouble()) is not None:
         parts.panel(
@@ -101,7 +111,7 @@ def _health() -> None:
             title="The keeper does not get on",
             hint=trouble.todo,
         )
-    elif not _redis_answers(str(home)):
+    elif not _redis_answers(str(session.engine().settings.home)):
         parts.panel(
             "Calls cannot reach the workers; rows wait and none is lost.",
             title="Redis does not answer",

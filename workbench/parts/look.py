@@ -1,7 +1,8 @@
 """The look that all screens share: one palette for the tones of states, in light and dark, and a denser page.
 
 The palette is a set of custom properties on the page's root, so that our components, which live in shadow trees, see
-the same colours as the page does.
+the same colours as the page does. Each is a pair, of which the browser takes one by the scheme that an element stands in:
+a page that turns dark while it is open turns whole, without a script run.
 """
 
 from __future__ import annotations
@@ -51,7 +52,13 @@ _PAGE = """
 div.stToastContainer { top: auto; bottom: 1rem; }
 div.stToastContainer, div.stToast { pointer-events: none; }
 div.stToast button { pointer-events: auto; }
-.st-key-presses, :has(> .st-key-presses) { display: none; }
+.st-key-unseen, :has(> .st-key-unseen) { display: none; }
+html[data-rd-gone] [data-testid="stApp"] { opacity: .5; }
+html[data-rd-gone] .stDialog { display: none; }
+.rd-gone { position: fixed; inset: 0 0 auto; z-index: 1000001; padding: .7rem 1.5rem; background: var(--rd-soft); color: var(--rd-ink);
+  border-bottom: 3px solid var(--rd-dead); font-family: "Source Sans", sans-serif; overflow-wrap: anywhere; }
+.rd-gone strong { display: block; color: var(--rd-dead); }
+.rd-gone code { font-family: ui-monospace, "Source Code Pro", monospace; padding: 0 .3em; user-select: all; }
 .st-key-sent { max-height: 440px; overflow: auto; }
 .st-key-sent > * { flex-shrink: 0; }
 .rd-h2 { font-size: 1.05rem; font-weight: 600; margin: 0.5rem 0 0; line-height: 1.3; }
@@ -119,10 +126,9 @@ div.stToast button { pointer-events: auto; }
 """
 
 
-def apply(dark: bool) -> None:
+def apply() -> None:
     """Put the palette and the page's style into the page."""
-    place = 1 if dark else 0
-    colours = [f"--rd-{name}: {pair[place]};" for name, pair in (TONES | _SURFACE).items()]
+    colours = [f"--rd-{name}: light-dark({light}, {dark});" for name, (light, dark) in (TONES | _SURFACE).items()]
     st.html(f"<style>:root {{ {' '.join(colours)} }} {_PAGE}</style>")
 
 

@@ -6,6 +6,8 @@ or was drawn as another one, the click would be lost. And a press that is quicke
 was before, with its old filter, or overtake the text: so it waits for it. A page that looks again at a run by a timer moves its
 buttons in the same way.
 
+The menu's link to the screen that stands there already opens it anew, as its plain address does, without its filter.
+
 An impatient hand presses once more at the same place. Where the first press has opened another page meanwhile, the last one
 was not meant for what stands there now, and does nothing.
 """
@@ -20,8 +22,7 @@ from streamlit.components.v2.types import ComponentRenderer
 
 def keep() -> None:
     """Keep every press of the page; drawn once, by the shell."""
-    with st.container(key="presses"):
-        _component()(key="press", data={}, height="content")
+    _component()(key="press", data={}, height="content")
 
 
 @cache
@@ -142,6 +143,16 @@ const clicked = (event) => {
   else if (press) began = null;
 };
 
+// Streamlit keeps the address, and with it the filter, where a link leads to the screen that it stands on
+const anew = (event) => {
+  const link = of(event, "[data-testid=stSidebarNav] a[href]");
+  if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  if (link.origin !== location.origin || link.pathname !== location.pathname || !location.search) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  location.assign(link.href);
+};
+
 const hand = () => { handed = performance.now(); };
 
 export default function () {
@@ -152,6 +163,7 @@ export default function () {
   on("pointerup", up);
   setInterval(turn, 50);
   on("pointercancel", () => { began = null; });
+  on("click", anew);
   on("click", clicked);
   on("click", (event) => { if (of(event, "[role=option], [role=radio]")) hand(); });
   on("input", () => { typed = true; });
