@@ -215,6 +215,17 @@ class Letter:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Standing:
+    """Dead letters behind a filter by what has become of them."""
+
+    open: int
+    replaying: int
+    #: died, and fixed, corrected or discarded, in the last 24 hours
+    new_24h: int
+    resolved_24h: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Attempt:
     """What one request did for one row, whole."""
 

@@ -6,6 +6,7 @@ letters is frozen into ids before anything is asked, so what dies between the lo
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,11 +19,12 @@ from jobs.api.runs import Runs
 from jobs.options import RunOptions
 from jobs.requests import Correct, Discard, Undo
 from jobs.settings import Connection
-from jobs.store import reading_letters, reading_replays, reading_row
+from jobs.store import reading_letters, reading_replays, reading_row, reading_system
 from jobs.store.reading_letters import Filter
 
 #: (run, ordinal)
 LetterId = tuple[int, int]
+_DAY = 86_400.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +82,17 @@ class Letters(Room):
         with self.snapshot() as db:
             chosen = Filter(run=run, prompt=prompt, signature=signature, resolution=resolution)
             return reading_letters.letters(db, chosen, limit=limit, offset=offset)
+
+    def standing(self, *, run: int | None = None, prompt: str | None = None) -> views.Standing:
+        """How many letters behind a filter wait, are being replayed, and came and went in the last 24 hours."""
+        db, since = self.read(), time.time() - _DAY
+        if run is not None or prompt is not None:
+            return reading_letters.standing(db, Filter(run=run, prompt=prompt), since=since)
+        # of all runs by its own indexes: a home may have a million letters
+        found = reading_system.letters(db, since=since)
+        return views.Standing(
+            open=found.open, replaying=found.replaying, new_24h=found.new, resolved_24h=found.resolved
+        )
 
     def ids(
         self,
@@ -297,9 +310,23 @@ class Letters(Room):
         """The decision that a replay was made by, however many came after it."""
         return reading_letters.decision_of(self.read(), replay_run_id)
 
-    def decisions(self, *, run: int | None = None, limit: int = 50) -> Sequence[views.Decision]:
-        """What was decided, the newest first; of all runs, or about one run's letters."""
-        return reading_letters.decisions(self.read(), run=run, limit=limit)
+    def decisions(
+        self,
+        *,
+        run: int | None = None,
+        rows_of: int | None = None,
+        prompt: str | None = None,
+        limit: int = 50,
+    ) -> Sequence[views.Decision]:
+        """What was decided, the newest first.
+
+        Args:
+            run: about this run's own letters only.
+            rows_of: about rows of this run, in whichever run of its family they had died.
+            prompt: about letters of this prompt's runs only.
+            limit: at most so many.
+        """
+        return reading_letters.decisions(self.read(), run=run, rows_of=rows_of, prompt=prompt, limit=limit)
 
 
 def _model(parent: views.Run, version: views.Version | None, connection: Connection | None) -> str | None:

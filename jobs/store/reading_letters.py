@@ -226,6 +226,21 @@ def ids(db: Database, chosen: Filter) -> list[tuple[int, int]]:
     return [(run, ordinal) for run, ordinal in found]
 
 
+def standing(db: Database, chosen: Filter, *, since: float) -> views.Standing:
+    """The letters that pass, whatever their resolution, by what has become of them; the new and the resolved since a time."""
+    condition, values = replace(chosen, resolution=None).where()
+    found = db.execute(
+        f"""
+        SELECT TOTAL(d.resolution = 'open'), TOTAL(d.resolution = 'replaying'), TOTAL(d.died_at >= ?),
+               TOTAL(d.resolved_at >= ? AND d.resolution IN ('fixed', 'corrected', 'discarded'))
+        FROM dead_letters d WHERE {condition}
+        """,
+        [since, since, *values],
+    ).fetchone()
+    waiting, replaying, new, resolved = (int(each) for each in found)
+    return views.Standing(open=waiting, replaying=replaying, new_24h=new, resolved_24h=resolved)
+
+
 def neighbours(
     db: Database, chosen: Filter, *, run: int, ordinal: int
 ) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
@@ -245,9 +260,32 @@ def neighbours(
     )
 
 
-def decisions(db: Database, *, run: int | None = None, limit: int = 50) -> list[views.Decision]:
-    """The newest decisions, of all runs or about one run's letters."""
-    condition, values = ("WHERE run = ?", [run]) if run is not None else ("", [])
+def decisions(
+    db: Database,
+    *,
+    run: int | None = None,
+    rows_of: int | None = None,
+    prompt: str | None = None,
+    limit: int = 50,
+) -> list[views.Decision]:
+    """The newest decisions: about one run's own letters, about rows of one run wherever they died, about one prompt's."""
+    parts: list[str] = []
+    values: list[Any] = []
+    if run is not None:
+        parts.append("run = ?")
+        values.append(run)
+    if rows_of is not None:
+        parts.append(
+            """run IN (SELECT id FROM runs WHERE root = (SELECT root FROM runs WHERE id = ?))
+            AND EXISTS (
+                SELECT 1 FROM json_each(decisions.ordinals) o JOIN run_rows rr ON rr.run = ? AND rr.ordinal = o.value
+            )"""
+        )
+        values += [rows_of, rows_of]
+    if prompt is not None:
+        parts.append("run IN (SELECT id FROM runs WHERE prompt = ?)")
+        values.append(prompt)
+    condition = f"WHERE {' AND '.join(parts)}" if parts else ""
     return _decisions(db, f"{condition} ORDER BY id DESC LIMIT ?", [*values, limit])
 
 

@@ -71,6 +71,46 @@ def test_the_filter_is_in_the_address(open_screen: Open, ledger: Ledger, died: i
     assert shown(run=99) == 0
 
 
+def test_cards_list_and_decisions_are_of_the_run_that_is_chosen(open_screen: Open, ledger: Ledger, died: int) -> None:
+    """The chosen run is named, its numbers are its own, its decisions are about its rows, and one press shows all again."""
+    replay = ledger.replay(died, ledger.version(number=2), fixed=2, same=3)
+    again, others = ledger.dead(replay), sorted(set(ledger.dead(died)) - set(ledger.dead(replay)))
+    ledger.discard(replay, again[:1])
+    ledger.discard(died, others[-1:])
+    app = open_screen("dead_letters", run=replay)
+    (field,) = [one for one in app.text_input if one.label == "Run"]
+    assert field.value == str(replay)
+    (figures,) = [one.proto.body for one in app.get("html") if one.proto.body.startswith('<div class="rd-figures')]
+    assert (
+        f'Open</div><div class="value" style="color:var(--rd-dead)">2</div><div class="note">of run {replay}<'
+        in figures
+    )
+    decided = [[cell["t"] for cell in row["c"]] for row in tables(app)["decisions"]["rows"]]
+    assert [line[1] for line in decided] == ["discard", "replay with triage@2"]
+    app = press(app, f"only run {replay} ✕")
+    assert "run" not in app.query_params and not [one for one in app.button if "only run" in one.label]
+    assert "of all runs" in texts(app) and len(tables(app)["decisions"]["rows"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("params", "says"),
+    [
+        ({"run": "abc"}, "A run is named by its number, not by 'abc'."),
+        ({"prompt": "nobody"}, "There is no prompt 'nobody'."),
+        ({"resolution": "closed"}, "There is no resolution 'closed'."),
+    ],
+)
+def test_a_filter_that_cannot_be_read_shows_nothing_and_offers_nothing(
+    open_screen: Open, died: int, params: dict[str, str], says: str
+) -> None:
+    """It is never taken for no filter, whose letters nobody meant."""
+    app = open_screen("dead_letters", **params)
+    assert says.replace("'", "&#x27;") in texts(app) and not tables(app)
+    assert not [one for one in app.button if one.label.startswith(("Replay", "Discard"))]
+    app = press(app, "Clear the filter")
+    assert len(tables(app)["dead letters by cause"]["rows"]) == len(FAULTS)
+
+
 def test_another_choice_is_written_into_the_address_and_begins_at_the_first_page(
     open_screen: Open, ledger: Ledger
 ) -> None:

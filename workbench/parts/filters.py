@@ -47,42 +47,52 @@ def select(
     *,
     default: str,
     words: Callable[[str], str] = str,
+    label: str = "",
     width: int = 220,
     page: str = "page",
 ) -> str:
-    """Draw a choice of one as a list that opens; ``default`` is not in the URL."""
+    """Draw a choice of one as a list that opens, with its ``label`` above it if it has one; ``default`` is not in the URL."""
     now = _now(name, options, default)
     key = f"{name}:{now}"
     st.selectbox(
-        name,
+        label or name,
         options,
         index=list(options).index(now),
         format_func=words,
         key=key,
         on_change=_settle,
         args=(name, key, default, page),
-        label_visibility="collapsed",
+        label_visibility="visible" if label else "collapsed",
         width=width,
     )
     return now
 
 
-def text(name: str, *, placeholder: str, width: int = 240, help: str | None = None, page: str = "page") -> str:
-    """Draw a field for a text."""
+def text(
+    name: str, *, placeholder: str, label: str = "", width: int = 240, help: str | None = None, page: str = "page"
+) -> str:
+    """Draw a field for a text, with its ``label`` above it where there is one."""
     now: str = session.param(name) or ""
     key = f"{name}:{now}"
     st.text_input(
-        name,
+        label or name,
         value=now,
         key=key,
         on_change=_settle,
         args=(name, key, "", page),
         placeholder=placeholder,
-        label_visibility="collapsed",
+        label_visibility="visible" if label else "collapsed",
         width=width,
         help=help,
     )
     return now
+
+
+def clear(*names: str, page: str = "page") -> None:
+    """Take these out of the URL; what is shown then begins at its first page."""
+    session.put(**dict.fromkeys(names))
+    if page in st.session_state:
+        st.session_state[page] = 1
 
 
 def _now(name: str, options: Sequence[str], default: str) -> str:

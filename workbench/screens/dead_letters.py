@@ -22,7 +22,9 @@ def page() -> None:
     signature = session.param("signature")
     top = st.container()
     filter_ = chosen.filters()
-    if signature is None:
+    if filter_.unread:
+        _unread(filter_, top)
+    elif signature is None:
         with top:
             _head(filter_)
         _groups(filter_)
@@ -30,20 +32,28 @@ def page() -> None:
         _letters(filter_, top)
 
 
+def _unread(filter_: Filter, top: st.delta_generator.DeltaGenerator) -> None:
+    with top:
+        parts.header("Dead letters")
+    parts.panel("\n".join(filter_.unread), title="No dead letter is shown", hint="Change the filter, or clear it.")
+    st.button(
+        "Clear the filter", key="clear", on_click=parts.filters.clear, args=("run", "prompt", "resolution", "signature")
+    )
+
+
 def _head(filter_: Filter) -> None:
-    now = session.engine().system.overview(time.time())
+    now = session.engine().letters.standing(run=filter_.run, prompt=filter_.prompt)
     subtitle = (
         "Rows that struck out or are hopeless, grouped by cause. Nothing here is lost: replay, correct or discard them."
     )
     parts.header("Dead letters", subtitle=subtitle)
+    of = wording.head(filter_.of, 40)
     parts.figures(
         [
-            parts.Figure(
-                label="Open", value=wording.number(now.open_letters), tone="dead" if now.open_letters else "plain"
-            ),
-            parts.Figure(label="New", value=wording.number(now.new_letters_24h), note="last 24 h"),
-            parts.Figure(label="Being replayed", value=wording.number(now.replaying_letters)),
-            parts.Figure(label="Resolved", value=wording.number(now.resolved_24h), note="last 24 h"),
+            parts.Figure(label="Open", value=wording.number(now.open), note=of, tone="dead" if now.open else "plain"),
+            parts.Figure(label="New", value=wording.number(now.new_24h), note=f"last 24 h, {of}"),
+            parts.Figure(label="Being replayed", value=wording.number(now.replaying), note=of),
+            parts.Figure(label="Resolved", value=wording.number(now.resolved_24h), note=f"last 24 h, {of}"),
         ]
     )
 
@@ -71,7 +81,7 @@ def _groups(filter_: Filter) -> None:
                 "dead_letters", **(filter_.params() | {"signature": opened, "version": session.param("version")})
             )
     with st.expander("Decisions: what was replayed, corrected and discarded, and the way back"):
-        decided.table(run=filter_.run)
+        decided.table(run=filter_.run, prompt=filter_.prompt)
 
 
 def _none(filter_: Filter) -> None:

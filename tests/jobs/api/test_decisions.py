@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from sqlite_utils import Database
 
 from jobs import errors
 from jobs.api import Engine
+from jobs.views import Standing
 from tests.jobs.ledger import FAULTS, Ledger
 
 pytestmark = pytest.mark.usefixtures("keeper")
@@ -139,3 +142,32 @@ def test_discarding(engine: Engine, ledger: Ledger) -> None:
     assert len(made) == 2
     assert engine.letters.list(resolution="discarded")[1] == 4
     assert [one.reason for one in engine.letters.decisions()] == ["spam", "spam"]
+
+
+def test_decisions_about_the_rows_of_a_run(engine: Engine, ledger: Ledger) -> None:
+    """Those about a replay's rows are found wherever these died; those about other rows of its root are not."""
+    run = ledger.run(ledger.dataset(10), ledger.version(), fates=dict.fromkeys((2, 5, 8), FAULTS[0]))
+    (replay,) = engine.letters.replay([(run, 2)], key="a")
+    engine.letters.discard([(run, 5)], "spam", key="b")
+    company = ledger.run(ledger.dataset(9), ledger.version(prompt="company"), fates={2: FAULTS[0]})
+    engine.letters.discard([(company, 2)], "old", key="c")
+
+    def kinds(**chosen: object) -> list[str]:
+        return [f"{one.kind} {one.reason}".strip() for one in engine.letters.decisions(**chosen)]  # type: ignore[arg-type]
+
+    assert kinds(rows_of=replay) == ["replay"]
+    assert kinds(rows_of=run) == ["discard spam", "replay"]
+    assert kinds(prompt="company") == ["discard old"]
+    assert kinds(rows_of=run, prompt="company") == []
+
+
+def test_how_the_letters_behind_a_filter_stand(engine: Engine, ledger: Ledger) -> None:
+    """The numbers of one run are its own letters', those of all runs the letters that speak for their rows."""
+    ledger.now = time.time()
+    run = ledger.run(ledger.dataset(10), ledger.version(), fates=dict.fromkeys((2, 5, 8), FAULTS[0]))
+    other = ledger.run(ledger.dataset(9), ledger.version(prompt="company"), fates={2: FAULTS[0]})
+    ledger.discard(run, [5])
+    engine.letters.replay([(run, 8)], key="a")
+    assert engine.letters.standing(run=run) == Standing(open=1, replaying=1, new_24h=3, resolved_24h=1)
+    assert engine.letters.standing(prompt="company") == engine.letters.standing(run=other)
+    assert engine.letters.standing() == Standing(open=2, replaying=1, new_24h=4, resolved_24h=1)

@@ -31,6 +31,15 @@ class Filter:
     prompt: str | None
     signature: str | None
     resolution: str | None
+    #: what the address says and cannot be read, a sentence each: then no letter is meant
+    unread: tuple[str, ...] = ()
+
+    @property
+    def of(self) -> str:
+        """``of run 5, prompt triage``; ``of all runs`` where neither is chosen."""
+        told = [f"run {self.run}"] if self.run is not None else []
+        told += [f"prompt {self.prompt}"] if self.prompt is not None else []
+        return f"of {', '.join(told) or 'all runs'}"
 
     def params(self) -> dict[str, Any]:
         """The same as a URL says it."""
@@ -45,24 +54,49 @@ class Filter:
 def filters() -> Filter:
     """Draw the filter; its widgets and the URL are one."""
     names = [EVERY, *(prompt.name for prompt in session.engine().prompts.list())]
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, vertical_alignment="bottom"):
         resolution = parts.filters.segments("resolution", RESOLUTIONS, default="open")
-        prompt = parts.filters.select("prompt", names, default=EVERY, width=200)
+        prompt = parts.filters.select("prompt", names, default=EVERY, label="Prompt", width=200)
         number = parts.filters.text(
             "run",
-            placeholder="run number",
+            label="Run",
+            placeholder="any: its number",
             width=130,
             help="Letters of one run, its own history; empty: letters that speak for their row now, of all runs",
         )
-        if number and not (number.isascii() and number.isdigit() and len(number) < 16):
-            st.caption("A run is named by its number.", width="content")
-            number = ""
+        unread = _unread(names, number)
+        # the last of the line, so that it moves nothing
+        if number:
+            st.button(
+                f"only run {wording.escaped(number[:12])} ✕",
+                key="every_run",
+                help="Show all runs",
+                on_click=parts.filters.clear,
+                args=("run",),
+            )
     return Filter(
-        run=int(number) if number else None,
+        run=int(number) if _is_number(number) else None,
         prompt=None if prompt == EVERY else prompt,
         signature=session.param("signature"),
         resolution=None if resolution == "any" else resolution,
+        unread=unread,
     )
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 16
+
+
+def _unread(names: Sequence[str], number: str) -> tuple[str, ...]:
+    resolution, prompt = session.param("resolution"), session.param("prompt")
+    told = []
+    if number and not _is_number(number):
+        told.append(f"A run is named by its number, not by {wording.head(number, 40)!r}.")
+    if prompt is not None and prompt not in names:
+        told.append(f"There is no prompt {wording.head(prompt, 40)!r}.")
+    if resolution is not None and resolution not in RESOLUTIONS:
+        told.append(f"There is no resolution {wording.head(resolution, 40)!r}.")
+    return tuple(told)
 
 
 def of_url() -> Filter:

@@ -13,11 +13,19 @@ SHOWN = 50
 KINDS = {"replay": "replay", "correct": "correction", "discard": "discard"}
 
 
-def table(*, run: int | None = None, decisions: tuple[Decision, ...] | None = None, key: str = "decisions") -> None:
-    """Draw decisions, of all runs, of one, or those given; a row offers to undo it."""
-    found = list(decisions) if decisions is not None else list(session.engine().letters.decisions(run=run, limit=SHOWN))
+def table(
+    *,
+    run: int | None = None,
+    prompt: str | None = None,
+    decisions: tuple[Decision, ...] | None = None,
+    key: str = "decisions",
+) -> None:
+    """Draw decisions: of all runs, about rows of one, about one prompt's runs, or those given; a row offers to undo it."""
+    engine = session.engine().letters
+    found = list(engine.decisions(rows_of=run, prompt=prompt, limit=SHOWN) if decisions is None else decisions)
     if not found:
-        st.caption("Nothing is decided yet. Replays, corrections and discards stand here, and can be undone.")
+        about = f"about the rows of run {run} " if run is not None else ""
+        st.caption(f"Nothing is decided {about}yet. Replays, corrections and discards stand here, and can be undone.")
         return
     now = time.time()
     columns = [
