@@ -87,10 +87,14 @@ class Counts:
     accepted: int = 0
     dead: int = 0
     cancelled: int = 0
-    #: due, held, or in a call
+    #: due, held, or on their way
     waiting: int = 0
-    #: of the waiting: in a call
+    #: of the waiting: on their way, in a call that is out or waits for a worker
+    dispatched: int = 0
+    #: of those on their way: in a call that is out, of which there are no more than the run may have
     in_flight: int = 0
+    #: such calls; one may be about several rows
+    calls_out: int = 0
     #: of the waiting: not due yet (after a throttle or an error)
     backing_off: int = 0
     #: of the waiting: have at least one strike

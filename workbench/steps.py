@@ -146,7 +146,7 @@ def left(at_work: AtWork, runs: Sequence[int]) -> str:
 
 def _goes_on(run: Run) -> bool:
     if run.state == "paused":
-        return run.counts.in_flight > 0
+        return run.counts.dispatched > 0
     return run.ended_at is None
 
 
@@ -161,7 +161,7 @@ class _Line:
         if not self._enabled:
             return
         rows, done = sum(run.counts.rows for run in runs), sum(_done(run) for run in runs)
-        dead, flight = sum(run.counts.dead for run in runs), sum(run.counts.in_flight for run in runs)
+        dead, flight = sum(run.counts.dead for run in runs), sum(run.counts.calls_out for run in runs)
         cost = [run.cost for run in runs]
         money = "unknown price" if None in cost else f"${sum(one for one in cost if one is not None):.4f}"
         eta = runs[0].eta_seconds if len(runs) == 1 else None

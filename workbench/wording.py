@@ -35,10 +35,12 @@ class State:
 STATES: dict[str, State] = {
     "accepted": State(word="accepted", sign="✓", tone="accepted", help="has a value that passes the contract"),
     "dead": State(word="dead", sign="✕", tone="dead", help="struck out, or hopeless: needs a person"),
-    "waiting": State(word="waiting", sign="○", tone="waiting", help="due, held for an equal row, or in a call"),
+    "waiting": State(word="waiting", sign="○", tone="waiting", help="due, held for an equal row, or on its way"),
     "due": State(word="waiting", sign="○", tone="waiting", help="waits for its turn"),
     "held": State(word="held", sign="○", tone="waiting", help="an equal row is being asked; its answer will serve"),
-    "dispatched": State(word="in a call", sign="▸", tone="running", help="a call about it is on its way"),
+    "dispatched": State(
+        word="on its way", sign="▸", tone="running", help="a call about it is out, or waits for a worker"
+    ),
     "cancelled": State(word="cancelled", sign="⊘", tone="cancelled", help="cancelled before it had an end"),
     "running": State(word="running", sign="▸", tone="running", help="has rows to do"),
     "paused": State(word="paused", sign="||", tone="paused", help="no new calls until it is resumed"),

@@ -32,7 +32,7 @@ def outlook(house: House, run_id: int) -> views.Outlook | None:
         ahead = reading_forecast.ahead(db, run_id, run.options, waiting=run.counts.waiting)
         calls = reading_forecast.back(db, run_id)
         resumed = reading_forecast.resumed(db, run_id)
-    out = min(ahead.dispatched, run.options.in_flight)
+    out = run.counts.calls_out
     sample = Sample(calls, out=out)
     if is_early(run.calls, out):
         return views.Outlook(

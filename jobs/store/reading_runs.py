@@ -85,13 +85,14 @@ def runs(
 
 
 def _view(db: Database, row: dict[str, Any], *, now: float, ended: Ended) -> views.Run:
-    counts, last = _counted(db, row, now=now, ended=ended)
+    options = RunOptions.model_validate_json(row["options"])
+    counts, last = _counted(db, row, options, now=now, ended=ended)
     rate = _rate(db, row, last=last, now=now)
     running = row["state"] == RunState.RUNNING
     return views.Run(
         **{name: row[name] for name in _AS_STORED},
         version=reference(row["prompt"], row["number"]),
-        options=RunOptions.model_validate_json(row["options"]),
+        options=options,
         price_known=bool(row["price_known"]),
         counts=counts,
         cost=row["cost"] if row["price_known"] or not row["calls"] else None,
@@ -108,18 +109,22 @@ _AS_STORED = (
 )  # fmt: skip
 
 
-def _counted(db: Database, row: dict[str, Any], *, now: float, ended: Ended) -> Counted:
+def _counted(db: Database, row: dict[str, Any], options: RunOptions, *, now: float, ended: Ended) -> Counted:
     """The counts of a run, and when the last of its rows ended."""
     if row["ended_at"] is not None and (kept := ended.get(row["id"])) is not None:
         return kept
-    counted = _counts(db, row["id"], rows=row["row_count"], now=now), _last_end(db, row["id"])
+    counted = _counts(db, row["id"], options, rows=row["row_count"], now=now), _last_end(db, row["id"])
     if row["ended_at"] is not None:
         ended.put(row["id"], counted)
     return counted
 
 
-def _counts(db: Database, run_id: int, *, rows: int, now: float) -> views.Counts:
-    """Each part from an index that covers it; rows that are not laid out yet are waiting."""
+def _counts(db: Database, run_id: int, options: RunOptions, *, rows: int, now: float) -> views.Counts:
+    """Each part from an index that covers it; rows that are not laid out yet are waiting.
+
+    More calls are dispatched than may be out, so that no worker waits for the keeper; which of them are out only the workers
+    know, but as long as there are enough, it is as many as may be.
+    """
     # a count for each state is three times as fast as one grouped by state, which compares texts
     counts = "SELECT count(*) FROM run_rows WHERE run = :run AND state ="
     accepted, dead, cancelled, dispatched, backing_off, struck, reused = db.execute(
@@ -132,13 +137,21 @@ def _counts(db: Database, run_id: int, *, rows: int, now: float) -> views.Counts
         """,
         {"run": run_id, "now": now},
     ).fetchone()
+    calls = dispatched
+    if options.rows_per_call > 1 and dispatched:
+        calls = db.execute(
+            "SELECT count(DISTINCT try_id) FROM run_rows WHERE run = ? AND state = 'dispatched'", [run_id]
+        ).fetchone()[0]
+    out = min(calls, options.in_flight)
     return views.Counts(
         rows=rows,
         accepted=accepted,
         dead=dead,
         cancelled=cancelled,
         waiting=rows - accepted - dead - cancelled,
-        in_flight=dispatched,
+        dispatched=dispatched,
+        in_flight=round(dispatched * out / calls) if calls else 0,
+        calls_out=out,
         backing_off=backing_off,
         struck=struck,
         reused=reused,

@@ -52,8 +52,8 @@ def test_a_command_that_waits_says_once_what_the_keeper_waits_for(
 
 def test_whoever_stops_waiting_is_told_whether_the_run_goes_on(engine: Engine, ledger: Ledger) -> None:
     """What somebody else keeps up goes on and spends, so the words name the pause; what was started for it stands still."""
-    run = ledger.run(ledger.dataset(3), ledger.version(), due=3)
-    ended = ledger.run(ledger.dataset(3), ledger.version())
+    dataset, version = ledger.dataset(3), ledger.version()
+    run, ended = ledger.run(dataset, version, due=3), ledger.run(dataset, version)
     here, elsewhere = (AtWork(engine, engine.settings, elsewhere=one) for one in (False, True))
 
     assert left(here, [run]) == f"stopped; run {run} stands still now: go on with `redrive resume {run} --wait`"

@@ -24,6 +24,7 @@ def pool(**rest: object) -> Pool:
     return Pool(connection="c", model="m", **made)  # type: ignore[arg-type]
 
 
+OUT = {"dispatched": 12, "calls_out": 8}
 REQUESTS = {"rates": {"requests": 150.0}, "short": "requests", "short_ago": 0.2}
 
 
@@ -31,17 +32,17 @@ REQUESTS = {"rates": {"requests": 150.0}, "short": "requests", "short_ago": 0.2}
     ("counts", "known", "value", "words"),
     [
         ({"waiting": 100}, None, "a worker", "no call has begun"),
-        ({"waiting": 100, "in_flight": 8}, None, "replies", "8 of 8 calls"),
-        ({"waiting": 100, "in_flight": 8}, pool(**REQUESTS, sources={"requests": "headers"}), "requests", "150 requests a second, as"),
-        ({"waiting": 100, "in_flight": 8}, pool(**REQUESTS, sources={"requests": "found"}), "requests", "by what it refused"),
-        ({"waiting": 100, "in_flight": 8}, pool(**REQUESTS | {"short_ago": 60.0}, sources={"requests": "found"}), "replies", "8 of 8"),
+        ({"waiting": 100, **OUT}, None, "replies", "8 of 8 calls"),
+        ({"waiting": 100, **OUT}, pool(**REQUESTS, sources={"requests": "headers"}), "requests", "150 requests a second, as"),
+        ({"waiting": 100, **OUT}, pool(**REQUESTS, sources={"requests": "found"}), "requests", "by what it refused"),
+        ({"waiting": 100, **OUT}, pool(**REQUESTS | {"short_ago": 60.0}, sources={"requests": "found"}), "replies", "8 of 8"),
         (
             {"waiting": 100},
             pool(rates={"tokens": 0.5}, sources={"tokens": "settings"}, short="tokens", short_ago=1.0),
             "tokens",
             "30 tokens a minute, as connections.toml says",
         ),
-        ({"waiting": 100, "in_flight": 8}, pool(cool=12.0, short="cool", short_ago=0.0), "a cool-down", "12.0 s more"),
+        ({"waiting": 100, **OUT}, pool(cool=12.0, short="cool", short_ago=0.0), "a cool-down", "12.0 s more"),
         ({"waiting": 3, "backing_off": 3}, pool(), "a back-off", "3 rows after a throttle"),
     ],
 )  # fmt: skip

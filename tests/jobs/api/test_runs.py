@@ -180,6 +180,29 @@ def test_counts_add_up_to_the_rows(engine: Engine, ledger: Ledger) -> None:
     assert run.state == "running" and run.ended_at is None
 
 
+@pytest.mark.parametrize(
+    ("rows_per_call", "in_flight", "calls_out"),
+    [(1, 2, 2), (1, 10, 10), (1, 40, 10), (5, 1, 1), (5, 8, 2)],
+)
+def test_no_more_is_in_flight_than_may_be(
+    engine: Engine, ledger: Ledger, rows_per_call: int, in_flight: int, calls_out: int
+) -> None:
+    """More calls are laid ready than may be out: those that are not out wait, and a call of several rows is one."""
+    options = {"in_flight": in_flight, "rows_per_call": rows_per_call}
+    run = ledger.run(ledger.dataset(30), ledger.version(), dispatched=10, due=5, options=options)
+    dispatched = "run = ? AND state = 'dispatched'"
+    rows = ledger.db.execute(f"SELECT ordinal FROM run_rows WHERE {dispatched}", [run]).fetchall()
+    for place, (ordinal,) in enumerate(rows):
+        call = f"call-{place // rows_per_call}"
+        ledger.db.execute("UPDATE run_rows SET try_id = ? WHERE run = ? AND ordinal = ?", [call, run, ordinal])
+    counts = engine.runs.get(run).counts
+    assert (counts.dispatched, counts.calls_out) == (10, calls_out)
+    assert counts.in_flight == min(10, calls_out * rows_per_call)
+    assert counts.accepted + counts.waiting == counts.rows and counts.waiting == 15
+    outlook = engine.runs.outlook(run)
+    assert outlook is not None and outlook.out == calls_out
+
+
 def test_an_ended_run_stands_still(engine: Engine, ledger: Ledger) -> None:
     """Its seconds and its rate are those of its own time, and it has no time left."""
     run = engine.runs.get(ledger.run(ledger.dataset(120), ledger.version(), dead=12, cancelled=8, pace=1.0))

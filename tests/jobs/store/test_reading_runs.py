@@ -129,6 +129,6 @@ def test_counts_at_size_add_up(store: tuple[Engine, str, int, int]) -> None:
     """What the screens show of the large run is what was put there."""
     engine, _, run, _ = store
     counts = engine.runs.get(run).counts
-    assert (counts.rows, counts.dead, counts.waiting, counts.in_flight) == (ROWS, DEAD, 1_800, 200)
+    assert (counts.rows, counts.dead, counts.waiting, counts.dispatched) == (ROWS, DEAD, 1_800, 200)
     assert (counts.backing_off, counts.struck, counts.reused) == (100, 500, 1_500)
     assert engine.runs.results(run, offset=0, limit=1, state="accepted")[1] == counts.accepted + 1_500

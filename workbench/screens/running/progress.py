@@ -116,7 +116,7 @@ def _time(run: Run, outlook: Outlook | None) -> parts.Figure:
         ended = wording.exact(run.ended_at, session.zone())
         return parts.Figure(label="Took", value=wording.duration(run.seconds), note=f"ended {ended}")
     if run.state == "cancelled":
-        note = f"{wording.count(run.counts.in_flight, 'call')} in flight come home"
+        note = f"{wording.count(run.counts.calls_out, 'call')} in flight come home"
         return parts.Figure(label="Left", value=wording.NOTHING, note=note)
     when = "once it goes on; " if run.state == "paused" else ""
     note = f"{when}{_source(outlook)}; at work for {wording.duration(run.seconds)}"

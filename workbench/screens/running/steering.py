@@ -66,7 +66,7 @@ def _cancel(run: Run) -> None:
         session.engine().runs.cancel(run.id, key=key)
         return f"Run {run.id} is cancelled"
 
-    flying = wording.count(run.counts.in_flight, "call")
+    flying = wording.count(run.counts.calls_out, "call")
     said = [
         f"{wording.count(run.counts.waiting, 'row')} of {run.counts.rows:,} have no end yet: they become cancelled.",
         f"{flying} in flight will be paid and kept. What is accepted or dead stays.",
@@ -86,7 +86,7 @@ def _cancel(run: Run) -> None:
 @st.dialog("Another budget")
 def _budget(run: Run) -> None:
     action = f"budget-run:{run.id}"
-    reserved = f", reserved for calls in flight: {wording.money(run.reserved)}" if run.counts.in_flight else ""
+    reserved = f", reserved for calls in flight: {wording.money(run.reserved)}" if run.counts.dispatched else ""
     st.text(f"Spent so far: {wording.money(run.cost)}{reserved}.")
     budget = st.number_input(
         "Budget of the whole run, in US dollars",

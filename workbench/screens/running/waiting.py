@@ -35,10 +35,10 @@ def why(run: Run, pool: Pool | None) -> parts.Figure:
     short = pool.short if pool is not None and pool.short_ago is not None and pool.short_ago <= RECENT else ""
     if pool is not None and short in pool.rates:
         return _made(short, f"{rate(short, pool.rates[short])}, {_SAID[pool.sources[short]]}")
-    if counts.in_flight:
-        own = f"{counts.in_flight:,} of {run.options.in_flight:,} calls that may be in flight"
+    if counts.calls_out:
+        own = f"{counts.calls_out:,} of {run.options.in_flight:,} calls that may be in flight"
         return _made("replies", own)
-    if counts.backing_off and counts.backing_off >= counts.waiting - counts.in_flight:
+    if counts.backing_off and counts.backing_off >= counts.waiting - counts.dispatched:
         return _made("a back-off", f"{wording.count(counts.backing_off, 'row')} after a throttle or an error")
     return _made("a worker", "no call has begun: is a worker up? See System", tone="paused")
 
