@@ -355,6 +355,40 @@ class Forecast:
     #: the rendered prompt, and without a range
     n: int
     warnings: tuple[str, ...] = ()
+    #: of a sum: rows of those asked about whose part comes from the rendered prompt
+    guessed: int = 0
+
+    def plus(self, other: Forecast) -> Forecast:
+        """Both together; where one of them is estimated from the prompt, the sum is in part, and has no range."""
+        ceilings = (self.cost_ceiling, other.cost_ceiling)
+        return Forecast(
+            rows=self.rows + other.rows,
+            asked=self.asked + other.asked,
+            reused=self.reused + other.reused,
+            calls=self.calls.plus(other.calls),
+            tokens=self.tokens.plus(other.tokens),
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            cost=None if self.cost is None or other.cost is None else self.cost.plus(other.cost),
+            cost_ceiling=None if None in ceilings else sum(ceiling or 0.0 for ceiling in ceilings),
+            seconds=None if self.seconds is None or other.seconds is None else self.seconds.plus(other.seconds),
+            n=min((n for n in (self.n, other.n) if n), default=0),
+            warnings=tuple(dict.fromkeys(self.warnings + other.warnings)),
+            guessed=sum(one.guessed or (0 if one.n else one.asked) for one in (self, other)),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayForecast:
+    """What replaying letters is likely to take, over all runs that they are of."""
+
+    #: None where nothing can be said
+    whole: Forecast | None
+    #: why the letters of a run cannot be replayed so
+    troubles: dict[int, str]
+    #: that the letters are of, and of those how many were looked at
+    runs: int
+    looked: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,8 @@ letters is frozen into ids before anything is asked, so what dies between the lo
 
 from __future__ import annotations
 
+import functools
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +26,8 @@ from jobs.store.reading_letters import Filter
 
 #: (run, ordinal)
 LetterId = tuple[int, int]
+#: runs that a forecast looks at
+LOOKED = 20
 _DAY = 86_400.0
 
 
@@ -199,6 +203,45 @@ class Letters(Room):
         made = self.submit_all([(request, f"{key}:{request.parent}") for request in requests])
         return [int(result["run"]) for result in made]
 
+    def forecast(
+        self,
+        letters: Sequence[LetterId],
+        *,
+        version: views.Version | None = None,
+        model: str | None = None,
+        connection: Connection | None = None,
+        options: RunOptions | None = None,
+    ) -> views.ReplayForecast:
+        """What ``replay`` of these letters is likely to take; of many runs the first ``LOOKED`` are looked at.
+
+        Raises:
+            InputError: no letters.
+        """
+        by_run = _by_run(letters)
+        found: list[views.Forecast] = []
+        troubles: dict[int, str] = {}
+        for run, ordinals in itertools.islice(by_run.items(), LOOKED):
+            try:
+                one = self._replay(run, ordinals, version, model, connection, {})
+                found.append(
+                    self._runs.forecast(
+                        version=one.version,
+                        dataset=one.dataset,
+                        connection=one.connection,
+                        model=self._runs.model_of(one.version, one.connection, one.model),
+                        options=options or one.parent.options,
+                        ordinals=one.ordinals,
+                    )
+                )
+            except errors.RedriveError as error:
+                troubles[run] = error.message
+        return views.ReplayForecast(
+            whole=functools.reduce(views.Forecast.plus, found) if found else None,
+            troubles=troubles,
+            runs=len(by_run),
+            looked=min(len(by_run), LOOKED),
+        )
+
     def _replays(
         self,
         letters: Sequence[LetterId],
@@ -207,36 +250,36 @@ class Letters(Room):
         connection: Connection | None,
         edits: Mapping[LetterId, Mapping[str, str]],
     ) -> Sequence[_Replay]:
-        if not letters:
-            raise errors.InputError("no dead letters were chosen")
+        by_run = _by_run(letters)
         if strange := sorted(set(edits) - set(letters)):
             raise errors.InputError(
                 f"row {strange[0][1]} of run {strange[0][0]} is edited but not among those to replay"
             )
-        by_run: dict[int, dict[int, None]] = {}
-        for run, ordinal in sorted(letters):
-            by_run.setdefault(run, {})[ordinal] = None
-        found = []
-        for run, ordinals in by_run.items():
-            parent = self._runs.get(run)
-            dataset = self._datasets.get(parent.dataset)
-            mine = {
-                ordinal: self._edited(dataset, run, ordinal, cells)
-                for (of, ordinal), cells in edits.items()
-                if of == run
-            }
-            found.append(
-                _Replay(
-                    parent=parent,
-                    dataset=dataset,
-                    version=version or self._prompts.get(parent.version_id),
-                    connection=connection or self._connection(parent.connection),
-                    model=model or _model(parent, version, connection),
-                    ordinals=tuple(ordinals),
-                    edits=mine,
-                )
-            )
-        return found
+        return [self._replay(run, ordinals, version, model, connection, edits) for run, ordinals in by_run.items()]
+
+    def _replay(
+        self,
+        run: int,
+        ordinals: tuple[int, ...],
+        version: views.Version | None,
+        model: str | None,
+        connection: Connection | None,
+        edits: Mapping[LetterId, Mapping[str, str]],
+    ) -> _Replay:
+        parent = self._runs.get(run)
+        dataset = self._datasets.get(parent.dataset)
+        mine = {
+            ordinal: self._edited(dataset, run, ordinal, cells) for (of, ordinal), cells in edits.items() if of == run
+        }
+        return _Replay(
+            parent=parent,
+            dataset=dataset,
+            version=version or self._prompts.get(parent.version_id),
+            connection=connection or self._connection(parent.connection),
+            model=model or _model(parent, version, connection),
+            ordinals=ordinals,
+            edits=mine,
+        )
 
     def _edited(self, dataset: views.Dataset, run: int, ordinal: int, cells: Mapping[str, str]) -> dict[str, str]:
         """The whole row: as its run saw it, with these cells instead."""
@@ -271,15 +314,11 @@ class Letters(Room):
             InputError: no letters, or no reason.
             Refused: none of a run's letters is open any more.
         """
-        if not letters:
-            raise errors.InputError("no dead letters were chosen")
+        by_run = _by_run(letters)
         if not reason.strip():
             raise errors.InputError("say why these rows are not needed: the reason is kept with them")
-        by_run: dict[int, dict[int, None]] = {}
-        for run, ordinal in sorted(letters):
-            by_run.setdefault(run, {})[ordinal] = None
         return [
-            int(self.submit(Discard(run=run, ordinals=tuple(ordinals), reason=reason), f"{key}:{run}")["decision"])
+            int(self.submit(Discard(run=run, ordinals=ordinals, reason=reason), f"{key}:{run}")["decision"])
             for run, ordinals in by_run.items()
         ]
 
@@ -327,6 +366,16 @@ class Letters(Room):
             limit: at most so many.
         """
         return reading_letters.decisions(self.read(), run=run, rows_of=rows_of, prompt=prompt, limit=limit)
+
+
+def _by_run(letters: Sequence[LetterId]) -> dict[int, tuple[int, ...]]:
+    """Their rows by run, in the file's order."""
+    if not letters:
+        raise errors.InputError("no dead letters were chosen")
+    by_run: dict[int, dict[int, None]] = {}
+    for run, ordinal in sorted(letters):
+        by_run.setdefault(run, {})[ordinal] = None
+    return {run: tuple(ordinals) for run, ordinals in by_run.items()}
 
 
 def _model(parent: views.Run, version: views.Version | None, connection: Connection | None) -> str | None:

@@ -176,6 +176,16 @@ def test_a_new_version_comes_back_as_the_one_to_replay_with(open_screen: Open, d
     assert version.value == "triage@2"
 
 
+def test_a_forecast_over_two_runs_does_not_contradict_itself(open_screen: Open, ledger: Ledger) -> None:
+    """Re-asks that are in it are in the number of calls, and it says which rows are a guess."""
+    ledger.run(ledger.dataset(60), ledger.version(), dead=12, connection="stub")
+    ledger.run(ledger.dataset(8), ledger.version(prompt="company", number=2), dead=3, connection="stub")
+    said = texts(press(open_screen("dead_letters"), "Replay 15 open …"))
+    assert "are in this forecast" in said and "one a row" not in said
+    assert 'Calls</div><div class="value" style="color:var(--rd-plain)">about 21<' in said
+    assert "a guess for 3 rows" in said and "for 3 of 15 rows from the rendered prompt" in said
+
+
 def test_many_letters_must_be_typed(open_screen: Open, ledger: Ledger, engine: Engine) -> None:
     """Above a hundred the number is typed before a press starts anything."""
     ledger.run(ledger.dataset(130), ledger.version(), dead=120, faults=FAULTS[:1], connection="stub")

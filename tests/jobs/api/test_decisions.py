@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 from sqlite_utils import Database
@@ -92,6 +93,47 @@ def test_a_replay_names_its_rows_as_its_parent_does(
     assert [engine.letters.inspect(one, 3).row_id for one in (run, made)] == [name, name]
 
 
+def test_a_replay_is_forecast_over_all_its_runs(engine: Engine, ledger: Ledger) -> None:
+    """Each run by its own past: the sum has the known calls, says which rows are guessed, and promises no range and no time."""
+    known = ledger.run(ledger.dataset(60), ledger.version(), dead=12)
+    new = ledger.run(ledger.dataset(8), ledger.version(prompt="company", number=2), dead=3)
+    letters = [*engine.letters.ids(run=known)[:4], *engine.letters.ids(run=new)]
+    one, other, both = (
+        engine.letters.forecast([letter for letter in letters if letter[0] in runs]).whole
+        for runs in ({known}, {new}, {known, new})
+    )
+    assert one is not None and other is not None and both is not None
+    assert one.n > 20 and (other.n, other.calls.about) == (0, 3)
+    assert one.calls.about > 4 and any("are in this forecast" in warning for warning in one.warnings)
+    assert (both.rows, both.asked, both.n, both.guessed) == (7, 7, one.n, 3)
+    assert both.calls.about == pytest.approx(one.calls.about + 3) and both.calls.low is None
+    assert both.seconds is None and set(one.warnings) <= set(both.warnings)
+
+
+def test_a_replay_is_forecast_as_it_would_be_asked(engine: Engine, ledger: Ledger) -> None:
+    """Version, connection and model are those of the replay itself, whatever was chosen; what is refused is told by run."""
+    run = ledger.run(ledger.dataset(10), ledger.version(), fates={3: FAULTS[0]})
+    lost = ledger.run(ledger.dataset(9), ledger.version(prompt="company"), fates={3: FAULTS[0]}, connection="gone")
+    found = engine.letters.forecast([(run, 3), (lost, 3)])
+    assert found.whole is not None and found.whole.rows == 1 and found.whole.cost is not None
+    assert list(found.troubles) == [lost] and "gone" in found.troubles[lost]
+    free = engine.prompts.get(ledger.version(number=2, model=None))
+    elsewhere = engine.settings.connection("vllm")
+    choices: list[dict[str, Any]] = [
+        {"version": free},
+        {"version": free, "connection": elsewhere, "model": "own-7b"},
+        {"model": "own-13b"},
+    ]
+    for choice in choices:
+        (made,) = engine.letters.replay([(run, 3)], key=str(choice), **choice)
+        asked = engine.runs.get(made)
+        forecast = engine.letters.forecast([(run, 3)], **choice).whole
+        assert forecast is not None and (forecast.cost is None) == (not asked.price_known)
+        if not asked.price_known:
+            assert f"{asked.model} at connection {asked.connection} is unknown" in forecast.warnings[0]
+        engine.runs.cancel(made)
+
+
 def test_replays_that_make_no_sense(engine: Engine, ledger: Ledger) -> None:
     """No letters, edits of other rows or of unknown columns, and letters that are not open are refused with words."""
     run = ledger.run(ledger.dataset(10), ledger.version(), fates={3: FAULTS[0]})
@@ -152,8 +194,8 @@ def test_decisions_about_the_rows_of_a_run(engine: Engine, ledger: Ledger) -> No
     company = ledger.run(ledger.dataset(9), ledger.version(prompt="company"), fates={2: FAULTS[0]})
     engine.letters.discard([(company, 2)], "old", key="c")
 
-    def kinds(**chosen: object) -> list[str]:
-        return [f"{one.kind} {one.reason}".strip() for one in engine.letters.decisions(**chosen)]  # type: ignore[arg-type]
+    def kinds(**chosen: Any) -> list[str]:
+        return [f"{one.kind} {one.reason}".strip() for one in engine.letters.decisions(**chosen)]
 
     assert kinds(rows_of=replay) == ["replay"]
     assert kinds(rows_of=run) == ["discard spam", "replay"]

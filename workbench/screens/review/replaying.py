@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import streamlit as st
 
-from jobs import errors
-from jobs.estimates import Estimate
 from jobs.options import RunOptions
 from jobs.settings import Connection
-from jobs.views import Forecast, Run, Version
+from jobs.views import Run, Version
 from workbench import parts, session, wording
 from workbench.parts import acts
 from workbench.parts.acts import MANY
@@ -20,8 +18,6 @@ from workbench.screens.review.chosen import Frozen, LetterId
 from workbench.screens.running import wish
 
 SAME = "as in its run"
-#: runs whose settings are looked at for a forecast
-LOOKED = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +46,7 @@ def dialog(frozen: Frozen, *, version: str | None = None) -> None:
     action = action_of("replay", frozen.letters)
     parents = [session.engine().runs.get(run) for run in frozen.runs]
     choice = choose(parents, version=version, action=action)
-    troubles, warnings = expect(parents, frozen.letters, choice)
+    troubles, warnings = expect(frozen.letters, choice)
     start(frozen.letters, choice, action=action, label=_label(frozen))
     # below the button, which must not move under a press that also hands over what was typed
     for title, words in troubles.items():
@@ -150,64 +146,18 @@ def _model(parents: Sequence[Run], version: Version | None, connection: Connecti
     return told or None
 
 
-def expect(parents: Sequence[Run], letters: Sequence[LetterId], choice: Choice) -> tuple[dict[str, str], list[str]]:
+def expect(letters: Sequence[LetterId], choice: Choice) -> tuple[dict[str, str], list[str]]:
     """Draw what it will take, over all runs that the letters are of; what is amiss, by run, and what to know before."""
-    found: list[Forecast] = []
-    troubles: dict[str, str] = {}
-    for parent in parents[:LOOKED]:
-        try:
-            found.append(_forecast(parent, [ordinal for run, ordinal in letters if run == parent.id], choice))
-        except errors.RedriveError as error:
-            troubles[f"The letters of run {parent.id}"] = error.message
-    if not found:
+    found = session.engine().letters.forecast(
+        letters, version=choice.version, model=choice.model, connection=choice.connection, options=choice.options
+    )
+    troubles = {f"The letters of run {run}": why for run, why in found.troubles.items()}
+    if found.whole is None:
         return troubles, []
-    whole = found[0]
-    for one in found[1:]:
-        whole = _sum(whole, one)
-    only = f"; of the first {LOOKED} of {len(parents):,} runs" if len(parents) > LOOKED else ""
-    parts.section("Forecast", note=wish.founded(whole) + only)
-    parts.figures(wish.figures(whole))
-    return troubles, list(dict.fromkeys(whole.warnings))
-
-
-def _forecast(parent: Run, ordinals: list[int], choice: Choice) -> Forecast:
-    engine = session.engine()
-    connection = choice.connection or engine.settings.with_embedded().connection(parent.connection)
-    version = choice.version or engine.prompts.get(parent.version_id)
-    model = choice.model or (choice.version.content.model if choice.version else None)
-    if not model:
-        stays = connection.name == parent.connection
-        model = parent.model if stays else engine.runs.model_of(version, connection)
-    return engine.runs.forecast(
-        version=version,
-        dataset=engine.datasets.get(parent.dataset),
-        connection=connection,
-        model=model,
-        options=choice.options or parent.options,
-        ordinals=ordinals,
-    )
-
-
-def _sum(one: Forecast, other: Forecast) -> Forecast:
-    def both(a: Estimate | None, b: Estimate | None) -> Estimate | None:
-        return None if a is None or b is None else a.plus(b)
-
-    ceilings = (one.cost_ceiling, other.cost_ceiling)
-    return replace(
-        one,
-        rows=one.rows + other.rows,
-        asked=one.asked + other.asked,
-        reused=one.reused + other.reused,
-        calls=one.calls.plus(other.calls),
-        tokens=one.tokens.plus(other.tokens),
-        prompt_tokens=one.prompt_tokens + other.prompt_tokens,
-        completion_tokens=one.completion_tokens + other.completion_tokens,
-        cost=both(one.cost, other.cost),
-        cost_ceiling=None if None in ceilings else (one.cost_ceiling or 0.0) + (other.cost_ceiling or 0.0),
-        seconds=both(one.seconds, other.seconds),
-        n=min(one.n, other.n),
-        warnings=one.warnings + other.warnings,
-    )
+    only = f"; of the first {found.looked} of {found.runs:,} runs" if found.runs > found.looked else ""
+    parts.section("Forecast", note=wish.founded(found.whole) + only)
+    parts.figures(wish.figures(found.whole))
+    return troubles, list(found.whole.warnings)
 
 
 def start(

@@ -311,6 +311,11 @@ def forecast(wish: Wish) -> tuple[list[str], list[str]]:
 
 def founded(found: Forecast) -> str:
     """What a forecast's figures come from."""
+    if found.n and found.guessed:
+        return (
+            f"from n = {wording.count(found.n, 'earlier reply', 'earlier replies')}, and for {found.guessed:,} of "
+            f"{wording.count(found.asked, 'row')} from the rendered prompt, so there is no range"
+        )
     if found.n and found.calls.low is None:
         return f"from n = {found.n:,} earlier replies about other rows; these have failed before, so there is no range"
     if found.n:
@@ -323,6 +328,8 @@ def figures(found: Forecast) -> list[parts.Figure]:
     source = (
         f"from n = {wording.count(found.n, 'earlier reply', 'earlier replies')}" if found.n else "a guess, no range"
     )
+    if found.n and found.guessed:
+        source += f", a guess for {wording.count(found.guessed, 'row')}"
     most = "" if found.cost_ceiling is None else f"; at most {wording.money(found.cost_ceiling)}"
     return [
         parts.Figure(
@@ -351,6 +358,8 @@ def figures(found: Forecast) -> list[parts.Figure]:
             value=wording.about(found.seconds, wording.duration) if found.seconds is not None else wording.UNKNOWN,
             note=f"from n = {found.seconds.n:,} of them; at these calls in flight"
             if found.seconds
+            else "too few earlier replies of one run"
+            if found.n and not found.guessed
             else "too few earlier replies",
         ),
     ]
