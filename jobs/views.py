@@ -142,8 +142,6 @@ class Run:
     seconds: float
     #: rows that got an end, a minute, over the last minute of the run; None before the first
     rows_a_minute: float | None
-    #: seconds to the end at that rate
-    eta_seconds: float | None
 
 
 def receipt_words(receipt: Receipt | None, *, edited: bool) -> str:

@@ -16,7 +16,7 @@ import click
 from jobs import errors, settings
 from jobs.api import Engine
 from jobs.views import Run, Version
-from workbench import reports, steps
+from workbench import reports, steps, wording
 from workbench.given import RUN, Amount, Given, chosen, given, must_be_file, run_options
 
 
@@ -138,9 +138,11 @@ def say_runs(here: Given, engine: Engine, seen: Sequence[Run], *, as_list: bool)
 
 
 def wait(here: Given, at_work: steps.AtWork, made: Sequence[int]) -> list[Run]:
-    """Wait until these runs have ended; whoever stops waiting is told what becomes of them."""
+    """Say which runs these are and wait until they have ended; whoever stops waiting is told what becomes of them."""
+    for one in map(at_work.engine.runs.get, made):
+        steps.say(f"{reports.named(one)} on {one.model}: {wording.count(one.counts.rows, 'row')}")
     try:
-        return steps.wait_for(at_work, made, progress=not here.as_json)
+        return steps.wait_for(at_work, made, plain=here.as_json)
     except KeyboardInterrupt:
         steps.say(f"\n{steps.left(at_work, made)}")
         raise

@@ -14,6 +14,19 @@ from workbench import wording
 _PAGE = 200
 
 
+def named(run: Run) -> str:
+    """A run by its number, with what kind of run it is: ``run 1, a try of triage@2``."""
+    return _named(run.id, run.kind, run.version, run.parent)
+
+
+def _named(number: int, kind: str, version: str, parent: int | None) -> str:
+    if kind == "replay":
+        return f"run {number}, a replay of run {parent} with {version}"
+    if kind == "run":
+        return f"run {number} of {version}"
+    return f"run {number}, {'an' if kind == 'evaluation' else 'a'} {wording.KINDS.get(kind, kind)} of {version}"
+
+
 def run_object(engine: Engine, run: Run) -> dict[str, Any]:
     """A run as ``--json`` prints it."""
     counts = run.counts
@@ -96,16 +109,17 @@ def run_lines(found: dict[str, Any]) -> Iterator[str]:
     """The same for a person."""
     cost = "unknown price" if found["cost_usd"] is None else f"${found['cost_usd']:.6f}"
     tokens = found["tokens"]
-    yield f"run {found['run']} ({found['prompt']} on {found['model']}): {found['state']}"
+    name = _named(found["run"], found["kind"], found["prompt"], found.get("replay_of"))
+    yield f"{name} on {found['model']}: {found['state']}"
     if found["reason"]:
         yield f"  why: {found['reason']}"
     yield (
-        f"  {found['rows']} rows = {found['accepted']} accepted + {found['dead']} dead + {found['cancelled']} cancelled"
+        f"  {wording.count(found['rows'], 'row')} = {found['accepted']} accepted + {found['dead']} dead + {found['cancelled']} cancelled"
         f" + {found['waiting']} waiting"
     )
     yield (
-        f"  {found['calls']} calls, {tokens['prompt']} + {tokens['completion']} tokens ({tokens['cached']} cached), "
-        f"{cost}, {found['seconds']:.1f} s, {found['reused']} rows reused"
+        f"  {wording.count(found['calls'], 'call')}, {tokens['prompt']} + {tokens['completion']} tokens ({tokens['cached']} cached), "
+        f"{cost}, {found['seconds']:.1f} s, {wording.count(found['reused'], 'row')} reused"
     )
     if found["forecast"] is not None:
         yield _forecast_line(found["forecast"])
@@ -113,7 +127,7 @@ def run_lines(found: dict[str, Any]) -> Iterator[str]:
             yield f"  {wording.stopped(stop['rows'], found['rows'], stop['seconds'], sure=stop['sure'])}"
     if "replay_of" in found:
         yield (
-            f"  replay of run {found['replay_of']}: {found['fixed']} fixed, {found['same_failure']} failed the same way, "
+            f"  of its dead letters: {found['fixed']} fixed, {found['same_failure']} failed the same way, "
             f"{found['new_failure']} failed a new way"
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,13 +16,15 @@ from jobs import settings as settings_module
 from jobs.api import Engine
 from jobs.owner import standing_in
 from jobs.settings import Settings
-from jobs.views import Run
-from workbench import up
+from jobs.views import Outlook, Run
+from workbench import up, wording
 
 #: seconds between two looks at a run
 GLANCE = 0.1
 #: seconds that an engine which somebody else keeps up may be away; one that has died is started again within a few
 AWAY_SECONDS = 20.0
+#: seconds between two lines of progress where no line can be drawn over again, and between two looks at what is to come
+PLAIN_SECONDS, OUTLOOK_SECONDS = 5.0, 2.0
 
 
 def say(line: str) -> None:
@@ -103,13 +106,16 @@ def engine_for_requests(settings: Settings) -> Iterator[Engine]:
         yield engine
 
 
-def wait_for(at_work: AtWork, runs: Sequence[int], *, progress: bool) -> list[Run]:
+def wait_for(at_work: AtWork, runs: Sequence[int], *, plain: bool = False) -> list[Run]:
     """Wait until none of these runs can go on by itself; a paused one counts as that.
+
+    How they get on is said on standard error: in one line that is drawn over again on a terminal, else, or where ``plain``, in a
+    line every few seconds.
 
     Raises:
         EngineDown: a part that the runs need was given up.
     """
-    line, told = _Line(enabled=progress), ""
+    line, told = _Line(at_work.engine.runs.outlook, redrawn=not plain and sys.stderr.isatty()), ""
     while True:
         failed = at_work.failed()
         if failed is not None:
@@ -151,29 +157,58 @@ def _goes_on(run: Run) -> bool:
 
 
 class _Line:
-    """One line on a terminal's standard error that says how runs get on."""
+    """How runs get on, on standard error."""
 
-    def __init__(self, *, enabled: bool) -> None:
-        self._enabled = enabled and sys.stderr.isatty()
+    def __init__(
+        self,
+        outlook: Callable[[int], Outlook | None],
+        *,
+        redrawn: bool,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._outlook, self._redrawn, self._now = outlook, redrawn, now
         self._width = 0
+        self._left, self._left_at = "", -OUTLOOK_SECONDS
+        self._said_at = now()
 
     def show(self, runs: Sequence[Run]) -> None:
-        if not self._enabled:
-            return
-        rows, done = sum(run.counts.rows for run in runs), sum(_done(run) for run in runs)
-        dead, flight = sum(run.counts.dead for run in runs), sum(run.counts.calls_out for run in runs)
-        cost = [run.cost for run in runs]
-        money = "unknown price" if None in cost else f"${sum(one for one in cost if one is not None):.4f}"
-        eta = runs[0].eta_seconds if len(runs) == 1 else None
-        text = f"{done}/{rows} rows, {dead} dead, {flight} in flight, {money}"
-        text += f", about {eta:.0f} s left" if eta is not None else ""
-        sys.stderr.write("\r" + text.ljust(self._width))
-        sys.stderr.flush()
-        self._width = len(text)
+        if self._redrawn:
+            text = self._text(runs)[: _columns() - 1]
+            sys.stderr.write("\r" + text.ljust(self._width))
+            sys.stderr.flush()
+            self._width = len(text)
+        elif self._now() - self._said_at >= PLAIN_SECONDS:
+            self._said_at = self._now()
+            say(self._text(runs))
 
     def end(self) -> None:
-        if self._enabled and self._width:
+        if self._redrawn and self._width:
             sys.stderr.write("\n")
+
+    def _text(self, runs: Sequence[Run]) -> str:
+        rows, done = sum(run.counts.rows for run in runs), sum(_done(run) for run in runs)
+        dead, out = sum(run.counts.dead for run in runs), sum(run.counts.calls_out for run in runs)
+        cost = [run.cost for run in runs]
+        money = "unknown price" if None in cost else wording.money(sum(one for one in cost if one is not None))
+        if len(runs) == 1 and self._now() - self._left_at >= OUTLOOK_SECONDS:
+            self._left, self._left_at = _time_left(self._outlook(runs[0].id)), self._now()
+        names = f"run{'s' if len(runs) > 1 else ''} {', '.join(str(run.id) for run in runs)}"
+        return f"{names}: {done:,}/{rows:,} rows, {dead:,} dead, {out:,} in flight, {money}{self._left}"
+
+
+def _time_left(outlook: Outlook | None) -> str:
+    """The checked range; nothing while too few replies have come to say."""
+    if outlook is None or outlook.seconds is None:
+        return ""
+    return f", {wording.about(outlook.seconds, wording.duration)} left, n = {outlook.n:,}"
+
+
+def _columns() -> int:
+    """A longer line would break, and be drawn anew below instead of over itself."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
 
 
 def _done(run: Run) -> int:

@@ -87,8 +87,6 @@ def runs(
 def _view(db: Database, row: dict[str, Any], *, now: float, ended: Ended) -> views.Run:
     options = RunOptions.model_validate_json(row["options"])
     counts, last = _counted(db, row, options, now=now, ended=ended)
-    rate = _rate(db, row, last=last, now=now)
-    running = row["state"] == RunState.RUNNING
     return views.Run(
         **{name: row[name] for name in _AS_STORED},
         version=reference(row["prompt"], row["number"]),
@@ -97,8 +95,7 @@ def _view(db: Database, row: dict[str, Any], *, now: float, ended: Ended) -> vie
         counts=counts,
         cost=row["cost"] if row["price_known"] or not row["calls"] else None,
         seconds=max(0.0, (now if row["ended_at"] is None else row["ended_at"]) - row["created_at"]),
-        rows_a_minute=rate,
-        eta_seconds=counts.waiting / rate * 60 if rate and running and counts.waiting else None,
+        rows_a_minute=_rate(db, row, last=last, now=now),
     )
 
 

@@ -169,7 +169,7 @@ def test_ctrl_c_stops_waiting_and_says_how_to_go_on(shell: Shell) -> None:
     out, err = running.communicate(timeout=60)
     assert (running.returncode, out) == (130, "")
     (run,) = shell.active()
-    assert f"redrive resume {run} --wait" in err
+    assert f"run {run} of task@1 on m: 500 rows\n" in err and f"redrive resume {run} --wait" in err
     assert shell.value("cancel", str(run))["state"] == "cancelled"
 
 

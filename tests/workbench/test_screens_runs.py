@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -246,6 +247,19 @@ def test_a_run_says_what_it_will_come_to(open_screen: Open, ledger: Ledger) -> N
     (money,) = re.findall(r"Money at the end</div><div [^>]*>(.*?)</div><div class=\"note\">(.*?)</div>", said)
     assert re.fullmatch(r"about \$0\.\d+ \(\$0\.\d+ to \$0\.\d+\)", money[0])
     assert re.match(r"the budget (may stop|stops) it .*; from n = 220 replies so far", money[1])
+
+
+def test_the_overview_says_the_time_left_as_a_range_or_not_at_all(open_screen: Open, ledger: Ledger) -> None:
+    """As the run's own page does: rows that were reused in a moment are no pace."""
+    ledger.run(ledger.dataset(400), ledger.version(), due=200, began=time.time() - 60)
+    assert re.search(r"rows/min · \$[\d.]+ · about .+ \(.+ to .+\) left, n = \d+", texts(open_screen("overview")))
+
+
+def test_the_overview_says_no_time_of_a_run_that_has_hardly_begun(open_screen: Open, ledger: Ledger) -> None:
+    """Half of its rows were reused at once and three replies have come."""
+    ledger.run(ledger.dataset(43), ledger.version(), due=20, reused=20, began=time.time() - 60)
+    said = texts(open_screen("overview"))
+    assert "rows/min" in said and " left" not in said
 
 
 def test_a_run_that_has_hardly_begun_says_so(open_screen: Open, ledger: Ledger) -> None:

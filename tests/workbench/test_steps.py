@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from jobs.api import Engine
 from jobs.owner import sole_owner
 from jobs.trouble import Note
 from tests.jobs.ledger import Ledger
-from workbench.steps import AWAY_SECONDS, AtWork, _Elsewhere, left, wait_for
+from workbench.steps import AWAY_SECONDS, AtWork, _Elsewhere, _Line, left, wait_for
 
 
 def test_an_engine_that_somebody_else_stopped_is_given_up() -> None:
@@ -43,7 +44,7 @@ def test_a_command_that_waits_says_once_what_the_keeper_waits_for(
         note = Note(home)
         note.begin("store", "the disk of the home is full", "Free some space there.")
         with pytest.raises(errors.EngineDown, match="enough"):
-            wait_for(AtWork(engine, engine.settings, failed), [run], progress=False)
+            wait_for(AtWork(engine, engine.settings, failed), [run], plain=True)
         note.close()
 
     told = capsys.readouterr()
@@ -61,3 +62,29 @@ def test_whoever_stops_waiting_is_told_whether_the_run_goes_on(engine: Engine, l
     assert f"run {run} goes on in the background" in said
     assert f"`redrive pause {run}`" in said and f"`redrive resume {run} --wait`" in said
     assert "nothing is left to do" in left(elsewhere, [ended])
+
+
+@pytest.mark.parametrize(
+    ("fates", "said"),
+    [
+        ({"due": 200, "dispatched": 20}, ": 180/400 rows, 0 dead, 8 in flight, $"),
+        ({"due": 200, "dispatched": 20}, " left, n = "),
+        ({"due": 398}, ": 2/400 rows, 0 dead, 0 in flight, $"),
+    ],
+)
+def test_progress_names_the_run_and_how_long_it_will_take_as_a_range(
+    engine: Engine, ledger: Ledger, capsys: pytest.CaptureFixture[str], fates: dict[str, int], said: str
+) -> None:
+    """A plain line every five seconds, for whoever asked for JSON; no time is said while too few replies have come."""
+    run = engine.runs.get(ledger.run(ledger.dataset(400), ledger.version(), began=time.time() - 60, **fates))
+    clock = itertools.count()
+    line = _Line(engine.runs.outlook, redrawn=False, now=lambda: next(clock) / 4)
+    for _ in range(40):
+        line.show([run])
+    line.end()
+
+    told = capsys.readouterr()
+    first, *more = told.err.splitlines()
+    assert told.out == "" and 1 <= len(more) < 5
+    assert first.startswith(f"run {run.id}: ") and said in first
+    assert ("left" in first) == (fates["due"] == 200)

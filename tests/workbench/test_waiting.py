@@ -15,7 +15,7 @@ def run(**counts: int) -> Run:
         connection="c", base_url="http://a/v1", model="m", options=RunOptions(in_flight=8), id_column=None, price_known=True,
         state="running", paused_by=None, reason=None, note="", counts=Counts(rows=100, **counts), calls=0, prompt_tokens=0,
         completion_tokens=0, cached_tokens=0, cost=0.0, reserved=0.0, throttles=0, created_at=0.0, ended_at=None, seconds=1.0,
-        rows_a_minute=None, eta_seconds=None,
+        rows_a_minute=None,
     )  # fmt: skip
 
 

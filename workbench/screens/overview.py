@@ -11,6 +11,8 @@ from workbench import parts, session, wording
 
 #: seconds between two looks while something runs
 GLANCE = 3
+#: runs at work whose time left is said; each takes a look at its newest calls
+OUTLOOKS = 5
 
 
 def page() -> None:
@@ -32,8 +34,8 @@ def _body() -> str:
         _letters(found)
     if found.active_runs:
         parts.section("At work", note="updates while it runs")
-        for run in found.active_runs:
-            _active(run)
+        for place, run in enumerate(found.active_runs):
+            _active(run, tells=place < OUTLOOKS)
     if found.recent_runs:
         parts.section("Latest runs")
         _recent(found.recent_runs, now)
@@ -94,7 +96,7 @@ def _letters(found: Overview) -> None:
         session.link("Review them by cause", "dead_letters")
 
 
-def _active(run: Run) -> None:
+def _active(run: Run, *, tells: bool) -> None:
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             session.link(
@@ -103,14 +105,21 @@ def _active(run: Run) -> None:
                 id=run.id,
             )
             parts.badge(run.state, words="paused by you" if run.paused_by == "person" else None)
-            left = "" if run.eta_seconds is None else f" · about {wording.duration(run.eta_seconds)} left"
             st.text(
                 wording.head(
-                    f"{run.version} on {run.dataset_name} · {run.model} · {wording.pace(run.rows_a_minute)}{left}"
-                    f" · {wording.money(run.cost)}"
+                    f"{run.version} on {run.dataset_name} · {run.model} · {wording.pace(run.rows_a_minute)}"
+                    f" · {wording.money(run.cost)}{_left(run) if tells else ''}"
                 )
             )
         parts.counts_bar(run.counts)
+
+
+def _left(run: Run) -> str:
+    """How long it will take, as its own page says it; nothing while too few replies have come to say."""
+    outlook = session.engine().runs.outlook(run.id)
+    if outlook is None or outlook.seconds is None:
+        return ""
+    return f" · {wording.about(outlook.seconds, wording.duration)} left, n = {outlook.n:,}"
 
 
 def _recent(runs: tuple[Run, ...], now: float) -> None:

@@ -204,24 +204,22 @@ def test_no_more_is_in_flight_than_may_be(
 
 
 def test_an_ended_run_stands_still(engine: Engine, ledger: Ledger) -> None:
-    """Its seconds and its rate are those of its own time, and it has no time left."""
+    """Its seconds and its rate are those of its own time."""
     run = engine.runs.get(ledger.run(ledger.dataset(120), ledger.version(), dead=12, cancelled=8, pace=1.0))
     assert (run.state, run.counts.cancelled, run.counts.waiting) == ("cancelled", 8, 0)
     assert run.seconds == 120.0
     assert run.rows_a_minute == 60.0
-    assert run.eta_seconds is None
 
 
-def test_the_time_left_follows_the_last_minute(engine: Engine, ledger: Ledger) -> None:
-    """A running run's rate is over the minute up to now; at a standstill there is a rate of 0 and no promise."""
+def test_the_pace_is_that_of_the_last_minute(engine: Engine, ledger: Ledger) -> None:
+    """A running run's rate is over the minute up to now; at a standstill it is 0."""
     now = time.time()
     dataset = ledger.dataset(100)
     moving = engine.runs.get(ledger.run(dataset, ledger.version(), due=40, pace=0.5, began=now - 50))
-    assert moving.rows_a_minute is not None and moving.eta_seconds is not None
+    assert moving.rows_a_minute is not None
     assert 20 <= moving.rows_a_minute <= 100
-    assert moving.eta_seconds == pytest.approx(40 / moving.rows_a_minute * 60)
     still = engine.runs.get(ledger.run(dataset, ledger.version(number=2), due=40, began=now - 9_000))
-    assert (still.rows_a_minute, still.eta_seconds) == (0.0, None)
+    assert still.rows_a_minute == 0.0
     fresh = engine.runs.get(ledger.run(dataset, ledger.version(number=3), due=100, began=now))
     assert fresh.rows_a_minute is None
 
