@@ -47,7 +47,8 @@ class AtWork:
 def engine_up(settings: Settings, *, workers: int | None, quiet: bool) -> Iterator[AtWork]:
     """An engine whose home is at work: attached to where one is up, else started here and stopped again at the end.
 
-    Who started it stays until no run is active, so that a second command's run is not cut off.
+    Who started it stays until no run is active, so that a second command's run is not cut off: however its own work ends,
+    but for Ctrl-C.
     """
     if up.running(settings) is not None:
         with Engine(settings_module.reload(settings)) as engine:
@@ -62,7 +63,11 @@ def engine_up(settings: Settings, *, workers: int | None, quiet: bool) -> Iterat
         household.watch_aside()
         engine = stack.enter_context(Engine(household.settings))
         at_work = AtWork(engine, household.settings, lambda: household.failed)
-        yield at_work
+        try:
+            yield at_work
+        except (Exception, SystemExit):
+            _wait_for_others(at_work, tell)
+            raise
         _wait_for_others(at_work, tell)
 
 

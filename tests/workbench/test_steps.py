@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from jobs.api import Engine
 from jobs.owner import sole_owner
 from jobs.trouble import Note
 from tests.jobs.ledger import Ledger
+from workbench import steps, up
 from workbench.steps import AWAY_SECONDS, AtWork, _Elsewhere, _Line, left, wait_for
 
 
@@ -88,3 +90,44 @@ def test_progress_names_the_run_and_how_long_it_will_take_as_a_range(
     assert told.out == "" and 1 <= len(more) < 5
     assert first.startswith(f"run {run.id}: ") and said in first
     assert ("left" in first) == (fates["due"] == 200)
+
+
+class _Household:
+    """A home's parts, as far as whoever keeps them up cares: whether they were stopped."""
+
+    failed = None
+
+    def __init__(self, engine: Engine) -> None:
+        self.settings = engine.settings
+        self.stopped = False
+
+    def start(self) -> None:
+        pass
+
+    watch_aside = hurry = start
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+@pytest.mark.parametrize("leaving", [SystemExit(0), errors.Refused("not now"), None])
+def test_whoever_keeps_a_home_up_stays_until_nobody_elses_run_is_active(
+    engine: Engine, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, leaving: BaseException | None
+) -> None:
+    """A command that leaves with its exit code, or is refused, must not take the engine from under a second one's run."""
+    run = ledger.run(ledger.dataset(3), ledger.version(), due=3)
+    household, seen = _Household(engine), list[bool]()
+
+    def somebody_else_ends(seconds: float) -> None:
+        seen.append(household.stopped)
+        engine.runs.get(run)
+        with ledger.db.atomic():
+            ledger.db.execute("UPDATE runs SET state = 'finished', ended_at = 1 WHERE id = ?", [run])
+
+    monkeypatch.setattr(up, "Household", lambda *args, **kwargs: household)
+    monkeypatch.setattr("workbench.steps.time.sleep", somebody_else_ends)
+    with suppress(SystemExit, errors.Refused), steps.engine_up(engine.settings, workers=1, quiet=True):
+        if leaving is not None:
+            raise leaving
+
+    assert seen == [False] and household.stopped
