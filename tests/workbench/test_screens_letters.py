@@ -176,6 +176,46 @@ def test_a_new_version_comes_back_as_the_one_to_replay_with(open_screen: Open, d
     assert version.value == "triage@2"
 
 
+@pytest.mark.usefixtures("keeper")
+@pytest.mark.parametrize(
+    ("verb", "button_"), [("Replay …", "Replay 1 row"), ("Edit the row …", "Replay the edited row")]
+)
+def test_the_newest_version_is_the_one_to_replay_with(
+    open_screen: Open, ledger: Ledger, died: int, engine: Engine, verb: str, button_: str
+) -> None:
+    """A version saved since is said to be newer and is chosen, for a replay as for an edited row; the run's own is a choice."""
+    for number in (2, 3):
+        ledger.version(number=number)
+    says = "triage@3 is newer than triage@1, with which these letters failed"
+    assert says in texts(open_screen("dead_letters")) and says in texts(open_screen("dead_letters", signature=FIRST))
+    app = press(inspector(open_screen, ledger, died), verb)
+    (version,) = [one for one in app.selectbox if one.label == "Version"]
+    assert version.value == "triage@3" and says in texts(app)
+    for field in [one for one in app.text_area if one.label == "message"]:
+        field.input("edited by hand")
+    button(app, verb).click()
+    confirm(app, verb, button_)
+    assert [run.version for run in engine.runs.list(kinds=["replay"])[0]] == ["triage@3"]
+
+
+def test_the_forecast_follows_the_version_that_is_chosen(open_screen: Open, ledger: Ledger, died: int) -> None:
+    """The newest has no past, and its forecast is a guess; the run's own has one."""
+    ledger.version(number=2)
+    app = press(open_screen("dead_letters"), "Replay 18 open …")
+    assert "a guess, no range" in texts(app)
+    (version,) = [one for one in app.selectbox if one.label == "Version"]
+    version.select("")
+    button(app, "Replay 18 open …").click().run()
+    assert "about other rows" in texts(app)
+
+
+def test_letters_that_failed_with_the_newest_version_are_told_of_none(open_screen: Open, died: int) -> None:
+    """Then the replay begins as in their run, and says nothing of versions."""
+    app = press(open_screen("dead_letters"), "Replay 18 open …")
+    (version,) = [one for one in app.selectbox if one.label == "Version"]
+    assert version.value == "" and "is newer" not in texts(app)
+
+
 def test_a_forecast_over_two_runs_does_not_contradict_itself(open_screen: Open, ledger: Ledger) -> None:
     """Re-asks that are in it are in the number of calls, and it says which rows are a guess."""
     ledger.run(ledger.dataset(60), ledger.version(), dead=12, connection="stub")

@@ -74,7 +74,8 @@ def _groups(filter_: Filter) -> None:
     else:
         # above the table, whose height follows the filter
         with actions:
-            frozen_actions(filter_, (), total=total)
+            versions = list(dict.fromkeys(version for group in found for version in group.versions))
+            frozen_actions(filter_, (), total=total, versions=versions)
         opened = tables.groups(found, total)
         if opened:
             session.go(
@@ -130,7 +131,9 @@ def _letters(filter_: Filter, top: st.delta_generator.DeltaGenerator) -> None:
             _inspect(opened, filter_)
     if group is not None:
         with actions:
-            frozen_actions(filter_, ticked, total=group.resolutions.get("open", 0), group=group)
+            frozen_actions(
+                filter_, ticked, total=group.resolutions.get("open", 0), versions=group.versions, group=group
+            )
 
 
 def _inspect(letter: Letter, filter_: Filter) -> None:
@@ -163,8 +166,10 @@ def _group_head(group: Group | None, filter_: Filter) -> None:
         )
 
 
-def frozen_actions(filter_: Filter, ticked: Sequence[Letter], *, total: int, group: Group | None = None) -> None:
-    """Draw what can be done with the ticked letters, or with every open one behind the filter."""
+def frozen_actions(
+    filter_: Filter, ticked: Sequence[Letter], *, total: int, versions: Sequence[str], group: Group | None = None
+) -> None:
+    """Draw what can be done with the ticked letters, or with every open one behind the filter; ``versions`` failed there."""
     version = session.param("version")
     many = sum(letter.resolution == "open" for letter in ticked) if ticked else total
     which = "ticked" if ticked else "open"
@@ -174,8 +179,6 @@ def frozen_actions(filter_: Filter, ticked: Sequence[Letter], *, total: int, gro
     def frozen() -> Frozen:
         return chosen.freeze_letters(ticked) if ticked else chosen.freeze(filter_)
 
-    if version and many:
-        parts.panel(f"Replay these dead letters with {version}.", title=f"{version} is ready", tone="accepted")
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button(f"Replay {many:,} {which} …", type="primary", disabled=not many, key="replay", help=_whole(which)):
             replaying.dialog(frozen(), version=version)
@@ -183,6 +186,22 @@ def frozen_actions(filter_: Filter, ticked: Sequence[Letter], *, total: int, gro
             _tweak(group, filter_, ticked)
         if st.button(f"Discard {many:,} {which} …", disabled=not many, key="discard", help=_whole(which)):
             discarding.dialog(frozen())
+    # below the buttons: which letters are meant may change under a press
+    if version and many:
+        parts.panel(f"Replay these dead letters with {version}.", title=f"{version} is ready", tone="accepted")
+    elif many:
+        _newer(versions)
+
+
+def _newer(versions: Sequence[str]) -> None:
+    """Say that there is a newer version than these, where they are of one prompt."""
+    newest = replaying.newer({name.partition("@")[0].removesuffix(" (draft)") for name in versions}, versions)
+    if newest is not None:
+        parts.panel(
+            "Replay takes it, unless another is chosen there.",
+            title=replaying.says_newer(newest, versions),
+            tone="running",
+        )
 
 
 def _whole(which: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -37,7 +37,7 @@ def dialog(frozen: Frozen, *, version: str | None = None) -> None:
 
     Args:
         frozen: the set; it does not change while the dialog is open.
-        version: the version to begin with, as ``name@3``; None: as in their run.
+        version: the version to begin with, as ``name@3``; None: the newest of their prompt.
     """
     for sentence in frozen.says():
         st.text(sentence)
@@ -66,9 +66,13 @@ def action_of(verb: str, letters: Sequence[LetterId]) -> str:
 
 
 def choose(parents: Sequence[Run], *, version: str | None, action: str) -> Choice:
-    """Draw what to ask again with."""
+    """Draw what to ask again with: the newest version of their prompt, where nothing else is wanted."""
+    used = [run.version for run in parents]
+    better = newer({run.prompt for run in parents}, used)
+    if better is not None and version in (None, better.reference):
+        st.text(f"{says_newer(better, used)}: so it is chosen, and “{SAME}” is a choice.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = _version(parents, version, action)
+        chosen = _version(parents, version, better, action)
         connection = _connection(parents, action)
         model = _model(parents, chosen, connection, action)
     usual = parents[0].options
@@ -87,30 +91,55 @@ def choose(parents: Sequence[Run], *, version: str | None, action: str) -> Choic
     )
 
 
-def _version(parents: Sequence[Run], wanted: str | None, action: str) -> Version | None:
-    prompts = sorted({run.prompt for run in parents})
-    used = [run.version for run in parents]
-    own = _same(used)
+def _version(parents: Sequence[Run], wanted: str | None, better: Version | None, action: str) -> Version | None:
+    prompts = {run.prompt for run in parents}
+    own = _same([run.version for run in parents])
     if len(prompts) > 1:
         st.selectbox("Version", [own], key=f"version:{action}", disabled=True)
         st.caption("These letters are of several prompts: filter by one prompt to replay with another version.")
         return None
-    versions = {one.reference: one for one in session.engine().prompts.versions(prompts[0]) if one.number is not None}
+    versions = {one.reference: one for one in session.engine().prompts.versions(*prompts) if one.number is not None}
     options = ["", *versions]
+    first = wanted if wanted in options else better.reference if better else ""
     told = st.selectbox(
         "Version",
         options,
-        index=options.index(wanted) if wanted in options else 0,
-        format_func=lambda one: wording.head(f"{one} {versions[one].note}" if one else own, 60),
+        index=options.index(first),
+        format_func=lambda one: wording.head(_told(versions[one], better) if one else own, 60),
         key=f"version:{action}",
     )
     return versions.get(told)
 
 
+def newer(prompts: Collection[str], used: Sequence[str]) -> Version | None:
+    """The newest version of the prompt, if it is one and letters failed with another of these versions."""
+    if len(prompts) != 1:
+        return None
+    versions = [one for name in prompts for one in session.engine().prompts.versions(name) if one.number is not None]
+    newest = max(versions, key=lambda one: one.number or 0, default=None)
+    return newest if newest is not None and set(used) - {newest.reference} else None
+
+
+def _told(version: Version, newest: Version | None) -> str:
+    mark = ", the newest" if newest is not None and version.reference == newest.reference else ""
+    return f"{version.reference}{mark}{f': {version.note}' if version.note else ''}"
+
+
+def says_newer(newest: Version, used: Sequence[str]) -> str:
+    """That it is newer than what the letters failed with; hostile text."""
+    older = sorted(set(used) - {newest.reference})
+    some = "some of " if newest.reference in used else ""
+    return f"{newest.reference} is newer than {_names(older)}, with which {some}these letters failed"
+
+
 def _same(used: Sequence[str]) -> str:
     """``as in its run: support@1``."""
+    return f"{SAME}: {_names(used)}"
+
+
+def _names(used: Sequence[str]) -> str:
     names = sorted(set(used))
-    return f"{SAME}: {', '.join(names[:3])}{' …' if len(names) > 3 else ''}"
+    return f"{', '.join(names[:3])}{' …' if len(names) > 3 else ''}"
 
 
 def _connection(parents: Sequence[Run], action: str) -> Connection | None:
