@@ -82,10 +82,12 @@ def test_the_line_that_starts_it_works_as_typed_and_so_do_the_commands(
     assert "stopped" in rest
     assert not (clone / "data/local/kv.sock").exists()
 
-    run, stats, dead, export = block(".venv/bin/redrive run").strip().splitlines()
+    run, number, stats, dead, export = block(".venv/bin/redrive run").strip().splitlines()
     done = subprocess.run(["bash", "-c", run], cwd=clone, env=environment, capture_output=True, text=True, timeout=300)
     found = json.loads(done.stdout)
     assert done.returncode in (0, 3), done.stderr
+    assert number.startswith(f"RUN={found['run']} ")
+    environment["RUN"] = str(found["run"])
     assert found["rows"] == 8 == found["accepted"] + found["dead"] + found["waiting"] + found["cancelled"]
     assert done.returncode == (3 if found["dead"] else 0)
 

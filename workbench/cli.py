@@ -17,7 +17,7 @@ from jobs import errors, settings
 from jobs.api import Engine
 from jobs.views import CallFilter, Prompt
 from workbench import doctor as doctor_checks
-from workbench import making, reports, steps, up
+from workbench import making, reports, steps, up, wording
 from workbench.given import RUN, WORKERS, Given, everywhere, given, must_be_home, prompts_option, workers_option
 
 
@@ -55,13 +55,13 @@ def dead_command(run: int, group: str | None, home: str | None, as_json: bool) -
     """The dead letters of RUN with their raw replies and problems."""
     here = given(home, None, as_json)
     with here.reading() as engine:
-        engine.runs.get(run)
+        name = reports.named(engine.runs.get(run))
         found = list(reports.dead_objects(engine, run, group))
         if group is not None and not found:
             raise errors.InputError(
                 f"run {run} has no dead letter of group {group!r}{making.other_groups(engine, run, group)}"
             )
-    here.put(found, reports.dead_lines(found))
+    here.put(found, [f"{name}: {wording.count(len(found), 'dead letter')}", *reports.dead_lines(found)])
 
 
 @redrive.command("export")
@@ -79,8 +79,10 @@ def export_command(
     if str(out) == "-":
         raise errors.InputError("--out -: results go to a file, not to standard output; name one such as results.csv")
     with here.reading() as engine:
+        seen = engine.runs.get(run)
         rows = engine.runs.export(run, form, out, as_run=as_run, accepted_only=accepted_only)  # type: ignore[arg-type]
-    here.put({"run": run, "rows": rows, "file": str(out)}, [f"{rows} rows written to {out}"])
+    told = f"{reports.named(seen)}: {wording.count(rows, 'row')} written to {out}"
+    here.put({"run": run, "kind": seen.kind, "rows": rows, "file": str(out)}, [told])
 
 
 @redrive.command("stats")

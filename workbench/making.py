@@ -62,7 +62,7 @@ def replay_command(run: int, prompt: str | None, group: str | None, **rest: Any)
     here = given(rest["home"], rest["prompts"], rest["as_json"])
     _must_be_connection(here, rest["connection"])
     with here.reading() as engine:
-        before = engine.runs.get(run)
+        before = engine.letters.replayable(run)
         version = engine.prompts.resolve(prompt) if prompt is not None else None
         letters = engine.letters.ids(run=run, signature=group)[: rest["limit"]]
         if not letters:

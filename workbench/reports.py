@@ -194,8 +194,6 @@ def dead_lines(found: Sequence[dict[str, Any]]) -> Iterator[str]:
     groups: dict[str, list[dict[str, Any]]] = {}
     for one in found:
         groups.setdefault(str(one["signature"]), []).append(one)
-    if not groups:
-        yield "no dead letters"
     for signature, members in sorted(groups.items(), key=lambda pair: -len(pair[1])):
         yield f"{len(members)} × {members[0]['title']}"
         yield f"    --group '{signature}'"

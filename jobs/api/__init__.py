@@ -7,8 +7,8 @@
                        diff
     engine.runs        forecast, outlook, usable, model_of, price, prepared, start, get, list, results, groups, resolutions,
                        export, pause, resume, cancel, set_budget
-    engine.letters     groups, list, ids, inspect, neighbours, replay, correct, discard, undo, outcome, before_after, decisions,
-                       decision_of
+    engine.letters     groups, list, ids, standing, inspect, neighbours, replay, replayable, forecast, correct, discard, undo,
+                       outcome, before_after, decisions, decision_of
     engine.evaluations usable, start, report
     engine.costs       report, slices, calls
     engine.system      overview, look, trouble, keeper_alive, pool, live, connections, model_in_words

@@ -22,6 +22,7 @@ from jobs.options import RunOptions
 from jobs.requests import Correct, Discard, Undo
 from jobs.settings import Connection
 from jobs.store import reading_letters, reading_replays, reading_row, reading_system
+from jobs.store.fates import QUIET_KINDS
 from jobs.store.reading_letters import Filter
 
 #: (run, ordinal)
@@ -180,7 +181,7 @@ class Letters(Room):
             key: idempotency key of the whole act.
 
         Raises:
-            InputError: no letters, or edits that fit none of them.
+            InputError: no letters, edits that fit none of them, or letters of a try or an evaluation.
             Refused: none of a run's letters is open any more; the replays of other runs have started.
         """
         replays = self._replays(letters, version, model, connection, edits or {})
@@ -266,7 +267,7 @@ class Letters(Room):
         connection: Connection | None,
         edits: Mapping[LetterId, Mapping[str, str]],
     ) -> _Replay:
-        parent = self._runs.get(run)
+        parent = self.replayable(run)
         dataset = self._datasets.get(parent.dataset)
         mine = {
             ordinal: self._edited(dataset, run, ordinal, cells) for (of, ordinal), cells in edits.items() if of == run
@@ -280,6 +281,23 @@ class Letters(Room):
             ordinals=ordinals,
             edits=mine,
         )
+
+    def replayable(self, run_id: int) -> views.Run:
+        """The run, if its dead letters can be replayed.
+
+        Raises:
+            InputError: it, or the run that its values would go to, is a try or an evaluation: their values go nowhere.
+        """
+        run = self._runs.get(run_id)
+        root = run if run.root == run.id else self._runs.get(run.root)
+        if root.kind in QUIET_KINDS:
+            name = f"{'an' if root.kind == 'evaluation' else 'a'} {root.kind}"
+            whose = f"run {run.id} is {name}" if run is root else f"run {run.id} goes back to run {root.id}, {name}"
+            raise errors.InputError(
+                f"{whose} of {root.version}: what dies in {name} is there to be looked at, and cannot be replayed; start a run of "
+                "that version and replay its dead letters"
+            )
+        return run
 
     def _edited(self, dataset: views.Dataset, run: int, ordinal: int, cells: Mapping[str, str]) -> dict[str, str]:
         """The whole row: as its run saw it, with these cells instead."""

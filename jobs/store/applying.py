@@ -16,6 +16,7 @@ from jobs import errors
 from jobs.lifecycle import MAY, Resolution, RunState
 from jobs.requests import Cancel, Correct, Discard, Pause, Request, Resume, SetBudget, Start, Undo
 from jobs.store import runs
+from jobs.store.fates import QUIET_KINDS
 from jobs.store.runs import RunRecord
 
 
@@ -53,6 +54,7 @@ def _start(db: Database, start: Start, *, now: float) -> dict[str, Any]:
     skipped: Counter[str] = Counter()
     ordinals = start.ordinals
     if start.run_kind == "replay":
+        _must_feed_results(db, start)
         ordinals, skipped = _open_letters(db, start)
     if ordinals is not None:
         ordinals = tuple(dict.fromkeys(one for one in ordinals if 1 <= one <= found[0]))
@@ -66,6 +68,14 @@ def _start(db: Database, start: Start, *, now: float) -> dict[str, Any]:
     if start.run_kind == "replay" and ordinals is not None:
         _take_letters(db, record, ordinals, note=start.note, now=now)
     return {"run": run_id, "rows": row_count, "skipped": dict(skipped)}
+
+
+def _must_feed_results(db: Database, start: Start) -> None:
+    found = db.conn.execute(
+        "SELECT root.kind FROM runs JOIN runs root ON root.id = runs.root WHERE runs.id = ?", [start.parent]
+    ).fetchone()
+    if found is not None and found[0] in QUIET_KINDS:
+        raise errors.Refused(f"run {start.parent} is no run whose dead letters can be replayed, but of kind {found[0]}")
 
 
 def _open_letters(db: Database, start: Start) -> tuple[tuple[int, ...], Counter[str]]:

@@ -26,6 +26,23 @@ def test_a_run_that_goes_on_has_a_forecast(engine: Engine, ledger: Ledger) -> No
     assert "the budget stops it after about" in lines
 
 
+def test_a_run_is_named_with_its_kind(engine: Engine, ledger: Ledger) -> None:
+    """What was tried in the editor takes numbers too: a number alone does not say what is meant."""
+    dataset, version = ledger.dataset(5), ledger.version()
+    runs = {kind: ledger.run(dataset, version, kind=kind, dead=1) for kind in ("run", "try", "evaluation")}
+    runs["replay"] = ledger.replay(runs["run"], version, fixed=1)
+    named = {
+        "run": f"run {runs['run']} of triage@1",
+        "try": f"run {runs['try']}, a try of triage@1",
+        "evaluation": f"run {runs['evaluation']}, an evaluation of triage@1",
+        "replay": f"run {runs['replay']}, a replay of run {runs['run']} with triage@1",
+    }
+    for kind, number in runs.items():
+        run = engine.runs.get(number)
+        assert reports.named(run) == named[kind]
+        assert next(reports.run_lines(reports.run_object(engine, run))) == f"{named[kind]} on gpt-4o-mini: finished"
+
+
 def test_a_run_that_has_hardly_begun_says_so(engine: Engine, ledger: Ledger) -> None:
     """Figures are null, and the line says how few replies there are."""
     run = ledger.run(ledger.dataset(40), ledger.version(), due=30, dispatched=4)

@@ -123,3 +123,15 @@ def m010_savings(db: Database) -> None:
 def m011_rows_a_call(db: Database) -> None:
     """Written by the keeper alone: how many rows a call about a row may hold, NULL: as many as the run allows."""
     run_all(db, "ALTER TABLE run_rows ADD COLUMN together INTEGER")
+
+
+@MIGRATIONS()
+def m012_letters_of_tries(db: Database) -> None:
+    """Replays of tries and evaluations, which are refused by now, have left letters that ask a person for something."""
+    run_all(
+        db,
+        """
+        UPDATE dead_letters SET latest = 0
+        WHERE latest = 1 AND root IN (SELECT id FROM runs WHERE kind IN ('try', 'evaluation'));
+        """,
+    )

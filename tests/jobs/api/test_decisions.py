@@ -148,6 +148,22 @@ def test_replays_that_make_no_sense(engine: Engine, ledger: Ledger) -> None:
         engine.letters.replay([(run, 3)], key="d")
 
 
+@pytest.mark.usefixtures("keeper")
+@pytest.mark.parametrize("kind", ["try", "evaluation"])
+def test_what_died_in_a_try_is_not_replayed(engine: Engine, ledger: Ledger, db: Database, kind: str) -> None:
+    """Its values would go nowhere: refused with the reason, at the door and by the keeper; and so is a replay of such a replay."""
+    run = ledger.run(ledger.dataset(5), ledger.version(), kind=kind, dead=2)
+    for of in (run, ledger.replay(run, ledger.version(number=2), same=1)):
+        with pytest.raises(errors.InputError, match=rf"run {run}[ ,].*{kind}.*triage@1.*start a run"):
+            engine.letters.replay([(of, ledger.dead(of)[0])], key=f"again-{of}")
+    parent = engine.runs.get(run)
+    with pytest.raises(errors.Refused, match=f"of kind {kind}"):
+        engine.runs.start(
+            version=engine.prompts.get(parent.version_id), dataset=engine.datasets.get(parent.dataset),
+            connection=engine.settings.connection(), kind="replay", parent=run, ordinals=ledger.dead(run), key="past the door",
+        )  # fmt: skip
+
+
 def test_correcting_and_undoing(engine: Engine, ledger: Ledger) -> None:
     """A good value resolves the letter and becomes the result; undone, the letter is open again."""
     run = ledger.run(ledger.dataset(10), ledger.version(), fates={3: FAULTS[0]})

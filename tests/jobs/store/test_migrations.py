@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from sqlite_utils.migrations import Migrations
 from jobs import errors
 from jobs.store.database import open_reader, open_writer
 from jobs.store.migrations import MIGRATIONS
+from tests.jobs.ledger import Ledger
 
 
 def test_a_blank_file_gets_all_steps_in_order(tmp_path: Path) -> None:
@@ -37,6 +39,19 @@ def test_each_step_can_be_the_last_one_that_a_file_has(tmp_path: Path) -> None:
         db = open_writer(file)
         assert MIGRATIONS.pending(db) == [] and db["datasets"].count == 1
         db.close()
+
+
+def test_letters_of_replays_of_tries_ask_nobody_any_more(tmp_path: Path) -> None:
+    """Such replays were made before they were refused, and their letters stood among those that wait for a person."""
+    old = Database(tmp_path / "a.db")
+    MIGRATIONS.apply(old, stop_before="m012_letters_of_tries")
+    ledger = Ledger(old)
+    dataset, version = ledger.dataset(5), ledger.version()
+    tried, real = (ledger.run(dataset, version, kind=kind, dead=2) for kind in ("try", "run"))
+    ledger.replay(tried, version, same=2)
+    old.close()
+    with closing(open_writer(tmp_path / "a.db")) as db:
+        assert db.execute("SELECT DISTINCT run FROM dead_letters WHERE latest = 1").fetchall() == [(real,)]
 
 
 def test_a_step_that_fails_leaves_nothing_behind() -> None:
