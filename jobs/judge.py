@@ -30,15 +30,20 @@ MAX_COMPLAINTS, MAX_COMPLAINT = 12, 2_000
 _HTML = re.compile(r"\s*(?:<!doctype\s+html|<\?xml|<html|<head|<body|<h1>)", re.IGNORECASE)
 _FENCE = re.compile(r"```|~~~")
 _CANNOT = r"(?:can['’]?t|cannot|can not|won['’]t|will not|(?:am |are )?(?:unable|not able))"
-_ACTS = r"(?:help|assist|comply|fulfill?|provide|process|answer|do|engage|create|generate|analy[sz]e|classify|discuss|continue)"
+_ACTS = (
+    r"(?:help|assist|comply|fulfill?|provide|process|answer|do|engage|create|generate|analy[sz]e|classify|discuss|continue"
+    r"|determine|decide|judge|assess|evaluate|identify|extract|label|categori[sz]e|rate|score|summari[sz]e|translate"
+    r"|give|produce|complete|perform|respond|return|share|offer|access|be\s+able)"
+)
 #: a refusal says in its first words that it is one; anything later in a text may be the record's own words
 _REFUSAL = re.compile(
     r"\W*(?:"
-    rf"(?:i['’]m|i am|we['’]re|we are)\s+(?:very\s+|really\s+|so\s+)?sorry\b.{{0,40}}?\b{_CANNOT}\b"
+    rf"(?:i['’]m|i am|we['’]re|we are)\s+(?:very\s+|really\s+|so\s+)?(?:sorry|afraid)\b.{{0,40}}?\b{_CANNOT}\b"
     rf"|(?:sorry|unfortunately|apologies|my apologies|i apologi[sz]e)\b.{{0,40}}?\bi(?:['’]m)?\s+{_CANNOT}\b"
-    rf"|i\s+{_CANNOT}\s+(?:to\s+)?{_ACTS}\b"
-    r"|i['’]m\s+(?:unable|not able)\s+to\b"
-    r"|i\s+must\s+(?:decline|refuse)\b"
+    rf"|i\s+{_CANNOT}(?:\s+(?:to\s+)?{_ACTS}\b|\s*[.,;!])"
+    r"|i(?:['’]m|\s+am)\s+(?:unable|not able)\s+to\b"
+    r"|i\s+(?:must\s+|have\s+to\s+)?(?:decline|refuse)\b"
+    r"|i\s+(?:do\s+not|don['’]t)\s+have\s+(?:enough|sufficient)\b"
     rf"|as\s+an?\s+(?:ai|artificial intelligence|(?:large )?language model)\b.{{0,60}}?\bi\s+(?:{_CANNOT}|do not|don['’]t)\b"
     r")",
     re.IGNORECASE | re.DOTALL,
@@ -259,16 +264,20 @@ def _text_problem(reading: Reading) -> Problem | None:
         return _problem("cut", "an answer behind the thinking", got, reading.unclosed_thinking, len(text))
     if reading.stop is not None:
         return _stopped(reading, reading.stop)
+    prose = reading.prose
+    start, end = _trimmed(text, *reading.prose_span)
+    if not reading.is_whole and _REFUSAL.match(reading.lead.lstrip()[:400]):
+        # an object behind it is an example of what the answer would have been
+        return _problem("refusal", "an answer", words.snippet("refused", prose.strip()), start, end)
     if reading.values:
         return None
     if reading.broken:
         return _stopped(reading, reading.broken[-1][2])
-    prose = reading.prose
+    if not prose.strip() and reading.turn is not None:
+        start, end = _trimmed(text, reading.turn, len(text))
+        return _problem("not_json", "a JSON object", words.snippet("another turn", text[start:end]), start, end)
     if not prose.strip():
         return _problem("empty", "a JSON object", "thinking only" if reading.thinking else "nothing")
-    start, end = _trimmed(text, *reading.prose_span)
-    if _REFUSAL.match(prose.lstrip()[:400]):
-        return _problem("refusal", "an answer", words.snippet("refused", prose.strip()), start, end)
     return _problem("not_json", "a JSON object", words.snippet(_prose_shape(prose), prose.strip()), start, end)
 
 

@@ -66,11 +66,21 @@ class Reading:
     #: the whole text is strict JSON; ``whole_value`` is what it says
     is_whole: bool = False
     whole_value: Any = None
+    #: where another turn begins, which is no part of the reply
+    turn: int | None = None
 
     @cached_property
     def prose(self) -> str:
         """What stands outside of values and thinking."""
         return "\n".join(self.text[start:end] for start, end in self._gaps())
+
+    @property
+    def lead(self) -> str:
+        """The prose before the first value, whole or broken."""
+        first = min(
+            [found.start for found in self.values] + [start for start, _, _ in self.broken], default=len(self.text)
+        )
+        return "\n".join(self.text[start:end] for start, end in self._gaps() if end <= first)
 
     @property
     def prose_span(self) -> tuple[int, int]:
@@ -120,6 +130,9 @@ class Reading:
         taken = [(edit.start or 0, edit.end or 0) for edit in strays]
         edits = [*found.edits, *strays]
         edits += [Edit(kind="think", note="thinking", start=start, end=end) for start, end in self.thinking]
+        if self.turn is not None:
+            end = len(self.text.rstrip(BLANK))
+            edits.append(Edit(kind="turn", note="another turn, which the model went on with", start=self.turn, end=end))
         for other in self.values:
             if other is not found:
                 note = "another list" if isinstance(other.value, list) else "another object"
@@ -140,6 +153,8 @@ class Reading:
         spans = [(found.start, found.end) for found in self.values]
         spans += [(start, end) for start, end, _ in self.broken]
         spans += [*self.thinking, *(extra or [])]
+        if self.turn is not None:
+            spans.append((self.turn, len(self.text)))
         gaps, pos = [], 0
         for start, end in sorted(spans):
             if start > pos:

@@ -5,6 +5,9 @@ the whole text is parsed strictly first; else every JSON value in it is found fr
 that is broken, because a broken outer object may be the real answer and the inner one a part of it. A tail that breaks off
 inside a value makes the whole reply cut: what stands before it may be a draft or an echo.
 
+A model that does not stop goes on with the next turn: the next record and its answer, both invented. Nothing from the mark of a
+turn on is a part of the reply.
+
 A mended value is taken only if two independent readers agree on it: ``places``, which knows each edit and its place, and
 json-repair, which is well kept but closes cut texts, drops currency signs and does not log all that it changes.
 """
@@ -37,6 +40,22 @@ _STRICT_TRIES = 8
 
 _THINK = r"think|thinking|thought|reasoning"
 _START = re.compile(rf"[{{\[]|<({_THINK})>|</({_THINK})>", re.IGNORECASE)
+_THINK_TAG = re.compile(rf"<(?P<closing>/?)(?:{_THINK})>", re.IGNORECASE)
+_ROLE = r"(?:user|human)"
+_OWN = r"(?:assistant|model)"
+#: where another turn begins, in the marks of the usual chat templates or as lines of a dialogue; ``own`` may head the reply itself
+_TURN = re.compile(
+    r"<\|(?:im_end|eot_id|eom_id|endoftext|end_of_text|END_OF_TURN_TOKEN)\|>|<end_of_turn>|<｜end▁of▁sentence｜>"
+    rf"|<\|(?:im_start|start)\|>\s*(?:{_ROLE}|system|developer|tool)\b"
+    rf"|<\|start_header_id\|>\s*(?:{_ROLE}|system|ipython|tool)\b"
+    rf"|<start_of_turn>\s*{_ROLE}\b|<\|(?:{_ROLE}|system)\|>|<｜User｜>|<\|USER_TOKEN\|>|\[INST\]"
+    rf"|(?P<own><\|(?:im_start|start_header_id)\|>\s*{_OWN}\b|<start_of_turn>\s*{_OWN}\b"
+    rf"|<\|{_OWN}\|>|<｜Assistant｜>|<\|CHATBOT_TOKEN\|>|\[/INST\])"
+    r"|(?P<line>(?:^|(?<=[}\]]))[ \t]*(?:"
+    rf"\#{{1,6}}[ \t]*(?:(?P<own_head>{_OWN}|response)|{_ROLE}|input|instruction)[ \t]*(?::|\r?$)"
+    rf"|\*{{0,2}}(?:(?P<own_line>{_OWN})|{_ROLE})\*{{0,2}}(?:[ \t]*:|[ \t]*\r?$)))",
+    re.IGNORECASE | re.MULTILINE,
+)
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
 _CLOSER = {"{": "}", "[": "]"}
 _DOUBLE = r'"(?:[^"\\]|\\.)*(?:"|\Z)'
@@ -138,12 +157,27 @@ class _Scan:
         self._thinking: list[tuple[int, int]] = []
         self._stop: Stop | None = None
         self._unclosed: int | None = None
+        #: where the reply ends because another turn begins
+        self._end: int | None = None
+        #: the first mark of a turn that is not yet passed
+        self._turn = _TURN.search(text)
         self._tries = self._prose = 0
 
     def reading(self) -> Reading:
         text, pos = self._text, 0
-        while self._stop is None and (found := _START.search(text, pos)):
-            if found[0] in "{[":
+        while self._stop is None:
+            found = _START.search(text, pos)
+            turn = self._next_turn(pos)
+            if turn is not None and (found is None or turn.start() <= found.start()):
+                thought = self._thought_behind(turn)
+                if thought is None:
+                    self._end = turn.start()
+                    break
+                self._only_thought(thought)
+                pos = thought
+            elif found is None:
+                break
+            elif found[0] in "{[":
                 pos = self._value(found.start())
             elif found[1]:
                 closing = re.compile(rf"</{found[1]}>", re.IGNORECASE).search(text, found.end())
@@ -153,9 +187,7 @@ class _Scan:
                 self._thinking.append((found.start(), closing.end()))
                 pos = closing.end()
             else:
-                # the opening tag was part of the prompt: all that came before was thinking
-                self._thinking = [(0, found.end())]
-                self._values, self._broken = [], []
+                self._only_thought(found.end())
                 pos = found.end()
         return Reading(
             text,
@@ -164,7 +196,32 @@ class _Scan:
             self._stop,
             tuple(self._thinking),
             self._unclosed,
+            turn=self._end,
         )
+
+    def _only_thought(self, end: int) -> None:
+        """The opening tag was part of the prompt: all that came before was thinking."""
+        self._thinking = [(0, end)]
+        self._values, self._broken = [], []
+
+    def _next_turn(self, pos: int) -> re.Match[str] | None:
+        """The first mark of another turn from here on; the head of the reply itself is none."""
+        while self._turn is not None and (self._turn.start() < pos or self._heads(self._turn)):
+            self._turn = _TURN.search(self._text, max(pos, self._turn.end()))
+        return self._turn
+
+    def _heads(self, turn: re.Match[str]) -> bool:
+        if not (turn["own"] or turn["own_head"] or turn["own_line"]) or self._values or self._broken:
+            return False
+        begin = self._thinking[-1][1] if self._thinking else 0
+        return not self._text[begin : turn.start()].strip(BLANK)
+
+    def _thought_behind(self, turn: re.Match[str]) -> int | None:
+        """Where a thinking ends that began in the prompt and has lines of a dialogue in it, if the turn is such a line."""
+        if turn["line"] is None or self._thinking:
+            return None
+        tag = _THINK_TAG.search(self._text, turn.end())
+        return tag.end() if tag is not None and tag["closing"] else None
 
     def _value(self, start: int) -> int:
         """Take the value that begins here, if it is one; where to look on."""

@@ -37,7 +37,7 @@ class Problem(Value):
 class Edit(Value):
     """One thing that was set aside or mended before a reply could be read."""
 
-    #: ``fence``, ``prose``, ``think``, ``other_object`` (set aside) or ``repair`` (mended)
+    #: ``fence``, ``prose``, ``think``, ``other_object``, ``turn`` (set aside) or ``repair`` (mended)
     kind: str
     note: str
     start: int | None = None
