@@ -27,7 +27,7 @@ class Finding(Value):
     #: the physical line (in a sheet, its row number), where there is one
     line: int | None = None
     #: ``bom``, ``encoding``, ``delimiter``, ``line_ends``, ``blank_lines``, ``header_duplicate``, ``header_blank``,
-    #: ``header_trimmed``, ``missing_keys``, ``nulls``, ``other_sheets``, ``no_result``, ``empty_id``, ``duplicate_id``
+    #: ``header_trimmed``, ``missing_keys``, ``nulls``, ``other_sheets``, ``no_result``, ``rounded``, ``empty_id``, ``duplicate_id``
     kind: str
     message: str
 

@@ -1,7 +1,7 @@
 """Excel workbooks: the first visible sheet, its first row that is not blank the header.
 
 Cells are text as a person sees them, as far as that loses nothing: whole numbers without ".0", at most the 15 digits
-that Excel shows, leading zeros of a format such as 00000, dates in ISO form, TRUE and FALSE, errors such as #N/A, and
+that a spreadsheet keeps and zeros behind them, leading zeros of a format such as 00000, dates in ISO form, TRUE and FALSE, errors such as #N/A, and
 for a formula its stored result. Currency, percent and rounding are not applied: 0.125 shown as 13 % stays 0.125.
 """
 
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import cast
 from xml.etree.ElementTree import ParseError
@@ -54,6 +55,10 @@ _BROKEN = (
     RuntimeError,
 )
 _ZEROS = re.compile(r"0+")
+#: whole numbers below are what the file says, digit by digit; beyond it a spreadsheet holds their nearest neighbour
+_EXACT = 2**53
+#: a whole number of more digits than a spreadsheet keeps
+_ROUNDED = re.compile(r"-?0*[1-9]\d{14}0+")
 _FORMULA = re.compile(rb"<(?:\w+:)?f[ >/]")
 _LAST_ROW = 1_048_576
 _CHUNK = 1 << 20
@@ -68,6 +73,9 @@ class _Tally:
     first_blank: int | None = None
     without_result: int = 0
     first_without: int | None = None
+    rounded: int = 0
+    #: row and cell of the first number whose digits a spreadsheet has not kept
+    first_rounded: tuple[int, str] | None = None
     others: list[str] = field(default_factory=list)
 
 
@@ -156,7 +164,12 @@ def _rows(path: Path, *, name: str, tally: _Tally) -> Iterator[list[str]]:
         for number, row in enumerate(sheet.iter_rows(), 1):
             if number > _LAST_ROW:
                 raise TableError(f"the sheet goes beyond row {_LAST_ROW:,}; save it again", file=name)
-            yield [_text(cell) for cell in row]
+            texts = [_text(cell) for cell in row]
+            for column, text in enumerate(texts, 1):
+                if len(text) > 15 and _ROUNDED.fullmatch(text) and not isinstance(row[column - 1].value, str):
+                    tally.rounded += 1
+                    tally.first_rounded = tally.first_rounded or (number, f"{get_column_letter(column)}{number}")
+            yield texts
 
 
 @contextmanager
@@ -211,11 +224,11 @@ def _text(cell: Cell | ReadOnlyCell | EmptyCell | MergedCell) -> str:
 
 
 def _number(value: int | float, number_format: str) -> str:
-    """At most 15 digits, as Excel shows them."""
-    if isinstance(value, float):
-        text = f"{value:.15g}"
-        shown = float(text)
-        if not shown.is_integer() or abs(shown) >= 1e21:
+    """At most 15 digits, and zeros behind them, as Excel shows them; a whole number that the file has exactly stays so."""
+    if isinstance(value, float) or abs(value) >= _EXACT:
+        text = f"{Decimal(value):.15g}" if isinstance(value, int) else f"{value:.15g}"
+        shown = Decimal(text)
+        if not shown.is_finite() or shown != shown.to_integral_value() or abs(shown) >= 10**21:
             return text
         value = int(shown)
     if _ZEROS.fullmatch(number_format) and value >= 0:
@@ -280,6 +293,13 @@ def _told(tally: _Tally) -> list[Finding]:
         verb = "was" if tally.blank == 1 else "were"
         message = f"{counted(tally.blank, 'blank row')} {verb} skipped"
         found.append(Finding(line=tally.first_blank, kind="blank_lines", message=message))
+    if tally.first_rounded is not None:
+        noun = "whole number has" if tally.rounded == 1 else "whole numbers have"
+        message = (
+            f"{tally.rounded:,} {noun} more than 15 digits, first in {tally.first_rounded[1]}: a spreadsheet keeps 15 and puts "
+            "zeros behind them; if the others count, have the column written as text"
+        )
+        found.append(Finding(line=tally.first_rounded[0], kind="rounded", message=message))
     if tally.without_result:
         noun = "formula has" if tally.without_result == 1 else "formulas have"
         message = (

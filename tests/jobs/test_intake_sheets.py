@@ -54,6 +54,14 @@ def read(path: Path) -> list[tuple[str, ...]]:
         (-2.5, None, "-2.5"),
         (0.1 + 0.2, None, "0.3"),
         (123456789012345, None, "123456789012345"),
+        (1234567890123456, None, "1234567890123456"),
+        (9007199254740993, None, "9007199254740990"),
+        (123456789012345000, None, "123456789012345000"),
+        (990000862471854000, None, "990000862471854000"),
+        (-12345678901234600000, None, "-12345678901234600000"),
+        (123456789012345000, "0" * 20, "00123456789012345000"),
+        (1e22, None, "1e+22"),
+        (1e-7, None, "1e-07"),
         (7, "00000", "00007"),
         (0.125, "0%", "0.125"),
         (True, None, "TRUE"),
@@ -122,6 +130,19 @@ def test_formula_gives_its_stored_result(path):
 
     assert list(intake.read(path, layout)) == [("2", "x"), ("", "y")]
     assert [(finding.line, finding.kind) for finding in layout.findings] == [(3, "no_result")]
+
+
+def test_numbers_that_a_spreadsheet_has_rounded_are_told(path):
+    """Where digits are lost already, a person hears how many numbers there are and where the first one stands."""
+    save(path, [["a", "id"], [1, 123456789012345], [2, 123456789012345678], [3, "123456789012345678"], [4, 10**16]])
+
+    layout = intake.inspect(path)
+
+    assert [row[1] for row in intake.read(path, layout)] == [
+        "123456789012345", "123456789012346000", "123456789012345678", "10000000000000000",
+    ]  # fmt: skip
+    assert [(finding.line, finding.kind) for finding in layout.findings] == [(3, "rounded")]
+    assert "2 whole numbers have more than 15 digits, first in B3" in layout.findings[0].message
 
 
 def test_wrong_extent_does_not_cut_the_table_off(path):
