@@ -107,7 +107,7 @@ def takes_the_examples_out(person: Person) -> None:
     person.says("The note is missing")
     person.write("What changes and why", "without examples", within=person.dialog)
     person.press("Save", within=person.dialog)
-    person.says("latest @2 · no unsaved change")
+    person.says("saved as @2 · no unsaved change")
 
 
 def tries_it(person: Person) -> None:

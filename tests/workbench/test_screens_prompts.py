@@ -127,14 +127,80 @@ def test_a_draft_round_trips(engine: Engine) -> None:
     assert draft.from_body(json.loads(json.dumps(made.body()))) == made
 
 
+def test_a_prompt_of_the_folder_is_looked_at_before_it_is_saved(open_screen: Open, engine: Engine, table: str) -> None:
+    """To open it makes no version; it is saved by the button, with the folder's description and run defaults."""
+    prompts.write_folder(
+        engine.settings.prompts / "triage", CONTENT, description="Sorts messages", defaults={"in_flight": 7}
+    )
+    (row,) = tables(open_screen("prompts"))["prompts"]["rows"]
+    assert [cell["t"] for cell in row["c"]][2] == "in the folder only"
+    app = open_screen("prompt", name="triage")
+    assert "in the prompts folder only, not saved here yet" in texts(app)
+    assert area(app, "Template").value == CONTENT.template
+    assert engine.prompts.versions("triage") == []
+    press(app, "Save a new version …")
+    assert "The first version: the folder&#x27;s content as it stands." in html.unescape(texts(app)).replace(
+        "'", "&#x27;"
+    )
+    confirm(app, "Save a new version …", "Save")
+    (made,) = engine.prompts.versions("triage")
+    assert (made.number, made.note, made.description) == (1, "as it stands in the folder", "Sorts messages")
+    assert made.defaults["in_flight"] == 7
+    assert "saved as @1 · no unsaved change" in texts(open_screen("prompt", name="triage"))
+
+
+def test_only_what_can_be_saved_is_offered_first(open_screen: Open, saved: str) -> None:
+    """The button is the page's first one while there is a change, and as plain as the others without."""
+    app = open_screen("prompt", name=saved)
+    (button,) = [one for one in app.button if one.label == "Save a new version …"]
+    assert button.proto.type == "secondary"
+    area(app, "Template").input("user:\nSay {{ text }}!").run()
+    (button,) = [one for one in app.button if one.label == "Save a new version …"]
+    assert button.proto.type == "primary"
+
+
+def test_a_new_prompt_begins_without_a_problem(open_screen: Open, engine: Engine, table: str) -> None:
+    """It asks about the columns of the newest dataset, and can be tried as it stands."""
+    app = open_screen("prompt", name="mine")
+    assert area(app, "Template").value.endswith("user:\nid: {{ id }}\ntext: {{ text }}\nnote: {{ note }}\n")
+    said = texts(app)
+    assert "in this draft" not in said and "does not fit" not in said and "cannot be rendered" not in said
+    assert "text: text number 1" in said
+
+
+# what it is looked at with
+
+
+def test_a_prompt_is_looked_at_with_the_dataset_it_was_last_used_on(
+    open_screen: Open, saved: str, engine: Engine, ledger: Ledger, table: str, tmp_path: Path
+) -> None:
+    """Before any newer one, of which the next are those that have its columns; golden rows are never the first."""
+    for name, head in (("misfit.csv", "body"), ("golden.csv", "text,expected.label")):
+        (tmp_path / name).write_text(f"{head}\n{','.join('a' for _ in head.split(','))}\n")
+        engine.datasets.add(tmp_path / name)
+    app = open_screen("prompt", name=saved)
+    chosen = app.selectbox(key="bench:dataset")
+    assert chosen.value == table and chosen.options[-1] == "golden.csv · 1 row · golden rows"
+    used = ledger.dataset(rows=3)
+    ledger.run(used, engine.prompts.versions(saved)[0].id, kind="try")
+    assert open_screen("prompt", name=saved).selectbox(key="bench:dataset").value == used
+    listed = tables(open_screen("datasets"))["datasets"]["rows"]
+    assert [row["c"][0]["t"] for row in listed][-1] == "golden.csv"
+    assert (
+        open_screen("launch", prompt=f"{saved}@1").selectbox(key="launch:dataset").options[-1].startswith("golden.csv")
+    )
+
+
 # variables and rendering
 
 
 def test_an_unknown_variable_is_told_with_its_line(open_screen: Open, saved: str, table: str) -> None:
-    """The template is checked against the columns of the chosen dataset."""
+    """What the chosen dataset lacks is said of both: it is no problem of the draft, which another dataset may have."""
     app = open_screen("prompt", name=saved)
     area(app, "Template").input("user:\n{{ txt }}").run()
-    assert "template, line 2: there is no column &#x27;txt&#x27;; did you mean text?" in texts(app)
+    said = html.unescape(texts(app))
+    assert "This prompt does not fit messages.csv" in said and "in this draft" not in said
+    assert "It has no column 'txt' (template, line 2); did you mean text?" in said
 
 
 def test_without_a_dataset_no_variable_is_held_against_the_draft(open_screen: Open, saved: str) -> None:
@@ -194,7 +260,7 @@ def test_saving_shows_the_difference_and_asks_for_a_note(open_screen: Open, save
     area(app, "Template").input("user:\nSay {{ text }}!").run()
     press(app, "Save a new version …")
     said = texts(app)
-    assert "Required: the history shows it" in said
+    assert "What changes is required: the history shows it" in said
     assert '<span class="new">+Say {{ text }}!' in said and '<span class="old">-{{ text }}' in said
     confirm(app, "Save a new version …", "Save")
     assert "The note is missing" in texts(app)
@@ -208,10 +274,12 @@ def test_a_saved_draft_is_a_version_and_no_draft(saved: str, engine: Engine, ope
     press(app, "Save a new version …")
     (note,) = [one for one in app.text_input if one.label == "What changes and why"]
     note.input("shout")
-    press(app, "Save a new version …")
+    (about,) = [one for one in app.text_input if one.label.startswith("What this prompt does")]
+    about.input("Sorts messages")
     confirm(app, "Save a new version …", "Save")
     newest = engine.prompts.versions(saved)[0]
     assert (newest.number, newest.note, newest.content.template) == (2, "shout", "user:\nSay {{ text }}!")
+    assert newest.description == "Sorts messages"
     assert engine.prompts.draft(saved) is None
 
 
@@ -258,13 +326,16 @@ def test_a_version_is_written_back_to_its_folder(open_screen: Open, two: str, en
     assert prompts.load_folder(engine.settings.prompts / two).content.template.endswith("!")
 
 
-def test_a_folder_with_an_older_version_is_written_to_first(open_screen: Open, two: str, engine: Engine) -> None:
-    """The banner names the version in the folder and offers to write the latest; then it is gone."""
+def test_a_folder_with_an_older_version_is_written_to_first(
+    open_screen: Open, two: str, engine: Engine, table: str
+) -> None:
+    """The banner names the version in the folder and offers to write the latest; then it is gone. To launch is no matter of it."""
     engine.prompts.write_back(two, 1)
     app = open_screen("prompt", name=two)
-    assert "The prompts folder holds triage@1" in texts(app)
+    assert "The prompts folder holds triage@1, which is older than @2" in texts(app)
+    assert "The prompts folder" not in texts(open_screen("launch", dataset=table, prompt="triage@2"))
     labels = [one.label for one in app.button]
-    assert "Write @2 to the folder" in labels and "Take the folder's content as a version" not in labels
+    assert "Write @2 to the folder" in labels and "Take the folder's content in" not in labels
     press(app, "Write @2 to the folder")
     assert "The folder holds triage@1 now, which stays among the versions." in texts(app)
     confirm(app, "Write @2 to the folder", "Write")
@@ -272,16 +343,17 @@ def test_a_folder_with_an_older_version_is_written_to_first(open_screen: Open, t
     assert "The prompts folder holds" not in texts(open_screen("prompt", name=two))
 
 
-def test_a_folder_edited_by_hand_can_become_a_version(open_screen: Open, two: str, engine: Engine) -> None:
-    """Content that no version has is said to be that; it can be replaced, or taken as a version."""
+def test_a_folder_edited_by_hand_can_become_a_version(open_screen: Open, two: str, engine: Engine, table: str) -> None:
+    """Content that no version has is said to be that, and which is newer; it can be replaced, or taken as a version."""
     engine.prompts.write_back(two, 1)
     prompt_file = engine.settings.prompts / two / "prompt.md"
     prompt_file.write_text(prompt_file.read_text() + "by hand\n")
     app = open_screen("prompt", name=two)
-    assert "The prompts folder holds a content that is no saved version" in texts(app)
+    assert "The prompts folder holds changes that are no version yet, newer than @2" in texts(app)
+    assert "The prompts folder holds changes" in texts(open_screen("launch", dataset=table, prompt="triage@2"))
     labels = [one.label for one in app.button]
-    assert labels.index("Write @2 to the folder") < labels.index("Take the folder's content as a version")
-    press(app, "Take the folder's content as a version")
+    assert labels.index("Write @2 to the folder") < labels.index("Take the folder's content in")
+    press(app, "Take the folder's content in")
     assert engine.prompts.versions(two)[0].content.template.endswith("by hand")
 
 

@@ -7,7 +7,7 @@ import time
 import streamlit as st
 
 from jobs.views import Dataset
-from workbench import parts, session, wording
+from workbench import fitting, parts, session, wording
 from workbench.screens import upload
 
 
@@ -46,14 +46,14 @@ def _list(found: list[Dataset]) -> None:
                 "name": dataset.name,
                 "rows": wording.number(dataset.row_count) if dataset.state == "ready" else parts.state_cell("loading"),
                 "columns": parts.text_cell(", ".join(dataset.columns)),
-                "format": dataset.format.upper(),
+                "format": f"{dataset.format.upper()}{f', {fitting.GOLDEN}' if fitting.is_golden(dataset) else ''}",
                 "findings": wording.number(len(dataset.findings)),
                 "id": dataset.id_column or "row number",
                 "size": wording.size(dataset.size_bytes),
                 "when": parts.time_cell(dataset.created_at, now),
             },
         )
-        for dataset in found
+        for dataset in fitting.own_first(found)
     ]
     shown, _ = parts.paged("page", lambda offset, limit: (rows[offset : offset + limit], len(rows)), noun="dataset")
     opened = parts.table(columns, shown, key="datasets", opens=True, label="datasets").opened

@@ -7,7 +7,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from jobs import errors, prompts
 from jobs.views import Prompt, Version
-from workbench import parts, session, wording
+from workbench import fitting, parts, session, wording
 from workbench.screens.editor import bench, contract, desk, history, model, saving, template, tryout
 from workbench.screens.editor.draft import Draft
 
@@ -24,39 +24,42 @@ def page() -> None:
     engine = session.engine()
     prompt = _prompt(name)
     versions = engine.prompts.versions(name)
-    if not versions and prompt is not None and prompt.in_folder and not prompt.folder_error:
-        engine.prompts.resolve(name)
-        prompt, versions = _prompt(name), engine.prompts.versions(name)
-    draft = desk.load(name, versions)
+    folder = history.folder(prompt) if not versions else None
+    start = desk.untouched(versions, folder, bench.columns() if not versions else ())
+    draft = desk.load(name, start)
     top = st.container()
     view = st.segmented_control(
         "View", VIEWS, default=VIEWS[0], required=True, key="view", bind="query-params", label_visibility="collapsed"
     )
     if view == "History":
         with top:
-            _head(name, prompt, versions, draft, problems=None)
+            _head(name, prompt, versions, draft, start)
         history.show(name, prompt, versions)
         return
     left, right = _places(wide=view == "Contract")
     with right:
-        chosen = bench.choose()
+        chosen = bench.choose(name, draft)
     with left:
         _editor(view or VIEWS[0], name, draft, chosen)
     # a table of fields changes the draft while it is drawn
     draft = desk.held(name)
     with right:
-        problems = bench.problems(draft, chosen)
+        problems = bench.problems(draft)
+        misfit = fitting.misfit(draft.template, chosen.dataset) if chosen.dataset else None
         # a place of its own, there or not: what comes and goes before the tabs would open the first of them
         with st.container():
             if problems:
                 parts.panel("\n".join(problems), title=f"{wording.count(len(problems), 'problem')} in this draft")
+            if misfit:
+                title, lacks = misfit
+                parts.panel("\n".join(lacks), title=title, hint="Choose another dataset, or change the template.")
         shown, tried = st.tabs(["Prompt for this row", "Try it"], default="Try it" if _trying() else None)
         with shown:
-            bench.rendered(draft, chosen)
+            bench.rendered(draft, chosen, told=bool(problems or misfit))
         with tried:
             tryout.strip(name, draft, chosen)
     with top:
-        _head(name, prompt, versions, draft, problems=problems)
+        _head(name, prompt, versions, draft, start, problems=problems, folder=folder)
 
 
 def _places(*, wide: bool) -> tuple[DeltaGenerator, DeltaGenerator]:
@@ -91,77 +94,94 @@ def _head(
     prompt: Prompt | None,
     versions: list[Version],
     draft: Draft,
+    start: Draft,
     *,
-    problems: list[str] | None,
+    problems: list[str] | None = None,
+    folder: prompts.PromptFolder | None = None,
 ) -> None:
     latest = versions[0] if versions else None
-    changed = not versions or not draft.same_as(desk.untouched(versions))
+    changed = not draft.same_as(start)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         with st.container():
             parts.header(name, subtitle=_standing(latest, prompt, draft, changed=changed))
         with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", width="content"):
             session.link("All prompts", "prompts", dataset=session.param("dataset"))
             # neither is disabled without a change: the press that takes the cursor out of a text is what brings the change
-            drop = latest is not None and st.button("Discard the draft", type="tertiary")
+            drop = (latest or folder) is not None and st.button("Discard the draft", type="tertiary", key="discard")
             save = problems is not None and st.button(
-                "Save a new version …", type="primary", help="Shows what changes first"
+                "Save a new version …",
+                type="primary" if changed or latest is None else "secondary",
+                help="Shows what changes first",
+                key="save",
             )
             if latest is not None:
                 dataset = session.param("dataset")
                 session.link(
                     f"**Launch run with @{latest.number}**", "launch", prompt=latest.reference, dataset=dataset
                 )
-    if latest is not None and (save or drop) and not changed:
+            elif folder is not None:
+                session.link("**Launch a run**", "launch", prompt=name, dataset=session.param("dataset"))
+    kept = latest.reference if latest else "the folder's content"
+    if (drop or (save and latest is not None)) and not changed:
         parts.panel(
-            f"The draft is {latest.reference} as it stands{': change something first' if save else ''}.",
+            f"The draft is {kept} as it stands{': change something first' if save else ''}.",
             title="Nothing to save" if save else "Nothing to discard",
         )
-    elif drop and latest is not None:
-        _discard(name, latest)
+    elif drop:
+        _discard(name, kept)
     elif save:
-        saving.dialog(name, draft, versions, problems or [])
-    if latest is None and not (prompt is not None and prompt.in_folder):
-        parts.panel(f"There is no prompt {name} yet; saving makes it.", tone="running")
+        saving.dialog(name, draft, versions, problems or [], folder=folder, changed=changed)
+    if latest is None and folder is None:
+        parts.panel(
+            f"There is no prompt {name} yet; saving makes it. Begin with what the model is told (Template) and what it has to "
+            "answer (Contract); Try it shows what comes back before anything is saved.",
+            title="A new prompt",
+            tone="running",
+        )
     if prompt is not None and prompt.in_folder and not prompt.folder_is_latest and not prompt.folder_error and latest:
         _folder_differs(name, prompt, versions)
     _after_saving(latest)
 
 
 def _standing(latest: Version | None, prompt: Prompt | None, draft: Draft, *, changed: bool) -> str:
-    if latest is None:
-        return f"nothing is saved yet · a draft, {KEPT}"
-    labels = ", ".join(f"{label}: @{number}" for label, number in (prompt.labels if prompt else {}).items())
     said = f"a draft with changes, {KEPT}" if changed else "no unsaved change"
+    if latest is None:
+        there = "in the prompts folder only, not saved here yet" if prompt and prompt.in_folder else "not saved yet"
+        return f"{there} · {said if changed else KEPT}"
+    labels = ", ".join(f"{label}: @{number}" for label, number in (prompt.labels if prompt else {}).items())
     began = f" (from @{draft.base})" if changed and draft.base not in (None, latest.number) else ""
-    return " · ".join(part for part in (f"latest @{latest.number}", labels, said + began) if part)
+    return " · ".join(part for part in (f"saved as @{latest.number}", labels, said + began) if part)
 
 
-def _discard(name: str, latest: Version) -> None:
+def _discard(name: str, kept: str) -> None:
     def work(key: str, reason: str) -> str:
         desk.drop(name)
-        return wording.escaped(f"The draft is {latest.reference} again")
+        return wording.escaped(f"The draft is {kept} again")
 
     parts.confirm(
         f"drop:{name}",
         work,
         title="Discard the draft",
-        says=[f"What was not saved is gone; the editor shows {latest.reference} again."],
+        says=[f"What was not saved is gone; the editor shows {kept} again."],
         button="Discard the draft",
     )
 
 
 def _folder_differs(name: str, prompt: Prompt, versions: list[Version]) -> None:
     latest, held = versions[0], history.in_folder(prompt, versions)
-    what = held.reference if held else "a content that is no saved version"
+    if held:
+        title = f"The prompts folder holds {held.reference}, which is older than @{latest.number}"
+        then = f"Write @{latest.number} there to have the same in both"
+    else:
+        title = f"The prompts folder holds changes that are no version yet, {history.when_written(prompt, latest)}"
+        then = f"Take them in as @{latest.number + 1}, or write @{latest.number} over them" if latest.number else ""
     with st.container(horizontal=True, vertical_alignment="center"):
         parts.panel(
-            f"On the command line {name} means the folder's content; {latest.reference} is the latest version.",
-            title=f"The prompts folder holds {what}",
-            tone="running",
+            f"{then}. On the command line, {name} alone means what the folder holds.", title=title, tone="running"
         )
         if st.button(f"Write @{latest.number} to the folder", key="folder:write"):
             history.write_back(name, prompt, versions, latest)
-        if held is None and session.button("Take the folder's content as a version", action=f"folder:{name}"):
+        if held is None and session.button("Take the folder's content in", action=f"folder:{name}"):
             saved = parts.perform(f"folder:{name}", lambda: session.engine().prompts.resolve(name))
             if saved is not None:
                 session.notify(wording.escaped(f"The folder's content is {saved.reference}"))

@@ -54,9 +54,9 @@ def _list(found: list[Prompt]) -> None:
     columns = [
         parts.Column(key="name", label="Prompt", kind="strong"),
         parts.Column(key="description", label="What it does", kind="wide"),
-        parts.Column(key="latest", label="Latest"),
+        parts.Column(key="latest", label="Saved", help="the latest version"),
         parts.Column(key="production", label="Production"),
-        parts.Column(key="folder", label="Folder", help="whether the folder's content is the latest version's"),
+        parts.Column(key="folder", label="Folder", help="whether the prompts folder holds the latest version"),
         parts.Column(key="runs", label="Runs", kind="number"),
         parts.Column(key="when", label="Changed"),
     ]
@@ -66,7 +66,7 @@ def _list(found: list[Prompt]) -> None:
             {
                 "name": prompt.name,
                 "description": parts.text_cell(prompt.description, 160),
-                "latest": f"@{prompt.latest}" if prompt.latest else "not saved yet",
+                "latest": _saved(prompt),
                 "production": f"@{prompt.labels['production']}" if "production" in prompt.labels else wording.NOTHING,
                 "folder": _folder(prompt),
                 "runs": wording.number(prompt.runs),
@@ -81,14 +81,27 @@ def _list(found: list[Prompt]) -> None:
         session.go("prompt", name=opened, dataset=session.param("dataset"))
 
 
+def _saved(prompt: Prompt) -> str | parts.Cell:
+    kept = session.engine().prompts.draft(prompt.name) is not None
+    unsaved = "in the folder only" if prompt.in_folder else "not saved yet"
+    where = f"@{prompt.latest}" if prompt.latest else unsaved
+    return parts.Cell(f"{where} + draft", "a draft is kept that was not saved", "running") if kept else where
+
+
 def _folder(prompt: Prompt) -> str | parts.Cell:
     if not prompt.in_folder:
         return wording.NOTHING
     if prompt.folder_error:
         return parts.Cell("cannot be read", prompt.folder_error, "dead")
     if prompt.latest is None:
-        return "only there"
-    return "same" if prompt.folder_is_latest else parts.Cell("differs", "the folder holds another content", "paused")
+        return "not saved here yet"
+    if prompt.folder_is_latest:
+        return f"same as @{prompt.latest}"
+    return parts.Cell(
+        f"differs from @{prompt.latest}",
+        "open the prompt to write the version there, or to take the folder in",
+        "paused",
+    )
 
 
 def _new(taken: set[str]) -> None:

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from jobs import errors, templates
+from jobs import errors
 from jobs.views import Dataset
-from workbench import parts, session, wording
+from workbench import fitting, parts, session
 from workbench.screens.editor import desk
 from workbench.screens.editor.draft import Draft
 
 TRIED = 5
+#: runs of a prompt that are looked through for a dataset
+USED = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,25 +28,37 @@ class Bench:
     handed_over: bool
 
 
-def choose() -> Bench:
+def ready() -> list[Dataset]:
+    """The datasets that can be looked at, golden rows last."""
+    return fitting.own_first(one for one in session.engine().datasets.list() if one.state == "ready")
+
+
+def columns() -> tuple[str, ...]:
+    """The columns that a new prompt is begun with: those of the chosen dataset, or of the newest."""
+    wanted = st.session_state.get("bench:dataset") or session.param("dataset")
+    found = ready()
+    return next((one.columns for one in [*(one for one in found if one.id == wanted), *found]), ())
+
+
+def choose(name: str, draft: Draft) -> Bench:
     """Draw the choice of dataset and row; both live in the URL."""
     engine = session.engine()
-    ready = [dataset for dataset in engine.datasets.list() if dataset.state == "ready"]
+    datasets = ready()
     handed = session.ints_param("rows")
     wanted = session.param("dataset") or _dataset_of_run()
-    if not ready:
+    if not datasets:
         st.caption("Upload a dataset to see the prompt with a row of it, and to try it.")
         session.link("Upload a dataset", "datasets")
         return Bench(dataset=None, ordinal=0, cells=None, ordinals=(), handed_over=False)
-    by_id = {dataset.id: dataset for dataset in ready}
+    by_id = {dataset.id: dataset for dataset in datasets}
+    if wanted not in by_id:
+        wanted = fitting.first(datasets, used=_used(name), template=draft.template).id
     with st.container(horizontal=True, vertical_alignment="bottom"):
         identity = st.selectbox(
             "Dataset",
             list(by_id),
-            index=list(by_id).index(wanted) if wanted in by_id else 0,
-            format_func=lambda one: wording.head(
-                f"{by_id[one].name} · {wording.count(by_id[one].row_count, 'row')}", 60
-            ),
+            index=list(by_id).index(wanted),
+            format_func=lambda one: fitting.named(by_id[one], 60),
             key="bench:dataset",
         )
         dataset = by_id[identity]
@@ -74,18 +88,24 @@ def choose() -> Bench:
     )
 
 
+def _used(name: str) -> list[str]:
+    """The datasets that this prompt was last run or tried on, the latest first."""
+    runs, _ = session.engine().runs.list(limit=USED, kinds=("run", "try", "replay"), prompt=name)
+    return list(dict.fromkeys(run.dataset for run in runs))
+
+
 def _dataset_of_run() -> str | None:
     run = session.int_param("run")
     return session.engine().runs.get(run).dataset if run is not None else None
 
 
-def rendered(draft: Draft, bench: Bench) -> None:
-    """Draw the prompt for the chosen row, or why it cannot be rendered."""
+def rendered(draft: Draft, bench: Bench, *, told: bool) -> None:
+    """Draw the prompt for the chosen row, or why it cannot be rendered; ``told``: what is amiss is said already."""
     if bench.cells is None:
         return
-    content, trouble = desk.content_of(draft)
-    if content is None:
-        parts.error(trouble or "", title="Not a version yet")
+    content, _ = desk.content_of(draft)
+    if content is None or told:
+        st.caption("What a row is asked with is shown here as soon as that is mended.")
         return
     try:
         messages = session.engine().prompts.render(content, bench.cells)
@@ -96,18 +116,9 @@ def rendered(draft: Draft, bench: Bench) -> None:
     parts.chat(messages)
 
 
-def problems(draft: Draft, bench: Bench) -> list[str]:
-    """What is wrong with the draft, and with the draft for these columns, in plain words."""
+def problems(draft: Draft) -> list[str]:
+    """What is wrong with the draft, whatever the dataset, in plain words."""
     content, trouble = desk.content_of(draft)
     if content is None:
         return [trouble or "not a version yet"]
-    columns = bench.dataset.columns if bench.dataset else _own_names(content.template)
-    return session.engine().prompts.check(content, columns)
-
-
-def _own_names(template: str) -> tuple[str, ...]:
-    """The names that a template uses, so that without a dataset none of them is held against it."""
-    try:
-        return tuple(unknown.name for unknown in templates.parse(template).unknown(()))
-    except errors.PromptError:
-        return ()
+    return session.engine().prompts.check(content, fitting.needed(content.template))

@@ -6,6 +6,7 @@ the draft from outside a widget (a version taken over, a turn removed) begins a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,14 +20,14 @@ from workbench.screens.editor import draft as drafts
 from workbench.screens.editor.draft import Draft
 
 
-def load(name: str, versions: list[Version]) -> Draft:
-    """The draft of this session, else the store's, else the latest version as it stands; the latter follows new versions."""
+def load(name: str, start: Draft) -> Draft:
+    """The draft of this session, else the store's, else what there is to ``start`` from; the latter follows new versions."""
     key = f"desk:{name}"
     held = st.session_state.get(key)
     body = session.engine().prompts.draft(name)
     if body is not None and isinstance(held, Draft):
         return held
-    found = (drafts.from_body(body) if body else None) or untouched(versions)
+    found = (drafts.from_body(body) if body else None) or start
     if isinstance(held, Draft) and held != found:
         turn_over(name)
     st.session_state[key] = found
@@ -39,11 +40,13 @@ def held(name: str) -> Draft:
     return found
 
 
-def untouched(versions: list[Version]) -> Draft:
-    """The latest version as it stands, or the starter where there is none."""
-    if not versions:
-        return drafts.of(drafts.STARTER, base=None)
-    return drafts.of(versions[0].content, base=versions[0].number)
+def untouched(
+    versions: Sequence[Version], folder: prompts.PromptFolder | None = None, columns: Sequence[str] = ()
+) -> Draft:
+    """The latest version as it stands, else the folder's content, else what a new prompt for these columns begins with."""
+    if versions:
+        return drafts.of(versions[0].content, base=versions[0].number)
+    return drafts.of(folder.content if folder else drafts.starter(columns), base=None)
 
 
 def change(name: str, *, outside: bool = False, **fields: Any) -> None:

@@ -7,11 +7,11 @@ place what keeps it from being a version. It is kept in the store as plain JSON;
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, NoReturn, cast
 
-from jobs import errors
+from jobs import errors, templates
 from jobs.values import VersionContent
 
 Format = Literal["text", "json_object", "json_schema"]
@@ -19,16 +19,29 @@ FORMATS: tuple[Format, ...] = ("text", "json_object", "json_schema")
 #: settings that have a field of their own
 NUMBERS = ("temperature", "top_p", "seed")
 
-STARTER = VersionContent(
-    template="system:\nAnswer with one JSON object and nothing else.\n\nuser:\n",
-    contract={
-        "type": "object",
-        "properties": {"label": {"type": "string", "description": "what it is, in one word"}},
-        "required": ["label"],
-        "additionalProperties": False,
-    },
-    settings={"temperature": 0},
-)
+#: columns that a new template begins with
+FIRST = 8
+
+
+def starter(columns: Sequence[str]) -> VersionContent:
+    """What a new prompt begins with: a small answer, asked about the first of these columns."""
+    asked = [f"{_told(column)}: {templates.placeholder(column)}" for column in columns[:FIRST]]
+    return VersionContent(
+        template="system:\nAnswer with one JSON object and nothing else. Its key label says what the row is, in one word.\n\n"
+        "user:\n" + ("\n".join(asked) or "{{ text }}") + "\n",
+        contract={
+            "type": "object",
+            "properties": {"label": {"type": "string", "description": "what it is, in one word"}},
+            "required": ["label"],
+            "additionalProperties": False,
+        },
+        settings={"temperature": 0},
+    )
+
+
+def _told(column: str) -> str:
+    """A column's name where a template has text: nothing of it is run."""
+    return " ".join(column.replace("{", "(").replace("}", ")").split()) or "-"
 
 
 @dataclass(frozen=True, kw_only=True)

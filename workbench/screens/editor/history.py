@@ -7,12 +7,15 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from jobs import prompts
 from jobs.views import Prompt, Version
 from workbench import parts, session, wording
 from workbench.screens.editor import desk
 from workbench.screens.editor import draft as drafts
 
 PRODUCTION = "production"
+#: of a prompt's folder, that make its content
+FILES = (prompts.PROMPT, prompts.SCHEMA)
 
 
 def show(name: str, prompt: Prompt | None, versions: list[Version]) -> None:
@@ -107,7 +110,10 @@ def _promote(name: str, now: Version | None, chosen: Version) -> None:
         f"label:{name}",
         work,
         title="Move the label production",
-        says=[f"{before}; it becomes {chosen.reference}.", "Moving it back is the way to undo this."],
+        says=[
+            f"{before}; it becomes {chosen.reference}.",
+            *(["Moving it back is the way to undo this."] if now else []),
+        ],
         button=f"Label @{chosen.number} production",
     )
 
@@ -115,6 +121,20 @@ def _promote(name: str, now: Version | None, chosen: Version) -> None:
 def in_folder(prompt: Prompt, versions: Sequence[Version]) -> Version | None:
     """The saved version that the prompts folder holds, or None where its content is no version."""
     return next((version for version in versions if version.hash == prompt.folder_hash), None)
+
+
+def folder(prompt: Prompt | None) -> prompts.PromptFolder | None:
+    """What the prompts folder holds under that name, where it can be used."""
+    if prompt is None or not prompt.in_folder or prompt.folder_error:
+        return None
+    return prompts.load_folder(session.engine().settings.prompts / prompt.name)
+
+
+def when_written(prompt: Prompt, latest: Version) -> str:
+    """Whether the folder was written after the latest version was saved."""
+    place = session.engine().settings.prompts / prompt.name
+    written = max((file.stat().st_mtime for file in place.glob("*") if file.name in FILES), default=0.0)
+    return f"{'newer' if written > latest.created_at else 'older'} than @{latest.number}"
 
 
 def write_back(name: str, prompt: Prompt | None, versions: Sequence[Version], chosen: Version) -> None:
@@ -138,8 +158,8 @@ def write_back(name: str, prompt: Prompt | None, versions: Sequence[Version], ch
 
 def _edit_from(name: str, chosen: Version, versions: dict[int, Version]) -> None:
     fresh = drafts.of(chosen.content, base=chosen.number)
-    held = desk.load(name, sorted(versions.values(), key=lambda one: -(one.number or 0)))
     untouched = desk.untouched(sorted(versions.values(), key=lambda one: -(one.number or 0)))
+    held = desk.load(name, untouched)
     if held.same_as(untouched) or held.same_as(fresh):
         desk.put(name, fresh)
         session.go("prompt", name=name)

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import streamlit as st
 
-from jobs import errors
+from jobs import errors, prompts
 from jobs.values import VersionContent
 from jobs.views import Version
 from workbench import parts, session, wording
 from workbench.screens.editor import desk
 from workbench.screens.editor.draft import Draft
 
+_FROM_FOLDER = "as it stands in the folder"
+
 
 @st.dialog("Save a new version", width="large")
-def dialog(name: str, draft: Draft, versions: list[Version], problems: list[str]) -> None:
-    """Show the difference to the latest version, ask for a note, and save."""
+def dialog(
+    name: str,
+    draft: Draft,
+    versions: list[Version],
+    problems: list[str],
+    *,
+    folder: prompts.PromptFolder | None,
+    changed: bool,
+) -> None:
+    """Show the difference to the latest version, ask for a note, and save; ``folder`` is where an unsaved prompt stands."""
     try:
         content = draft.content()
     except errors.InputError as error:
@@ -31,29 +41,41 @@ def dialog(name: str, draft: Draft, versions: list[Version], problems: list[str]
         parts.panel(
             "\n".join(problems),
             title="To look at before saving",
-            hint="What cannot be held is refused; an unknown column is only wrong for this dataset.",
+            hint="What cannot be held is refused.",
         )
-    _difference(latest, content)
-    given = st.text_input(
-        "What changes and why",
-        key=f"note:{session.token(f'save:{name}')}",
-        placeholder="e.g. two examples for sarcasm",
-    )
+    _difference(latest, content, folder)
+    token = session.token(f"save:{name}")
+    about = latest.description if latest else folder.description if folder else ""
+    # a form, where Enter in a field saves, and where one press commits the fields and takes the action
+    with st.form(f"save:{name}:{token}", border=False, enter_to_submit=True):
+        given = st.text_input(
+            "What changes and why",
+            _FROM_FOLDER if folder and not changed else "",
+            key=f"note:{token}",
+            placeholder="e.g. two examples for sarcasm",
+        )
+        description = st.text_input(
+            "What this prompt does (optional)",
+            about,
+            key=f"about:{token}",
+            placeholder="e.g. Sort a support message by sentiment and urgency",
+            help="Stands beside its name in lists; no model is told it.",
+        )
+        st.caption("What changes is required: the history shows it beside the version.")
+        key = session.submit("Save", action=f"save:{name}", type="primary")
     note = (given or "").strip()
-    st.caption("Required: the history shows it beside the version.")
-    # not disabled without a note: the press that takes the cursor out of the field is what brings the note
-    key = session.button("Save", action=f"save:{name}", type="primary")
     if key is None:
         return
     if not note:
         # below the button: what goes away above it would move it under the next press
         parts.panel("Say in a few words what changes and why.", title="The note is missing")
         return
-    description = latest.description if latest else ""
-    defaults = latest.defaults if latest else None
+    defaults = latest.defaults if latest else folder.defaults if folder else None
     saved = parts.perform(
         f"save:{name}",
-        lambda: session.engine().prompts.save(name, content, note=note, description=description, defaults=defaults),
+        lambda: session.engine().prompts.save(
+            name, content, note=note, description=(description or "").strip(), defaults=defaults
+        ),
     )
     if saved is not None:
         desk.drop(name)
@@ -62,7 +84,11 @@ def dialog(name: str, draft: Draft, versions: list[Version], problems: list[str]
         st.rerun()
 
 
-def _difference(latest: Version | None, content: VersionContent) -> None:
+def _difference(latest: Version | None, content: VersionContent, folder: prompts.PromptFolder | None) -> None:
+    if latest is None and folder is not None:
+        same = "The first version: the folder's content as it stands."
+        parts.diff(session.engine().prompts.diff(folder.content, content), same=same)
+        return
     if latest is None:
         st.caption("The first version: everything is new.")
         parts.diff([("template", "\n".join(f"+{line}" for line in content.template.split("\n")))])

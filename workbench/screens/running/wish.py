@@ -13,7 +13,7 @@ from jobs import errors
 from jobs.options import RunOptions
 from jobs.settings import Connection
 from jobs.views import Dataset, Forecast, Prompt, Version
-from workbench import parts, session, wording
+from workbench import fitting, parts, session, wording
 
 NUMBERED = "the row's number"
 
@@ -153,14 +153,14 @@ def money(label: str, value: float | None, key: str) -> float | None:
 
 
 def _dataset(datasets: Sequence[Dataset]) -> Dataset:
-    by_id = {dataset.id: dataset for dataset in datasets}
+    by_id = {dataset.id: dataset for dataset in fitting.own_first(datasets)}
     wanted = session.param("dataset")
-    proposed = wanted if wanted in by_id else datasets[0].id
+    proposed = wanted if wanted in by_id else next(iter(by_id))
     identity = st.selectbox(
         "Dataset",
         list(by_id),
         index=list(by_id).index(proposed),
-        format_func=lambda one: wording.head(f"{by_id[one].name} · {wording.count(by_id[one].row_count, 'row')}", 80),
+        format_func=lambda one: fitting.named(by_id[one], 80),
         key="launch:dataset",
     )
     if wanted in (None, proposed) or identity != proposed:
@@ -213,8 +213,8 @@ def _version(dataset: Dataset) -> Version | None:
         what = "version" if asked in by_name else "prompt"
         _not_found(f"There is no {what} {reference if what == 'version' else asked!r}.", by_number[chosen].reference)
     prompt = by_name[name]
-    if prompt.latest and prompt.in_folder and not prompt.folder_is_latest and not prompt.folder_error:
-        st.caption("The prompts folder holds another content than the latest version; open the prompt to take it in.")
+    if prompt.folder_hash and prompt.folder_hash not in {version.hash for version in versions}:
+        st.caption("The prompts folder holds changes that are no version yet; open the prompt to take them in.")
     return by_number[chosen]
 
 
