@@ -301,6 +301,8 @@ class Decision:
     #: of a replay: the version that it asks with, and how many of its rows were edited
     version: str | None = None
     edited: int = 0
+    #: ids of its first few rows
+    row_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -312,6 +314,8 @@ class ReplayOutcome:
     new_failure: int
     waiting: int
     cancelled: int
+    #: had been fixed, until its results were taken back
+    taken_back: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -320,7 +324,7 @@ class BeforeAfter:
 
     ordinal: int
     row_id: str
-    #: fixed, same_failure, new_failure, waiting, cancelled
+    #: fixed, taken_back, same_failure, new_failure, waiting, cancelled
     outcome: str
     before_title: str
     before_raw: str

@@ -48,6 +48,7 @@ STATES: dict[str, State] = {
     "open": State(word="open", sign="✕", tone="dead", help="needs a person"),
     "replaying": State(word="replaying", sign="▸", tone="running", help="a replay is at it"),
     "fixed": State(word="fixed", sign="✓", tone="accepted", help="a replay brought a value"),
+    "taken_back": State(word="taken back", sign="↶", tone="cancelled", help="a replay brought a value, which was undone"),
     "corrected": State(word="corrected", sign="✎", tone="accepted", help="a person gave the value"),
     "discarded": State(word="discarded", sign="⊘", tone="cancelled", help="a person said that it is not needed"),
     "same_failure": State(word="same failure", sign="=", tone="dead", help="failed again, for the same cause"),

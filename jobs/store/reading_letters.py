@@ -20,8 +20,8 @@ from jobs.store.raw import head
 
 #: characters of a raw reply in a group and in a list; of a row's cells in a list
 GROUP_HEAD, LIST_HEAD, CELLS_HEAD = 400, 160, 160
-#: versions and runs that a group names, the newest
-MOST_NAMES = 20
+#: versions and runs that a group names, the newest; rows that a decision names, the first
+MOST_NAMES, NAMED = 20, 3
 
 _ORDER = "d.run DESC, d.ordinal"
 #: in the order of the index, so that a filter without a resolution uses it too
@@ -308,7 +308,11 @@ def _decisions(db: Database, rest: str, values: Sequence[Any]) -> list[views.Dec
     found = db.execute(
         f"""
         SELECT id, kind, run, replay, ordinals, value, reason, made_at, undone_at,
-               (SELECT COUNT(*) FROM run_rows e WHERE e.run = decisions.replay AND e.cells IS NOT NULL)
+               (SELECT COUNT(*) FROM run_rows e WHERE e.run = decisions.replay AND e.cells IS NOT NULL),
+               (SELECT json_group_array(row_id) FROM (
+                    SELECT n.row_id FROM json_each(decisions.ordinals) o
+                    CROSS JOIN run_rows n ON n.run = decisions.run AND n.ordinal = o.value LIMIT {NAMED}
+               ))
         FROM decisions {rest}
         """,
         values,
@@ -327,6 +331,7 @@ def _decisions(db: Database, rest: str, values: Sequence[Any]) -> list[views.Dec
             undone_at=undone_at,
             version=versions.get(replay),
             edited=edited,
+            row_ids=tuple(json.loads(row_ids)),
         )
-        for id_, kind, run, replay, ordinals, value, reason, made_at, undone_at, edited in found
+        for id_, kind, run, replay, ordinals, value, reason, made_at, undone_at, edited, row_ids in found
     ]

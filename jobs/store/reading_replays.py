@@ -21,7 +21,10 @@ _PAIRS = """
 """
 _OUTCOME = """
     CASE rr.state
-        WHEN 'accepted' THEN 'fixed'
+        WHEN 'accepted' THEN CASE WHEN EXISTS (
+            SELECT 1 FROM result_moves m
+            WHERE m.root = r.root AND m.ordinal = rr.ordinal AND m.run = r.id AND m.decision IS NULL AND m.undone_at IS NOT NULL
+        ) THEN 'taken_back' ELSE 'fixed' END
         WHEN 'dead' THEN CASE WHEN COALESCE(d.signature, rr.signature) IS b.signature THEN 'same_failure' ELSE 'new_failure' END
         WHEN 'cancelled' THEN 'cancelled'
         ELSE 'waiting'
@@ -38,6 +41,7 @@ def outcome(db: Database, replay: int) -> views.ReplayOutcome:
         new_failure=counts.get("new_failure", 0),
         waiting=counts.get("waiting", 0),
         cancelled=counts.get("cancelled", 0),
+        taken_back=counts.get("taken_back", 0),
     )
 
 
@@ -80,7 +84,7 @@ def before_after(
             before_raw=head(before, PAIR_HEAD),
             after_title=now if kind in ("same_failure", "new_failure") else None,
             after_raw=head(after, PAIR_HEAD) if after is not None else None,
-            after_value=json.loads(value) if value and kind == "fixed" else None,
+            after_value=json.loads(value) if value and kind in ("fixed", "taken_back") else None,
             cells=dict(zip(json.loads(columns), json.loads(seen), strict=True)),
             original_cells=dict(zip(json.loads(columns), json.loads(original), strict=True)),
         )

@@ -354,6 +354,27 @@ def test_an_edited_row_is_replayed_and_the_original_stays(
     assert "replay with triage@1, 1 edited row" in [cell["t"] for cell in decided[0]["c"]]
 
 
+@pytest.mark.usefixtures("keeper")
+def test_a_decision_names_its_rows_and_says_what_undoing_it_will_do(
+    open_screen: Open, ledger: Ledger, died: int, engine: Engine
+) -> None:
+    """In the list, in the dialog before it is undone, and in the message after it was."""
+    one, *more = ledger.dead(died)[:5]
+    ledger.discard(died, [one])
+    ledger.discard(died, more)
+    rows = {
+        row["id"]: [cell["t"] for cell in row["c"]] for row in tables(open_screen("dead_letters"))["decisions"]["rows"]
+    }
+    first, *rest = (f"T-{ordinal:06}" for ordinal in (one, *more))
+    assert rows["1"][2:4] == ["1", first] and rows["2"][2:4] == ["4", f"{', '.join(rest[:3])} and 1 more"]
+    app = press(open_screen("letter", run=died, row=one), "Undo the discard …")
+    assert f"Discard of row {first} of run {died}" in texts(app) and "The letter will be open again." in texts(app)
+    app = confirm(app, "Undo the discard …", "Undo it")
+    assert [told.value.replace("\\", "") for told in app.toast] == [f"Decision 1 is undone: row {first}"]
+    app = press(app, "Discard …")
+    assert f"1 open dead letter of run {died}, as it was at" in texts(app)
+
+
 def test_a_resolved_letter_cannot_be_resolved_again(open_screen: Open, ledger: Ledger, died: int) -> None:
     """Its buttons are disabled and say why."""
     ledger.discard(died, ledger.dead(died))

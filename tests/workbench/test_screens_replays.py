@@ -6,7 +6,7 @@ import pytest
 
 from jobs.api import Engine
 from tests.jobs.ledger import Ledger
-from tests.workbench.conftest import Open, act, links, tables, texts
+from tests.workbench.conftest import Open, act, confirm, links, press, tables, texts
 
 
 @pytest.fixture
@@ -80,6 +80,33 @@ def test_the_results_of_a_replay_are_taken_back(open_screen: Open, replay: int, 
     said = texts(app)
     assert "Its results were taken back" in said
     assert [one.disabled for one in app.button if one.label == "Undo its results …"] == [True]
+
+
+@pytest.mark.usefixtures("keeper")
+def test_what_is_so_after_the_results_were_taken_back(open_screen: Open, replay: int) -> None:
+    """Nothing is said to be fixed any more; dialog and message name the same rows, those whose values stand no more."""
+    app = press(open_screen("replay", id=replay), "Undo its results …")
+    pairs = [
+        one.proto.body for one in app.get("html") if "<b>Row T-" in one.proto.body and "✓</span>fixed" in one.proto.body
+    ]
+    fixed = [body.partition("<b>Row ")[2].partition("<")[0] for body in pairs]
+    named = f"5 rows ({', '.join(fixed[:3])} and 2 more)"
+    assert f"It fixed {named}: what it brought will stand no more" in texts(app)
+    app = confirm(app, "Undo its results …", "Undo it")
+    assert [one.value.replace("\\", "") for one in app.toast] == [f"Decision 1 is undone: {named}"]
+    app = open_screen("replay", id=replay)
+    said = texts(app)
+    assert "now: a value" not in said and said.count("then: a value that passes the contract; it was taken back") == 5
+    assert ">✓ 0<" in said and ">↶ 5<" in said
+    found = tables(open_screen("replays"))["replays"]
+    told = {column["k"]: cell["t"] for column, cell in zip(found["columns"], found["rows"][0]["c"], strict=True)}
+    assert told["fixed"] == "0 (5 taken back)"
+    assert [len(_pairs(open_screen, replay, outcome)) for outcome in ("taken_back", "same_failure")] == [5, 3]
+
+
+def _pairs(open_screen: Open, replay: int, outcome: str) -> list[str]:
+    app = open_screen("replay", id=replay, outcome=outcome)
+    return [one.proto.body for one in app.get("html") if "before:" in one.proto.body]
 
 
 def test_a_replay_at_work_must_be_cancelled_before_it_is_undone(open_screen: Open, ledger: Ledger) -> None:

@@ -11,7 +11,7 @@ from workbench import parts, session, wording
 from workbench.screens.review import decided
 from workbench.screens.running import progress, steering
 
-OUTCOMES = ("fixed", "same_failure", "new_failure", "waiting", "cancelled")
+OUTCOMES = ("fixed", "taken_back", "same_failure", "new_failure", "waiting", "cancelled")
 #: pairs a page
 SHOWN = 20
 
@@ -74,10 +74,13 @@ def _outcome(run: Run) -> None:
                 tone=wording.state(name).tone if _of(found, name) else "plain",
                 help=wording.state(name).help,
             )
-            for name in OUTCOMES
-            if name != "cancelled" or found.cancelled
+            for name in _outcomes(found)
         ]
     )
+
+
+def _outcomes(found: ReplayOutcome) -> list[str]:
+    return [name for name in OUTCOMES if name not in ("taken_back", "cancelled") or _of(found, name)]
 
 
 def _of(found: ReplayOutcome, name: str) -> int:
@@ -95,7 +98,7 @@ def _pairs(run: Run) -> None:
     parts.section("Before and after")
     outcome = parts.filters.segments(
         "outcome",
-        ("all", *OUTCOMES),
+        ("all", *_outcomes(session.engine().letters.outcome(run.id))),
         default="all",
         words=lambda name: "all" if name == "all" else wording.state(name).word,
     )
@@ -124,15 +127,17 @@ def _ways(run: Run, one: BeforeAfter) -> None:
 
 def _pair(one: BeforeAfter) -> parts.Pair:
     shown = wording.state(one.outcome)
-    if one.outcome == "fixed":
+    when = "then" if one.outcome == "taken_back" else "now"
+    if one.outcome in ("fixed", "taken_back"):
         after, text = "a value that passes the contract", json.dumps(one.after_value, ensure_ascii=False, indent=2)
+        after += "; it was taken back, and stands no more" if one.outcome == "taken_back" else ""
     else:
         after, text = one.after_title or shown.help, one.after_raw or ""
     return parts.Pair(
         head=f"{parts.badge_html(one.outcome)}<b>Row {parts.safe(one.row_id)}</b>",
         before=f"before: {one.before_title}",
         before_text=one.before_raw or "(nothing came back)",
-        after=f"now: {after}",
+        after=f"{when}: {after}",
         after_text=text or ("(nothing came back)" if one.after_title else ""),
         tone=shown.tone,
         about=parts.row_html(one.cells, original=one.original_cells),

@@ -186,6 +186,27 @@ def test_a_correction_that_breaks_the_contract(engine: Engine, ledger: Ledger, d
     assert db.execute("SELECT COUNT(*) FROM requests").fetchone()[0] == 0
 
 
+def test_results_that_were_taken_back_are_no_longer_fixed(engine: Engine, ledger: Ledger) -> None:
+    """The outcome of the replay still adds up to its rows, and the values that it had brought can still be looked at."""
+    run = ledger.run(ledger.dataset(20), ledger.version(), dead=6)
+    replay = ledger.replay(run, ledger.version(number=2), fixed=3, same=2)
+    decision = engine.letters.decision_of(replay)
+    assert decision is not None and engine.letters.undo(decision.id, key="a") == 3
+    found = engine.letters.outcome(replay)
+    assert (found.fixed, found.taken_back, found.same_failure) == (0, 3, 2)
+    rows, total = engine.letters.before_after(replay, outcome="taken_back")
+    assert total == 3 and all(row.after_value for row in rows)
+    assert engine.letters.before_after(replay, outcome="fixed") == ([], 0)
+
+
+def test_a_decision_names_its_first_rows(engine: Engine, ledger: Ledger) -> None:
+    """In the order of the decision, a few of many."""
+    run = ledger.run(ledger.dataset(20), ledger.version(), fates=dict.fromkeys((2, 5, 8, 9), FAULTS[0]))
+    engine.letters.discard([(run, ordinal) for ordinal in (2, 5, 8, 9)], "spam", key="a")
+    (decision,) = engine.letters.decisions()
+    assert decision.row_ids == ("T-000002", "T-000005", "T-000008")
+
+
 def test_discarding(engine: Engine, ledger: Ledger) -> None:
     """Letters of several runs are discarded in one act, with a reason that cannot be left out."""
     dataset = ledger.dataset(10)

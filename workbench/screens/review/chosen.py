@@ -129,8 +129,9 @@ class Frozen:
         """What the set is, a sentence each."""
         runs = ", ".join(str(run) for run in self.runs[:8]) + (" …" if len(self.runs) > 8 else "")
         noun = "run" if len(self.runs) == 1 else "runs"
+        were = "it was" if len(self.letters) == 1 else "they were"
         told = [
-            f"{wording.count(len(self.letters), 'open dead letter')} of {noun} {runs}, as they were at "
+            f"{wording.count(len(self.letters), 'open dead letter')} of {noun} {runs}, as {were} at "
             f"{wording.exact(self.at, session.zone())}. What dies later is not taken along."
         ]
         if self.skipped:

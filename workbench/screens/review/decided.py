@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import streamlit as st
 
@@ -31,15 +32,16 @@ def table(
     columns = [
         parts.Column(key="id", label="Decision", kind="number"),
         parts.Column(key="kind", label="What", kind="strong"),
-        parts.Column(key="rows", label="Rows", kind="number"),
+        parts.Column(key="count", label="Rows", kind="number"),
+        parts.Column(key="rows", label="Which", kind="flex"),
         parts.Column(key="run", label="Of run", kind="number"),
         parts.Column(key="replay", label="Replay", kind="number"),
         parts.Column(key="reason", label="Reason or note", kind="wide"),
         parts.Column(key="state", label="Stands"),
         parts.Column(key="when", label="When"),
     ]
-    rows = [parts.Row(str(one.id), _row(one, now)) for one in found]
-    opened = parts.table(columns, rows, key=key, opens=True, height=420, label="decisions").opened
+    lines = [parts.Row(str(one.id), _row(one, now)) for one in found]
+    opened = parts.table(columns, lines, key=key, opens=True, height=420, label="decisions").opened
     st.caption("A click on a decision offers to undo it.")
     if opened:
         one = next(one for one in found if str(one.id) == opened)
@@ -54,7 +56,8 @@ def _row(one: Decision, now: float) -> dict[str, str | parts.Cell]:
     return {
         "id": str(one.id),
         "kind": told(one),
-        "rows": wording.number(len(one.ordinals)),
+        "count": wording.number(len(one.ordinals)),
+        "rows": parts.text_cell(rows(one.row_ids, len(one.ordinals)), 80),
         "run": str(one.run),
         "replay": str(one.replay) if one.replay else wording.NOTHING,
         "reason": parts.text_cell(one.reason, 160),
@@ -71,22 +74,39 @@ def told(one: Decision) -> str:
     return f"replay with {wording.head(one.version or wording.UNKNOWN, 40)}{edited}"
 
 
+def rows(row_ids: Sequence[str], many: int) -> str:
+    """``R-1, R-2, R-3 and 12 more``; hostile text on one line."""
+    named = ", ".join(wording.head(row_id, 24) for row_id in row_ids)
+    return f"{named} and {many - len(row_ids):,} more" if many > len(row_ids) else named
+
+
+def counted(row_ids: Sequence[str], many: int) -> str:
+    """``row R-1``, or ``15 rows (R-1, R-2, R-3 and 12 more)``; hostile text on one line."""
+    named = rows(row_ids, many)
+    return f"row {named}" if many == 1 else f"{wording.count(many, 'row')} ({named})"
+
+
 def undo(one: Decision) -> None:
     """Open the dialog that takes a decision back."""
+    back = counted(one.row_ids, len(one.ordinals))
+    if one.replay is not None:
+        fixed, many = session.engine().letters.before_after(one.replay, outcome="fixed", limit=len(one.row_ids))
+        back = counted([pair.row_id for pair in fixed], many) if many else "no row"
 
     def work(key: str, reason: str) -> str:
-        undone = session.engine().letters.undo(one.id, key=key)
-        return f"Decision {one.id} is undone: {wording.count(undone, 'row')}"
+        session.engine().letters.undo(one.id, key=key)
+        return wording.escaped(f"Decision {one.id} is undone: {back}")
 
     what = KINDS.get(one.kind, one.kind)
     says = [
-        f"{what.capitalize()} of {wording.count(len(one.ordinals), 'row')} of run {one.run}, made at "
+        f"{what.capitalize()} of {counted(one.row_ids, len(one.ordinals))} of run {one.run}, made at "
         f"{wording.exact(one.made_at, session.zone())}.",
         *([f"Reason or note: {one.reason}"] if one.reason else []),
         {
-            "replay": "The values that this replay brought stand no more, and its letters are open again. Its attempts stay.",
-            "correct": "The value given by hand stands no more, and the letter is open again.",
-        }.get(one.kind, "The letters are open again."),
+            "replay": f"It fixed {back}: what it brought will stand no more, and the letter of each such row will be open "
+            "again. Its attempts stay.",
+            "correct": "The value given by hand will stand no more, and the letter will be open again.",
+        }.get(one.kind, f"The {'letter' if len(one.ordinals) == 1 else 'letters'} will be open again."),
         "Nothing is deleted; money that was spent stays spent.",
     ]
     parts.confirm(f"undo:{one.id}", work, title=f"Undo decision {one.id}", says=says, button="Undo it")
