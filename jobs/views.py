@@ -142,6 +142,8 @@ class Run:
     seconds: float
     #: rows that got an end, a minute, over the last minute of the run; None before the first
     rows_a_minute: float | None
+    #: its dead letters by what has become of them by now
+    letters: dict[str, int] = field(default_factory=dict)
 
 
 def receipt_words(receipt: Receipt | None, *, edited: bool) -> str:

@@ -53,7 +53,7 @@ class Ended:
 def run(db: Database, run_id: int, *, now: float, ended: Ended) -> views.Run | None:
     """The run of that number."""
     found = list(db.query(f"{_RUN} WHERE r.id = ?", [run_id]))
-    return _view(db, found[0], now=now, ended=ended) if found else None
+    return _view(db, found[0], resolutions(db, run_id), now=now, ended=ended) if found else None
 
 
 def runs(
@@ -81,10 +81,26 @@ def runs(
     where = " AND ".join(parts)
     total = db.execute(f"SELECT count(*) FROM runs r WHERE {where}", values).fetchone()[0]
     found = list(db.query(f"{_RUN} WHERE {where} ORDER BY r.id DESC LIMIT ? OFFSET ?", [*values, limit, offset]))
-    return [_view(db, row, now=now, ended=ended) for row in found], int(total)
+    letters = _letters(db, [row["id"] for row in found])
+    return [_view(db, row, letters.get(row["id"], {}), now=now, ended=ended) for row in found], int(total)
 
 
-def _view(db: Database, row: dict[str, Any], *, now: float, ended: Ended) -> views.Run:
+def _letters(db: Database, runs: Sequence[int]) -> dict[int, dict[str, int]]:
+    """The dead letters of all these runs by what has become of them."""
+    found: dict[int, dict[str, int]] = {}
+    counted = db.execute(
+        """
+        SELECT run, resolution, count(*) FROM dead_letters
+        WHERE run IN (SELECT value FROM json_each(?)) GROUP BY run, resolution
+        """,
+        [json.dumps(list(runs))],
+    )
+    for run, resolution, count in counted.fetchall():
+        found.setdefault(run, {})[resolution] = count
+    return found
+
+
+def _view(db: Database, row: dict[str, Any], letters: dict[str, int], *, now: float, ended: Ended) -> views.Run:
     options = RunOptions.model_validate_json(row["options"])
     counts, last = _counted(db, row, options, now=now, ended=ended)
     return views.Run(
@@ -96,6 +112,7 @@ def _view(db: Database, row: dict[str, Any], *, now: float, ended: Ended) -> vie
         cost=row["cost"] if row["price_known"] or not row["calls"] else None,
         seconds=max(0.0, (now if row["ended_at"] is None else row["ended_at"]) - row["created_at"]),
         rows_a_minute=_rate(db, row, last=last, now=now),
+        letters=letters,
     )
 
 
@@ -181,8 +198,4 @@ def top_groups(db: Database, run_id: int, *, limit: int) -> list[views.Group]:
 
 def resolutions(db: Database, run_id: int) -> dict[str, int]:
     """How many dead letters of a run have each resolution now."""
-    return dict(
-        db.execute(
-            "SELECT resolution, count(*) FROM dead_letters WHERE run = ? GROUP BY resolution", [run_id]
-        ).fetchall()
-    )
+    return _letters(db, [run_id]).get(run_id, {})

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs import prompts
 from jobs.api import Engine
 from jobs.options import RunOptions
 from jobs.values import VersionContent
@@ -90,13 +91,56 @@ def test_a_forecast_is_a_range_with_its_n(open_screen: Open, ledger: Ledger) -> 
 def test_a_template_that_does_not_fit_the_dataset_cannot_be_launched(
     open_screen: Open, engine: Engine, table: str
 ) -> None:
-    """The unknown column is named, and the button starts nothing."""
+    """The column that is missing is named; the button promises nothing, and pressed it says that nothing was started."""
     engine.prompts.save("other", VersionContent(template="{{ company }}", contract=CONTENT.contract), note="x")
     app = open_screen("launch", prompt="other@1", dataset=table)
-    assert "there is no column 'company'" in html.unescape(texts(app))
+    said = html.unescape(texts(app))
+    assert "This prompt does not fit messages.csv:\nIt has no column 'company' (template, line 1)" in said
     (button,) = [button for button in app.button if button.label.startswith("Launch")]
-    assert "It cannot be launched like this" in texts(button.click().run())
+    assert (button.label, button.proto.type) == ("Launch", "secondary") and "It cannot be launched like this" in said
+    assert "Nothing was launched: it cannot be like this" in texts(button.click().run())
     assert engine.runs.list()[1] == 0
+
+
+@pytest.mark.usefixtures("prompt")
+def test_more_rows_than_there_are_means_all_of_them(open_screen: Open, table: str) -> None:
+    """The button says how many are taken, and below it stands why."""
+    app = open_screen("launch", prompt="triage@1", dataset=table)
+    (rows,) = [one for one in app.number_input if one.label == "Rows"]
+    app = rows.set_value(999).run()
+    assert [one.label for one in app.button if one.label.startswith("Launch")] == ["Launch 120 rows"]
+    assert "999 rows are asked for and 120 rows are there: all of them are taken." in texts(app)
+
+
+def test_a_model_that_costs_nothing_is_said_to_be_free(open_screen: Open, home: Path, ledger: Ledger) -> None:
+    """A price of 0 is no guess of an amount."""
+    with (home / "connections.toml").open("a") as file:
+        file.write('[stub.prices."*"]\ninput = 0.0\noutput = 0.0\n')
+    dataset = ledger.dataset(20)
+    ledger.version()
+    said = texts(open_screen("launch", dataset=dataset))
+    assert re.search(r'Money</div><div class="value"[^>]*>free</div><div class="note">nothing is paid for', said)
+
+
+def test_several_rows_a_call_are_said_to_need_a_template_that_shares_them(
+    open_screen: Open, engine: Engine, table: str, prompt: str
+) -> None:
+    """Where the template takes one row alone that is said beside the field, and else what is not caught."""
+    assert "exchanges the ids of two rows" in texts(open_screen("launch", prompt="triage@1", dataset=table))
+    alone = VersionContent(template="system:\nOf {{ id }}.\n\nuser:\n{{ text }}", contract=CONTENT.contract)
+    engine.prompts.save("alone", alone, note="x")
+    assert "this version takes one" in texts(open_screen("launch", prompt="alone@1", dataset=table))
+
+
+def test_only_the_chosen_prompt_of_the_folder_becomes_a_version(open_screen: Open, engine: Engine, table: str) -> None:
+    """A run needs one, and the form says that it was made; prompts that are merely looked at stay as they are."""
+    for name, template in (("a-misfit", "{{ company }}"), ("b-fits", "{{ text }}"), ("c-fits", "{{ text }}")):
+        content = VersionContent(template=template, contract=CONTENT.contract)
+        prompts.write_folder(engine.settings.prompts / name, content, description="d", defaults={})
+    assert "a run needs a version, so it is saved as @1" in texts(open_screen("launch", dataset=table)).replace(
+        "\\", ""
+    )
+    assert [one.latest for one in engine.prompts.list()] == [None, 1, None]
 
 
 def test_the_prompt_that_fits_the_dataset_is_offered_first(open_screen: Open, engine: Engine, table: str) -> None:
@@ -383,6 +427,27 @@ def test_both_truths_of_a_replayed_run_can_be_seen(open_screen: Open, ledger: Le
     assert len(tables(app)["rows of the run"]["rows"]) == 18
     own = open_screen("run", id=run, values="as this run left them")
     assert len(tables(own)["rows of the run"]["rows"]) == 14
+
+
+@pytest.mark.parametrize(("screen", "label"), [("runs", "runs"), ("overview", "latest runs")])
+def test_a_list_of_runs_says_what_is_so_now(open_screen: Open, ledger: Ledger, screen: str, label: str) -> None:
+    """A run whose letters were mostly repaired since does not stand there as if nothing had come of it."""
+    dataset, version = ledger.dataset(20), ledger.version()
+    ledger.run(dataset, version, dead=3)
+    run = ledger.run(dataset, version, dead=20)
+    dead = ledger.dead(run)
+    ledger.replay(run, ledger.version(number=2), fixed=13, same=2)
+    ledger.correct(run, dead[-1], {"sentiment": "neutral", "urgency": 1, "summary": "s"})
+    ledger.discard(run, dead[-2:-1])
+    shown = tables(open_screen(screen))[label]
+    keys = [column["k"] for column in shown["columns"]]
+    cells = {row["id"]: {key: cell["t"] for key, cell in zip(keys, row["c"], strict=True)} for row in shown["rows"]}
+    assert cells[str(run)]["dead"] == "20 (now 5 open)"
+    assert cells[str(run)]["accepted"] == ("0 (now 14)" if screen == "runs" else "0 % (now 70 %)")
+    first = cells[str(run - 1)]
+    assert (first["dead"], first["accepted"]) == ("3", "17" if screen == "runs" else "85 %")
+    tip = next(row["c"][keys.index("dead")]["h"] for row in shown["rows"] if row["id"] == str(run))
+    assert tip == "100 %; dead 20 (now: 13 fixed, 1 corrected, 1 discarded, 5 open)"
 
 
 def test_an_export_is_built_to_a_file_and_offered(open_screen: Open, ledger: Ledger, engine: Engine) -> None:

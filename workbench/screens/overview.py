@@ -8,6 +8,7 @@ import streamlit as st
 
 from jobs.views import Overview, Run
 from workbench import parts, session, wording
+from workbench.screens.running import sums
 
 #: seconds between two looks while something runs
 GLANCE = 3
@@ -143,12 +144,8 @@ def _recent(runs: tuple[Run, ...], now: float) -> None:
                 "version": run.version,
                 "dataset": run.dataset_name,
                 "rows": wording.number(run.counts.rows),
-                "accepted": wording.percent(run.counts.accepted, run.counts.rows),
-                "dead": parts.Cell(
-                    wording.number(run.counts.dead),
-                    wording.percent(run.counts.dead, run.counts.rows),
-                    "dead" if run.counts.dead else None,
-                ),
+                "accepted": sums.accepted(run, share=True),
+                "dead": sums.dead(run),
                 "cost": wording.money(run.cost),
                 "when": parts.time_cell(run.created_at, now),
             },

@@ -9,6 +9,7 @@ import streamlit as st
 
 from jobs.views import Run
 from workbench import parts, session, wording
+from workbench.screens.running import sums
 
 #: seconds between two looks while one of the shown runs is at work
 GLANCE = 4.0
@@ -109,10 +110,8 @@ def _row(run: Run, now: float) -> dict[str, str | parts.Cell]:
         "dataset": parts.text_cell(run.dataset_name, 26),
         "model": parts.text_cell(run.model, 24),
         "rows": wording.number(counts.rows),
-        "accepted": parts.Cell(wording.number(counts.accepted), wording.percent(counts.accepted, counts.rows)),
-        "dead": parts.Cell(
-            wording.number(counts.dead), wording.percent(counts.dead, counts.rows), "dead" if counts.dead else None
-        ),
+        "accepted": sums.accepted(run),
+        "dead": sums.dead(run),
         "waiting": wording.number(counts.waiting),
         "cost": wording.money(run.cost),
         "took": wording.duration(run.seconds),
