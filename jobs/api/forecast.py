@@ -8,6 +8,7 @@ questions for a large one, since a page must not wait for it.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -123,10 +124,17 @@ def forecast(house: House, wish: Wish) -> views.Forecast:
 def _past(db: Database, wish: Wish) -> tuple[list[Earlier], bool]:
     """Earlier runs, and whether their rows are like these: rows that are chosen have died before, and only replays tell of such."""
     again = wish.ordinals is not None
-    rows = wish.options.rows_per_call
-    past = reading_forecast.earlier(db, wish.version.id, model=wish.model, rows_per_call=rows, replays=again)
+    like = functools.partial(
+        reading_forecast.earlier,
+        db,
+        wish.version.id,
+        model=wish.model,
+        rows_per_call=wish.options.rows_per_call,
+        strikes=wish.options.strikes,
+    )
+    past = like(replays=again)
     if again and sum(call.replied for one in past for call in one.calls) < ENOUGH:
-        return reading_forecast.earlier(db, wish.version.id, model=wish.model, rows_per_call=rows, replays=False), False
+        return like(replays=False), False
     return past, True
 
 

@@ -63,22 +63,28 @@ class Earlier:
     resumed: list[float]
 
 
-def earlier(db: Database, version: int, *, model: str, rows_per_call: int, replays: bool) -> list[Earlier]:
+def earlier(
+    db: Database, version: int, *, model: str, rows_per_call: int, strikes: int, replays: bool
+) -> list[Earlier]:
     """The newest runs with that version, model and number of rows a call of which most calls are back, as many as hold ``MOST_CALLS``.
 
-    Either replays or all others: a row that has died before takes more than one of which nothing is known.
+    Either replays or first runs: a row that has died before takes more than one of which nothing is known. An evaluation is one
+    where as many strikes made a dead letter; a try, which asks once, is none.
     """
+    first = "(kind = 'run' OR kind = 'evaluation' AND coalesce(json_extract(options, '$.strikes'), :three) = :strikes)"
     runs = db.execute(
         f"""
         SELECT id, options FROM runs WHERE version = :version AND model = :model AND calls > 0
         AND (ended_at IS NOT NULL OR calls >= :back * coalesce(json_extract(options, '$.in_flight'), :usual))
         AND coalesce(json_extract(options, '$.rows_per_call'), 1) = :rows
-        AND kind {"=" if replays else "!="} 'replay' ORDER BY id DESC LIMIT :most
+        AND {"kind = 'replay'" if replays else first} ORDER BY id DESC LIMIT :most
         """,
         {
             "version": version,
             "model": model,
             "rows": rows_per_call,
+            "strikes": strikes,
+            "three": RunOptions().strikes,
             "back": BACK_TO_OUT,
             "usual": RunOptions().in_flight,
             "most": MOST_RUNS,

@@ -134,6 +134,23 @@ def test_rows_that_have_died_before_are_no_others(engine: Engine, ledger: Ledger
     assert again.calls.low is not None and again.calls.about > 1.1 * first.calls.about
 
 
+def test_what_strikes_out_sooner_is_no_past(engine: Engine, ledger: Ledger) -> None:
+    """A try asks about a row once, a run up to three times: only evaluations with as many strikes tell of it too."""
+    dataset, version = ledger.dataset(200), ledger.version()
+    ledger.run(dataset, version, rows=40, dead=40, options={"strikes": 3})
+    before = _forecast(engine, dataset, version)
+    ledger.run(dataset, version, kind="try", rows=60, options={"strikes": 1})
+    ledger.run(dataset, version, kind="evaluation", rows=60, options={"strikes": 1})
+    found = _forecast(engine, dataset, version)
+    assert before.n == found.n > 40
+    assert found.calls.about / found.asked == pytest.approx(before.calls.about / before.asked)
+    ledger.run(dataset, version, kind="evaluation", rows=25)
+    assert _forecast(engine, dataset, version).n == found.n + 25
+    other = ledger.version(number=2)
+    ledger.run(dataset, other, kind="try", rows=60)
+    assert _forecast(engine, dataset, other).n == 0
+
+
 def test_a_run_that_has_just_begun_is_no_past(engine: Engine, ledger: Ledger) -> None:
     """While most of its calls are out, only its quick ones are back."""
     dataset, version = ledger.dataset(200), ledger.version()
