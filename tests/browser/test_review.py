@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Sit
+from tests.browser.person import PRESS
 from tests.browser.workshop import Workshop
 
 pytestmark = pytest.mark.browser
@@ -27,3 +28,24 @@ def test_the_menu_opens_dead_letters_without_a_filter(workshop: Workshop, sit: S
     person.page.wait_for_url("**/dead-letters")
     person.steady()
     expect(person.field("Run")).to_have_value("")
+
+
+def test_one_letter_after_the_other(workshop: Workshop, sit: Sit) -> None:
+    """By keys: discard, land on the next open letter, take it back from there; an attempt is chosen, and left with its letter."""
+    person = sit(workshop.household)
+    run = workshop.run("reviewed.csv", [f"[[always bad]] reviewed {n}" for n in range(3)])
+    person.visit(f"letter?run={run.id}&row=1", "Row R-0001")
+    person.page.get_by_role("radio", name="Attempt 1", exact=True).click(delay=PRESS)
+    person.says("Attempt 1 of 3")
+    person.rest()
+    assert "attempt" in person.params
+    person.type_key("x")
+    person.write("Reason", "not ours", within=person.dialog)
+    person.press("Discard", within=person.dialog)
+    person.sees("Row R-0002")
+    person.says("Row R-0001 is discarded.")
+    assert "attempt" not in person.params
+    assert workshop.engine.runs.resolutions(run.id) == {"open": 2, "discarded": 1}
+    person.type_key("z")
+    person.sees("Row R-0001")
+    assert workshop.engine.runs.resolutions(run.id) == {"open": 3}

@@ -25,6 +25,10 @@ def ids(app: AppTest, label: str) -> list[str]:
     return [row["id"] for row in tables(app)[label]["rows"]]
 
 
+def address(app: AppTest, name: str) -> str:
+    return str(app.query_params[name]).strip("[]'")
+
+
 def button(app: AppTest, label: str) -> Any:
     (found,) = [one for one in app.button if one.label.startswith(label)]
     return found
@@ -281,6 +285,17 @@ def test_an_older_attempt_is_looked_at_by_the_address(open_screen: Open, ledger:
     assert "nothing stands before it" in texts(app)
 
 
+def test_attempts_are_switched_at_the_top(open_screen: Open, ledger: Ledger, died: int) -> None:
+    """The last is chosen; another one changes the reply beside its problems, and is in the address."""
+    app = inspector(open_screen, ledger, died)
+    numbers = ids(app, "attempts")
+    switch = app.button_group(key=f"attempt:{numbers[-1]}")
+    assert [option.content for option in switch.proto.options] == ["Attempt 1", "Attempt 2", "Attempt 3"]
+    switch.set_value(numbers[0]).run()
+    assert address(app, "attempt") == numbers[0] and "attempt 1 of 3" in texts(app).lower()
+    assert "attempt" not in press(app, "Next").query_params
+
+
 def test_next_and_previous_stay_in_the_group(open_screen: Open, ledger: Ledger, died: int) -> None:
     """J and K walk the letters of the same cause in the list's order, and stop at its ends."""
     app = inspector(open_screen, ledger, died, signature=FIRST)
@@ -310,9 +325,46 @@ def test_a_value_by_hand_is_held_to_the_contract_field_by_field(
     assert resolutions(engine, died) == {"open": 17, "corrected": 1}
     (decision,) = engine.letters.decisions()
     assert decision.value == {"sentiment": "negative", "urgency": 3, "summary": "Wants refund"}
+    app = open_screen("letter", run=died, row=decision.ordinals[0])
     assert "corrected by hand" in texts(app)
     act(app, "Undo the correction …", "Undo it")
     assert resolutions(engine, died) == {"open": 18}
+
+
+@pytest.mark.usefixtures("keeper")
+@pytest.mark.parametrize("verb", ["discarded", "corrected by hand"])
+def test_after_a_decision_the_next_open_letter_is_shown_with_the_way_back(
+    open_screen: Open, ledger: Ledger, died: int, engine: Engine, verb: str
+) -> None:
+    """A correction goes on as a discard does; what was decided is named there, and one press takes it back and returns."""
+    first, second, third = (letter for _, letter in engine.letters.ids(run=died, signature=FIRST))
+    ledger.discard(died, [second])
+
+    app = open_screen("letter", run=died, row=first, signature=FIRST)
+    if verb == "discarded":
+        app = act(app, "Discard …", "Discard", Reason="not ours")
+    else:
+        press(app, "Correct the value …")
+        (sentiment,) = [one for one in app.selectbox if one.label == "sentiment"]
+        sentiment.select_index(2)
+        app = confirm(app, "Correct the value …", "Accept this value")
+    assert (address(app, "row"), address(app, "signature")) == (str(third), FIRST)
+    says = f"Row T-{first:06} is {verb}."
+    assert says in texts(app) and resolutions(engine, died)[verb.split()[0]] == 1 + (verb == "discarded")
+    app = press(app, "Undo")
+    assert address(app, "row") == str(first) and says not in texts(app)
+    assert resolutions(engine, died) == {"open": 17, "discarded": 1}
+
+
+@pytest.mark.usefixtures("keeper")
+def test_the_last_open_letter_stays_on_the_screen_after_a_decision(
+    open_screen: Open, ledger: Ledger, engine: Engine
+) -> None:
+    """Nothing is left to go on to: it shows what became of it."""
+    run = ledger.run(ledger.dataset(5), ledger.version(), fates={2: FAULTS[0]})
+    app = act(open_screen("letter", run=run, row=2), "Discard …", "Discard", Reason="not ours")
+    assert address(app, "row") == "2" and button(app, "Undo the discard …")
+    assert [told.value for told in app.toast] == ["Row T\\-000002 is discarded"]
 
 
 def test_a_contract_that_is_not_flat_is_corrected_as_json(open_screen: Open, ledger: Ledger, engine: Engine) -> None:

@@ -47,7 +47,7 @@ def confirm(
 
     Args:
         action: the name of its token; one dialog may be open at a time.
-        work: of the token and the reason; what it gives is said to the person. Ids that it acts on are frozen in it.
+        work: of the token and the reason; what it gives is said to the person, if it is anything. Ids that it acts on are frozen in it.
         title: the question.
         says: what will happen, a sentence each; may hold hostile text.
         button: the verb on the button; the count and noun are added when there are several.
@@ -81,7 +81,8 @@ def confirm(
             return
         told = perform(action, lambda: work(key, given.strip()))
         if told is not None:
-            session.notify(told)
+            if told:
+                session.notify(told)
             if then is not None:
                 then()
             st.rerun()

@@ -8,7 +8,7 @@ import streamlit as st
 
 from jobs.views import Attempt, Inspection
 from workbench import parts, session, wording
-from workbench.screens.review import attempts, chosen, correcting, decided, discarding, editing, replaying
+from workbench.screens.review import attempts, chosen, correcting, decided, discarding, editing, going_on, replaying
 from workbench.screens.review.chosen import Filter, Frozen, LetterId
 
 KEYS = "J next · K previous · E edit the row · A correct the value · X discard (outside of input fields)"
@@ -30,13 +30,12 @@ def page() -> None:
         within_run=filter_.run is not None,
     )
     _head(seen, filter_, before, after)
-    _actions(seen, filter_, after or before)
-    current = attempts.shown(seen)
+    _actions(seen, filter_)
+    going_on.offer((run, ordinal), filter_, _leave)
+    current = attempts.switch(seen)
     if seen.result is not None and seen.result.value is not None:
         _value(seen)
     if current is not None:
-        if len(seen.attempts) > 1:
-            parts.section(attempts.title(seen, current).capitalize(), note="others open in the table below")
         attempts.reply(current)
     left, right = st.columns([2, 3], gap="medium")
     with left:
@@ -83,7 +82,7 @@ def _leave(filter_: Filter, place: LetterId | None) -> None:
         session.go("letter", **params)
 
 
-def _actions(seen: Inspection, filter_: Filter, neighbour: LetterId | None) -> None:
+def _actions(seen: Inspection, filter_: Filter) -> None:
     letter = seen.letter
     if letter is None:
         return
@@ -99,7 +98,7 @@ def _actions(seen: Inspection, filter_: Filter, neighbour: LetterId | None) -> N
             editing.dialog(seen)
         may = is_open or letter.resolution == "corrected"
         if st.button("Correct the value …", shortcut="A", disabled=not may, key="correct", help=None if may else why):
-            correcting.dialog(seen)
+            correcting.dialog(seen, lambda made: _go_on(seen, filter_, "correct", made))
         session.link(
             "Tweak the prompt",
             "prompt",
@@ -110,13 +109,19 @@ def _actions(seen: Inspection, filter_: Filter, neighbour: LetterId | None) -> N
             signature=letter.signature,
         )
         if st.button("Discard …", shortcut="X", disabled=not is_open, key="discard", help=why or None):
-            named = f"Row {wording.escaped(seen.row_id)}"
-            discarding.dialog(alone, named=named, then=lambda: _leave(filter_, neighbour))
+            discarding.dialog(alone, then=lambda made: _go_on(seen, filter_, "discard", made))
         if letter.replay is not None:
             session.link(f"Replay {letter.replay}", "replay", id=letter.replay)
             session.hop("This row there", "letter", key="there", run=letter.replay, row=seen.ordinal)
         _undo(seen)
     st.caption(KEYS)
+
+
+def _go_on(seen: Inspection, filter_: Filter, kind: str, decision: int) -> None:
+    if seen.letter is not None and seen.letter.resolution == "open":
+        going_on.go_on(seen, filter_, kind, decision, _leave)
+    else:
+        session.notify(wording.escaped(f"Row {seen.row_id} {going_on.DONE[kind]}"))
 
 
 def _undo(seen: Inspection) -> None:

@@ -10,6 +10,9 @@ from jobs.values import Receipt
 from jobs.views import Attempt, Inspection
 from workbench import parts, session, wording
 
+#: attempts that stand side by side to be chosen; more are a list that opens
+SWITCHED = 8
+
 
 def shown(seen: Inspection) -> Attempt | None:
     """The attempt that the URL names, else the last that was judged or failed and counts."""
@@ -17,9 +20,32 @@ def shown(seen: Inspection) -> Attempt | None:
     for attempt in seen.attempts:
         if attempt.id == wanted:
             return attempt
+    return _last(seen) if seen.attempts else None
+
+
+def _last(seen: Inspection) -> Attempt:
     counted = [attempt for attempt in seen.attempts if not attempt.superseded] or list(seen.attempts)
     judged = [attempt for attempt in counted if attempt.problems or attempt.value is not None]
-    return (judged or counted)[-1] if counted else None
+    return (judged or counted)[-1]
+
+
+def switch(seen: Inspection) -> Attempt | None:
+    """Draw the choice among several attempts; the one that is looked at."""
+    current = shown(seen)
+    if current is None or len(seen.attempts) < 2:
+        return current
+    places = {str(attempt.id): place for place, attempt in enumerate(seen.attempts, start=1)}
+    choose = parts.filters.segments if len(places) <= SWITCHED else parts.filters.select
+    with st.container(horizontal=True, vertical_alignment="center"):
+        with st.container(width="content"):
+            parts.section(title(seen, current).capitalize())
+        choose(
+            "attempt",
+            list(places),
+            default=str(_last(seen).id),
+            words=lambda identity: f"Attempt {places[identity]}",
+        )
+    return current
 
 
 def title(seen: Inspection, attempt: Attempt) -> str:

@@ -20,8 +20,8 @@ Read = Callable[[], dict[str, Any] | None]
 
 
 @st.dialog("Correct the value by hand", width="large")
-def dialog(seen: Inspection) -> None:
-    """Draw the form; what the contract refuses cannot be accepted."""
+def dialog(seen: Inspection, then: Callable[[int], None]) -> None:
+    """Draw the form; what the contract refuses cannot be accepted, and ``then`` takes the decision when it is made."""
     action = replaying.action_of("correct", [(seen.run.id, seen.ordinal)])
     contract = Contract.from_schema(seen.version.content.contract)
     begun = begin_with(seen)
@@ -54,7 +54,7 @@ def dialog(seen: Inspection) -> None:
         lambda: session.engine().letters.correct(seen.run.id, seen.ordinal, value, reason=reason.strip(), key=key),
     )
     if decided is not None:
-        session.notify(f"Row {wording.escaped(seen.row_id)} is corrected (decision {decided}, can be undone)")
+        then(decided)
         st.rerun()
 
 

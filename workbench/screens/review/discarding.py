@@ -9,12 +9,14 @@ from workbench.screens.review.chosen import Frozen
 from workbench.screens.review.replaying import action_of
 
 
-def dialog(frozen: Frozen, *, named: str = "", then: Callable[[], None] | None = None) -> None:
-    """Open the dialog that discards a frozen set, ``named`` in Markdown; ``then`` leaves for somewhere afterwards."""
+def dialog(frozen: Frozen, *, then: Callable[[int], None] | None = None) -> None:
+    """Open the dialog that discards a frozen set; ``then`` takes the first decision and says what was done."""
+    made: list[int] = []
 
     def work(key: str, reason: str) -> str:
-        session.engine().letters.discard(frozen.letters, reason, key=key)
-        return f"{named or wording.count(len(frozen.letters), 'dead letter')} discarded · Undo is under Decisions"
+        made.extend(session.engine().letters.discard(frozen.letters, reason, key=key))
+        told = f"{wording.count(len(frozen.letters), 'dead letter')} discarded · Undo is under Decisions"
+        return "" if then is not None else told
 
     parts.confirm(
         action_of("discard", frozen.letters),
@@ -28,5 +30,5 @@ def dialog(frozen: Frozen, *, named: str = "", then: Callable[[], None] | None =
         count=len(frozen.letters),
         noun="dead letter",
         reason="required",
-        then=then,
+        then=None if then is None else lambda: then(made[0]),
     )
