@@ -53,7 +53,7 @@ class Purse:
             most = ceiling(tokens, max(ask.max_tokens, longest), price=record.price) or 0.0
             if left is not None and most > left:
                 if not reserved and not rows.wishes(self._db, record, now=self._now())[1]:
-                    runs.pause_for_budget(self._db, fresh, next_call=most)
+                    runs.pause_for_budget(self._db, fresh, next_call=most, now=self._now())
                 return asks[:place], reserved
             reserved[ask.try_id] = most
             left = None if left is None else left - most
@@ -69,6 +69,6 @@ class Purse:
             _, under_way, left = rows.wishes(self._db, record, now=self._now())
             if left > under_way:
                 with transaction(self._db):
-                    runs.pause_for_budget(self._db, record, next_call=None)
+                    runs.pause_for_budget(self._db, record, next_call=None, now=self._now())
                 stopped = True
         return stopped

@@ -138,7 +138,7 @@ class Run:
     throttles: int
     created_at: float
     ended_at: float | None
-    #: from the keeper's start of the run to the commit of its last row, or to now
+    #: from the keeper's start of the run to the commit of its last row, or to now, without its pauses
     seconds: float
     #: rows that got an end, a minute, over the last minute of the run; None before the first
     rows_a_minute: float | None

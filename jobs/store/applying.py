@@ -33,7 +33,7 @@ def apply(db: Database, request: Request, *, now: float) -> dict[str, Any]:
         case Pause() | Resume() | Cancel():
             return _steer(db, request, now=now)
         case SetBudget():
-            return _set_budget(db, request)
+            return _set_budget(db, request, now=now)
         case Correct():
             return _correct(db, request, now=now)
         case Discard():
@@ -122,9 +122,8 @@ def _steer(db: Database, request: Pause | Resume | Cancel, *, now: float) -> dic
             f"{request.base_url} now: put the connection back, or replay with the new one"
         )
     by_hand = isinstance(request, Pause)
-    runs.set_state(
-        db, record.id, after, paused_by="person" if by_hand else None, reason="paused by hand" if by_hand else None
-    )
+    by, reason = ("person", "paused by hand") if by_hand else (None, None)
+    runs.set_state(db, record.id, after, now=now, paused_by=by, reason=reason)
     if by_hand:
         runs.stop_asking(db, record.id, now=now)
     if isinstance(request, Cancel):
@@ -144,7 +143,7 @@ def _reopen_cancelled(db: Database, record: RunRecord) -> None:
     )
 
 
-def _set_budget(db: Database, request: SetBudget) -> dict[str, Any]:
+def _set_budget(db: Database, request: SetBudget, *, now: float) -> dict[str, Any]:
     record = _must(db, request.run)
     if record.state not in (RunState.RUNNING, RunState.PAUSED):
         raise errors.Refused(f"run {record.id} is {record.state}: its budget no longer matters")
@@ -152,7 +151,7 @@ def _set_budget(db: Database, request: SetBudget) -> dict[str, Any]:
         raise errors.Refused(f"the price of {record.model} is unknown, so no budget can be kept: give it a price")
     runs.set_budget(db, record, request.budget)
     if record.paused_by == "budget":
-        runs.set_state(db, record.id, RunState.RUNNING)
+        runs.set_state(db, record.id, RunState.RUNNING, now=now)
     return {"run": record.id, "budget": request.budget}
 
 

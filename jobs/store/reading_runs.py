@@ -26,7 +26,8 @@ _RUN = """
     SELECT r.id, r.kind, r.root, r.parent, r.dataset, d.name AS dataset_name, r.prompt, r.version AS version_id, v.number,
            r.connection, r.base_url, r.model, r.options, r.id_column, r.price IS NOT NULL AS price_known, r.row_count,
            r.state, r.paused_by, r.reason, r.note, r.calls, r.prompt_tokens, r.completion_tokens, r.cached_tokens, r.cost,
-           r.reserved, r.throttles, r.created_at, r.ended_at
+           r.reserved, r.throttles, r.created_at, r.ended_at, r.paused_at,
+           r.paused_seconds
     FROM runs r JOIN versions v ON v.id = r.version JOIN datasets d ON d.id = r.dataset
 """
 
@@ -110,10 +111,16 @@ def _view(db: Database, row: dict[str, Any], letters: dict[str, int], *, now: fl
         price_known=bool(row["price_known"]),
         counts=counts,
         cost=row["cost"] if row["price_known"] or not row["calls"] else None,
-        seconds=max(0.0, (now if row["ended_at"] is None else row["ended_at"]) - row["created_at"]),
+        seconds=_at_work(row, now),
         rows_a_minute=_rate(db, row, last=last, now=now),
         letters=letters,
     )
+
+
+def _at_work(row: dict[str, Any], now: float) -> float:
+    """Seconds in which the run could go on: up to its end, its present pause, or now, without the pauses before."""
+    until = next(one for one in (row["ended_at"], row["paused_at"], now) if one is not None)
+    return max(0.0, float(until - row["created_at"] - row["paused_seconds"]))
 
 
 _AS_STORED = (

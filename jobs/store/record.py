@@ -276,9 +276,9 @@ class Recorder:
         )
 
     def _pause(self, record: RunRecord, failure: Failure) -> None:
-        now = self._db.conn.execute("SELECT state FROM runs WHERE id = ?", [record.id]).fetchone()[0]
-        if now == RunState.RUNNING:
-            set_state(self._db, record.id, RunState.PAUSED, paused_by="provider", reason=failure.message)
+        state = self._db.conn.execute("SELECT state FROM runs WHERE id = ?", [record.id]).fetchone()[0]
+        if state == RunState.RUNNING:
+            set_state(self._db, record.id, RunState.PAUSED, now=self._now, paused_by="provider", reason=failure.message)
             self.done.paused.append((record.id, failure.message))
 
 

@@ -214,12 +214,27 @@ def insert_run(db: Database, start: Start, *, row_count: int, now: float) -> int
     return run_id
 
 
+#: a pause that is over by now; the clock may have been set back meanwhile
+_PAUSED = "paused_seconds = paused_seconds + max(0, coalesce(:now - paused_at, 0))"
+
+
 def set_state(
-    db: Database, run_id: int, state: RunState, *, paused_by: str | None = None, reason: str | None = None
+    db: Database,
+    run_id: int,
+    state: RunState,
+    *,
+    now: float,
+    paused_by: str | None = None,
+    reason: str | None = None,
 ) -> None:
     """Another state for a run, and who or what made it so."""
     db.conn.execute(
-        "UPDATE runs SET state = ?, paused_by = ?, reason = ? WHERE id = ?", [state.value, paused_by, reason, run_id]
+        f"""
+        UPDATE runs SET state = :state, paused_by = :by, reason = :reason, {_PAUSED},
+               paused_at = CASE :state WHEN 'paused' THEN :now END
+        WHERE id = :run
+        """,
+        {"state": state.value, "by": paused_by, "reason": reason, "run": run_id, "now": now},
     )
 
 
@@ -243,13 +258,13 @@ def done(db: Database) -> list[int]:
 def end(db: Database, run_id: int, *, now: float) -> None:
     """Give a run its end; a cancelled one stays cancelled."""
     db.conn.execute(
-        """
-        UPDATE runs SET ended_at = ?, paused_by = NULL,
+        f"""
+        UPDATE runs SET ended_at = :now, paused_by = NULL, {_PAUSED}, paused_at = NULL,
                state = CASE state WHEN 'cancelled' THEN 'cancelled' ELSE 'finished' END,
                reason = CASE state WHEN 'cancelled' THEN reason ELSE NULL END
-        WHERE id = ?
+        WHERE id = :run
         """,
-        [now, run_id],
+        {"now": now, "run": run_id},
     )
     db.conn.execute(
         "UPDATE dead_letters SET resolution = 'open', replay = NULL WHERE replay = ? AND resolution = 'replaying'",
@@ -347,7 +362,7 @@ def cancel_waiting(db: Database, run_id: int, *, now: float) -> int:
     return cursor.rowcount
 
 
-def pause_for_budget(db: Database, record: RunRecord, *, next_call: float | None) -> None:
+def pause_for_budget(db: Database, record: RunRecord, *, next_call: float | None, now: float) -> None:
     """Pause a run that cannot reserve its next call, and say the figures; None where it has spent more than its budget."""
     unknown = f", ${record.reserved:,.4f} is set aside for calls of unknown end" if record.reserved > 0.00005 else ""
     if next_call is None:
@@ -356,7 +371,7 @@ def pause_for_budget(db: Database, record: RunRecord, *, next_call: float | None
     else:
         why = f"has no room for the next call, which may cost ${next_call:,.6f}"
     reason = f"the budget of ${record.options.budget:,.4f} {why}: ${record.cost:,.4f} is spent{unknown}; raise the budget to go on"
-    set_state(db, record.id, RunState.PAUSED, paused_by="budget", reason=reason)
+    set_state(db, record.id, RunState.PAUSED, now=now, paused_by="budget", reason=reason)
 
 
 def asks(db: Database, run_id: int) -> bool:

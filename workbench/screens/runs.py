@@ -88,7 +88,7 @@ def _table(runs: list[Run]) -> None:
         parts.Column(key="dead", label="Dead", kind="number"),
         parts.Column(key="waiting", label="Waiting", kind="number"),
         parts.Column(key="cost", label="Cost", kind="number"),
-        parts.Column(key="took", label="Took", kind="number"),
+        parts.Column(key="took", label="Took", kind="number", help="time at work, without pauses"),
         parts.Column(key="when", label="Started"),
     ]
     opened = parts.table(

@@ -135,3 +135,15 @@ def m012_letters_of_tries(db: Database) -> None:
         WHERE latest = 1 AND root IN (SELECT id FROM runs WHERE kind IN ('try', 'evaluation'));
         """,
     )
+
+
+@MIGRATIONS()
+def m013_pauses(db: Database) -> None:
+    """Written by the keeper alone: since when a run is paused, and how long its pauses before that took."""
+    run_all(
+        db,
+        """
+        ALTER TABLE runs ADD COLUMN paused_at REAL;
+        ALTER TABLE runs ADD COLUMN paused_seconds REAL NOT NULL DEFAULT 0;
+        """,
+    )

@@ -11,9 +11,13 @@ from sqlite_utils import Database
 
 from jobs import errors
 from jobs.api import Engine
+from jobs.lifecycle import RunState
 from jobs.options import RunOptions
-from jobs.requests import Start
+from jobs.owner import apply_requests
+from jobs.requests import Pause, Resume, Start
 from jobs.settings import Connection
+from jobs.store import drawer
+from jobs.store.runs import end, set_state, transaction
 from tests.jobs.ledger import DAWN, FAULTS, TEMPLATE, Ledger
 
 LETTER_VALUE = {"sentiment": "neutral", "urgency": 1, "summary": "by hand"}
@@ -209,6 +213,28 @@ def test_an_ended_run_stands_still(engine: Engine, ledger: Ledger) -> None:
     assert (run.state, run.counts.cancelled, run.counts.waiting) == ("cancelled", 8, 0)
     assert run.seconds == 120.0
     assert run.rows_a_minute == 60.0
+
+
+def test_a_pause_is_no_time_at_work(engine: Engine, ledger: Ledger, db: Database) -> None:
+    """Whoever paused it: seconds stand still from then on until it goes on, and its end does not bring them back."""
+    run = ledger.run(ledger.dataset(3), ledger.version(), due=3, began=1_000.0)
+    told = []
+    for key, (act, now) in enumerate(
+        [(Pause, 1_010), (Resume, 1_500), (Pause, 1_530), (Resume, 1_500), (Pause, 1_505)]
+    ):
+        drawer.put_request(db, act(run=run), key=str(key), now=now)
+        apply_requests(db, now=now)
+        if act is Pause:
+            told.append(engine.runs.get(run).seconds)
+    assert told == [10.0, 40.0, 15.0], "the last ones after a clock that was set back"
+    with transaction(db):
+        end(db, run, now=1_700)
+    assert engine.runs.get(run).seconds == 15.0
+
+    blocked = ledger.run(ledger.dataset(4), ledger.version(number=2), due=4, began=1_000.0)
+    with transaction(db):
+        set_state(db, blocked, RunState.PAUSED, now=1_020.0, paused_by="provider", reason="no key")
+    assert engine.runs.get(blocked).seconds == 20.0
 
 
 def test_the_pace_is_that_of_the_last_minute(engine: Engine, ledger: Ledger) -> None:

@@ -114,7 +114,12 @@ def _pace(run: Run) -> parts.Figure:
 def _time(run: Run, outlook: Outlook | None) -> parts.Figure:
     if run.ended_at is not None:
         ended = wording.exact(run.ended_at, session.zone())
-        return parts.Figure(label="Took", value=wording.duration(run.seconds), note=f"ended {ended}")
+        return parts.Figure(
+            label="Took",
+            value=wording.duration(run.seconds),
+            note=f"ended {ended}",
+            help="time at work: from its start to its last row, without pauses",
+        )
     if run.state == "cancelled":
         note = f"{wording.count(run.counts.calls_out, 'call')} in flight come home"
         return parts.Figure(label="Left", value=wording.NOTHING, note=note)
