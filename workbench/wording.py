@@ -48,7 +48,7 @@ STATES: dict[str, State] = {
     "open": State(word="open", sign="✕", tone="dead", help="needs a person"),
     "replaying": State(word="replaying", sign="▸", tone="running", help="a replay is at it"),
     "fixed": State(word="fixed", sign="✓", tone="accepted", help="a replay brought a value"),
-    "taken_back": State(word="taken back", sign="↶", tone="cancelled", help="a replay brought a value, which was undone"),
+    "taken_back": State(word="taken back", sign="↶", tone="cancelled", help="a replay's value that was undone"),
     "corrected": State(word="corrected", sign="✎", tone="accepted", help="a person gave the value"),
     "discarded": State(word="discarded", sign="⊘", tone="cancelled", help="a person said that it is not needed"),
     "same_failure": State(word="same failure", sign="=", tone="dead", help="failed again, for the same cause"),
@@ -125,6 +125,14 @@ def broken(text: str, name: str) -> str:
     """A problem's place with the rule that it breaks; a rule that is a sentence needs no place when that is the answer."""
     words = rule(name)
     return words if text == "$" and words.startswith(("the ", "an ")) else f"{path(text)} {words}"
+
+
+_QUOTED = re.compile(r"`(.*)`", re.DOTALL)
+
+
+def cause(title: str) -> str:
+    """A dead letter's title without the signs around the name that it begins with; the command line keeps them."""
+    return _QUOTED.sub(r"\1", title, count=1) if title.startswith("`") else title
 
 
 def number(value: int | float | None) -> str:

@@ -196,6 +196,9 @@ def corrects_one_by_hand(person: Person) -> None:
     person.says("summary is too short")
     person.write("summary", "The CSV export stops at 1,000 rows.", within=person.dialog)
     person.press("Accept this value", within=person.dialog)
+    expect(person.page).not_to_have_url(address)
+    person.says(re.compile(r"^Row .+ is corrected by hand\."))
+    person.page.goto(address)
     person.state("corrected")
     person.says("The value that stands now")
 

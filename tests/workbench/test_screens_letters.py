@@ -54,7 +54,7 @@ def test_causes_are_told_in_words_with_their_share(open_screen: Open, died: int)
     assert len(found["rows"]) == len(FAULTS)
     row = next(row for row in found["rows"] if row["id"] == FIRST)
     told = {column["k"]: cell["t"] for column, cell in zip(found["columns"], row["c"], strict=True)}
-    assert (told["title"], told["count"], told["share"]) == ("`sentiment` is missing", "3", "17 %")
+    assert (told["title"], told["count"], told["share"]) == ("sentiment is missing", "3", "17 %")
     assert (told["versions"], told["runs"]) == ("triage@1", str(died))
     assert told["raw"] == FAULTS[0].raw and told["cost"].startswith("$")
 
@@ -134,7 +134,7 @@ def test_a_cause_opens_its_letters(open_screen: Open, died: int, ledger: Ledger)
     mine = [each.partition(":")[2] for each in ids(app, "dead letters")]
     found = ledger.db.execute("SELECT ordinal FROM dead_letters WHERE signature = ? ORDER BY ordinal", (FIRST,))
     assert mine == [str(ordinal) for (ordinal,) in found.fetchall()]
-    assert "`sentiment` is missing" in texts(app)
+    assert '<h1 class="rd-h1">sentiment is missing' in texts(app)
     assert [one.label for one in app.button if "3 open" in one.label] == ["Replay 3 open …", "Discard 3 open …"]
     tweak = links(app)["Tweak the prompt"]
     assert "name=triage" in tweak and f"rows={'%2C'.join(mine)}" in tweak

@@ -177,3 +177,17 @@ def test_escaped_leaves_nothing_for_markdown(text: str) -> None:
     made = wording.escaped(text)
     assert all(made[at - 1] == "\\" for at, char in enumerate(made) if char in "*[]($`<#")
     assert not re.search(r":\S", made)
+
+
+@pytest.mark.parametrize(
+    ("title", "words"),
+    [
+        ("`summary` is too long", "summary is too long"),
+        ('`["a`b"][*]` is null, must be text', '["a`b"][*] is null, must be text'),
+        ("reply is not JSON: prose", "reply is not JSON: prose"),
+        ("`cut", "`cut"),
+    ],
+)
+def test_a_cause_on_a_screen_has_no_signs_around_its_name(title: str, words: str) -> None:
+    """Nothing else of the title is changed, be there such a sign in the name itself."""
+    assert wording.cause(title) == words

@@ -153,7 +153,7 @@ def _group_head(group: Group | None, filter_: Filter) -> None:
     now = time.time()
     with st.container():
         parts.header(
-            group.title,
+            wording.cause(group.title),
             subtitle=" · ".join(
                 [
                     f"{wording.count(group.count, 'dead letter')} ({resolution_words(group.resolutions)})",

@@ -58,7 +58,7 @@ def page() -> None:
 
 def _head(seen: Inspection, filter_: Filter, before: LetterId | None, after: LetterId | None) -> None:
     letter = seen.letter
-    cause = letter.title if letter else f"{seen.run.version} on {seen.run.dataset_name}"
+    cause = wording.cause(letter.title) if letter else f"{seen.run.version} on {seen.run.dataset_name}"
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         with st.container():
             parts.header(
@@ -163,7 +163,7 @@ def _timeline(seen: Inspection) -> None:
         told = f"attempt {place}: {wording.state(one.verdict).word}{strike}"
         events.append((one.recorded_at, told, _try(one)))
     if letter is not None:
-        events.append((letter.died_at, "became a dead letter", parts.text_cell(letter.title)))
+        events.append((letter.died_at, "became a dead letter", parts.text_cell(wording.cause(letter.title))))
         if letter.resolved_at is not None:
             events.append((letter.resolved_at, f"became {wording.state(letter.resolution).word}", ""))
     for decision in seen.decisions:

@@ -132,10 +132,10 @@ def _pair(one: BeforeAfter) -> parts.Pair:
         after, text = "a value that passes the contract", json.dumps(one.after_value, ensure_ascii=False, indent=2)
         after += "; it was taken back, and stands no more" if one.outcome == "taken_back" else ""
     else:
-        after, text = one.after_title or shown.help, one.after_raw or ""
+        after, text = wording.cause(one.after_title or shown.help), one.after_raw or ""
     return parts.Pair(
         head=f"{parts.badge_html(one.outcome)}<b>Row {parts.safe(one.row_id)}</b>",
-        before=f"before: {one.before_title}",
+        before=f"before: {wording.cause(one.before_title)}",
         before_text=one.before_raw or "(nothing came back)",
         after=f"{when}: {after}",
         after_text=text or ("(nothing came back)" if one.after_title else ""),

@@ -29,7 +29,7 @@ def groups(found: Sequence[Group], letters: int) -> str | None:
         parts.Row(
             group.signature,
             {
-                "title": parts.text_cell(group.title),
+                "title": parts.text_cell(wording.cause(group.title)),
                 "count": wording.number(group.count),
                 "share": wording.percent(group.count, letters),
                 "first": parts.time_cell(group.first_at, now),
@@ -69,7 +69,7 @@ def _letter(letter: Letter, now: float) -> dict[str, str | parts.Cell]:
         "row": parts.text_cell(letter.row_id, 30),
         "run": str(letter.run),
         "version": parts.text_cell(letter.version, 30),
-        "title": parts.text_cell(letter.title, 60),
+        "title": parts.text_cell(wording.cause(letter.title), 60),
         "cells": parts.text_cell(letter.cells_head, 90),
         "raw": parts.text_cell(letter.raw_head or "(nothing came back)", 120),
         "resolution": parts.state_cell(letter.resolution),

@@ -199,7 +199,7 @@ def causes(run: Run) -> None:
 
 def _cause(group: Group, run: Run) -> dict[str, str | parts.Cell]:
     return {
-        "title": parts.text_cell(group.title),
+        "title": parts.text_cell(wording.cause(group.title)),
         "count": wording.number(group.count),
         "share": wording.percent(group.count, run.counts.dead),
         "now": resolution_words(group.resolutions),

@@ -103,12 +103,13 @@ def failure_groups(groups: Sequence[Group], total: int, sheet: Sheet) -> None:
     priced = any(group.cost for group in groups)
     bars = [
         Bar(
-            name=group.title,
+            name=wording.cause(group.title),
             value=group.cost if priced else float(group.count),
             label=f"{wording.money(group.cost)} ({wording.count(group.count, 'row')})"
             if priced
             else wording.count(group.count, "row"),
-            tip=f"{charts.plain(group.title, 90)}<br><b>{wording.money(group.cost)}</b><br>n = {wording.count(group.count, 'dead row')}",
+            tip=f"{charts.plain(wording.cause(group.title), 90)}<br><b>{wording.money(group.cost)}</b><br>"
+            f"n = {wording.count(group.count, 'dead row')}",
             id=group.signature,
             colour=sheet.palette.tones["dead"],
         )
