@@ -17,6 +17,7 @@ from jobs import errors
 from jobs.settings import Settings
 from jobs.store import applying, runs
 from jobs.store.database import open_writer
+from jobs.store.record import UNRECORDABLE
 from jobs.store.runs import attempt, transaction
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ def apply_requests(db: Database, *, now: float) -> int:
                 runs.mark_applied(db, number, now=now, result=result)
             except errors.RedriveError as error:
                 runs.mark_applied(db, number, now=now, error=error.message)
-            except (OverflowError, ValueError, LookupError) as error:
+            except UNRECORDABLE as error:
                 logger.exception("request %s cannot be applied", number, extra={"action": "request_unusable"})
                 runs.mark_applied(db, number, now=now, error=f"this request cannot be applied: {error}")
         logger.info("applied request %s", number, extra={"action": "request_applied"})

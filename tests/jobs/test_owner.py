@@ -9,7 +9,7 @@ import pytest
 from sqlite_utils import Database
 
 from jobs.owner import apply_requests
-from jobs.requests import Pause, Start
+from jobs.requests import Pause, SetBudget, Start
 from jobs.store import drawer
 from jobs.store.database import open_writer
 from tests.jobs.ledger import Ledger
@@ -41,5 +41,21 @@ def test_a_request_that_fails_midway_leaves_nothing_but_its_error(db: Database) 
     assert db.execute("SELECT count(*) FROM run_rows").fetchone() == before
     refused, applied = drawer.answer_of(db, "bad"), drawer.answer_of(db, "good")
     assert refused is not None and "cannot be applied" in (refused.error or "")
+    assert applied is not None and applied.error is None
+    assert apply_requests(db, now=4.0) == 0
+
+
+def test_a_request_that_breaks_a_rule_of_the_store_is_refused_with_the_reason(db: Database) -> None:
+    """It would be tried again at every step, and nobody would hear of it: it is refused, and what comes behind it is applied."""
+    ledger = Ledger(db)
+    run = ledger.run(ledger.dataset(5), ledger.version(), due=2)
+    db.execute("CREATE TRIGGER strict BEFORE UPDATE OF state ON runs BEGIN SELECT RAISE(ABORT, 'no such state'); END")
+    drawer.put_request(db, Pause(run=run), key="bad", now=1.0)
+    drawer.put_request(db, SetBudget(run=run, budget=1.0), key="good", now=2.0)
+
+    assert apply_requests(db, now=3.0) == 2
+
+    refused, applied = drawer.answer_of(db, "bad"), drawer.answer_of(db, "good")
+    assert refused is not None and refused.error == "this request cannot be applied: no such state"
     assert applied is not None and applied.error is None
     assert apply_requests(db, now=4.0) == 0
