@@ -444,6 +444,30 @@ def test_an_accepted_row_can_be_inspected_too(open_screen: Open, ledger: Ledger,
     assert not [one for one in app.button if one.label.startswith("Discard")]
 
 
+@pytest.mark.usefixtures("keeper")
+def test_an_id_of_a_whole_page_does_not_take_the_screen(open_screen: Open, ledger: Ledger, engine: Engine) -> None:
+    """Headings, decisions and messages show its beginning; the row's cells show it."""
+    long = "<i>" + "L" * 10_000
+    version = ledger.version()
+    run = ledger.run(ledger.dataset(cells=[(long, "a", "b", "c"), ("2", "a", "b", "c")]), version, dead=2)
+    replay = ledger.replay(run, version, same=1)
+    app = act(open_screen("letter", run=run, row=2), "Discard …", "Discard", Reason="no")
+    app = press(app, "Undo")
+    for app in (
+        open_screen("letter", run=replay, row=1),
+        open_screen("replay", id=replay),
+        open_screen("dead_letters", run=run),
+        act(open_screen("letter", run=replay, row=1), "Discard …", "Discard", Reason="no"),
+    ):
+        shown = [
+            *(one.proto.body for one in app.get("html")),
+            *(one.value for one in (*app.text, *app.toast, *app.caption)),
+        ]
+        shown += [one.proto.label for one in (*app.button, *app.get("page_link"))]
+        heads = [text for text in shown if "L" * 20 in text and "rd-cells" not in text]
+        assert all("L" * 100 not in text for text in heads)
+
+
 def test_hostile_replies_and_cells_stay_text(open_screen: Open, ledger: Ledger) -> None:
     """Mark-up in a cell, an id or a reply is escaped in our HTML and is in no Markdown."""
     hostile = "<img src=x onerror=alert(1)> **bold** [x](javascript:alert(2)) \x1b[31m"

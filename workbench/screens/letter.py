@@ -13,6 +13,9 @@ from workbench.screens.review.chosen import Filter, Frozen, LetterId
 
 KEYS = "J next · K previous · E edit the row · A correct the value · X discard (outside of input fields)"
 
+#: characters of a row's id that are shown where the cells stand below
+LONGEST = 80
+
 
 def page() -> None:
     run, ordinal = session.int_param("run"), session.int_param("row")
@@ -62,7 +65,7 @@ def _head(seen: Inspection, filter_: Filter, before: LetterId | None, after: Let
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         with st.container():
             parts.header(
-                f"Row {seen.row_id}" + (f": {cause}" if letter else ""),
+                f"Row {wording.head(seen.row_id, LONGEST)}" + (f": {cause}" if letter else ""),
                 subtitle=f"run {seen.run.id} · {seen.run.version} · {seen.run.model} · {seen.run.dataset_name}",
                 state=letter.resolution if letter else seen.state,
             )
@@ -121,7 +124,7 @@ def _go_on(seen: Inspection, filter_: Filter, kind: str, decision: int) -> None:
     if seen.letter is not None and seen.letter.resolution == "open":
         going_on.go_on(seen, filter_, kind, decision, _leave)
     else:
-        session.notify(wording.escaped(f"Row {seen.row_id} {going_on.DONE[kind]}"))
+        session.notify(wording.escaped(f"Row {wording.head(seen.row_id, LONGEST)} {going_on.DONE[kind]}"))
 
 
 def _undo(seen: Inspection) -> None:

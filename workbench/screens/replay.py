@@ -121,7 +121,9 @@ def _pairs(run: Run) -> None:
 def _ways(run: Run, one: BeforeAfter) -> None:
     """The links of one pair, at the foot of its card."""
     with st.container(horizontal=True):
-        session.link(f"Inspect row {wording.escaped(one.row_id)} now", "letter", run=run.id, row=one.ordinal)
+        session.link(
+            f"Inspect row {wording.escaped(wording.head(one.row_id, 40))} now", "letter", run=run.id, row=one.ordinal
+        )
         session.link(f"as it failed in run {run.parent}", "letter", run=run.parent, row=one.ordinal)
 
 
@@ -134,7 +136,7 @@ def _pair(one: BeforeAfter) -> parts.Pair:
     else:
         after, text = wording.cause(one.after_title or shown.help), one.after_raw or ""
     return parts.Pair(
-        head=f"{parts.badge_html(one.outcome)}<b>Row {parts.safe(one.row_id)}</b>",
+        head=f"{parts.badge_html(one.outcome)}<b>Row {parts.safe(wording.head(one.row_id, 80))}</b>",
         before=f"before: {wording.cause(one.before_title)}",
         before_text=one.before_raw or "(nothing came back)",
         after=f"{when}: {after}",

@@ -28,7 +28,7 @@ def dialog(seen: Inspection, then: Callable[[int], None]) -> None:
     fields = contract.fields()
     flat = len(fields) == len(contract.names) and bool(fields)
     st.text(
-        f"Row {seen.row_id}: the value is held to the contract of {seen.version.reference} and is kept with the receipt "
+        f"Row {wording.head(seen.row_id, 80)}: the value is held to the contract of {seen.version.reference} and is kept with the receipt "
         "“corrected by hand”. The replies stay as they are; the decision can be undone."
     )
     left, right = st.columns(2, gap="medium")

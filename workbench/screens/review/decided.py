@@ -76,7 +76,7 @@ def told(one: Decision) -> str:
 
 def rows(row_ids: Sequence[str], many: int) -> str:
     """``R-1, R-2, R-3 and 12 more``; hostile text on one line."""
-    named = ", ".join(wording.head(row_id, 24) for row_id in row_ids)
+    named = ", ".join(wording.head(row_id, 24 if many > 1 else 60) for row_id in row_ids)
     return f"{named} and {many - len(row_ids):,} more" if many > len(row_ids) else named
 
 

@@ -28,7 +28,8 @@ class Done:
 
 def go_on(seen: Inspection, filter_: Filter, kind: str, decision: int, leave: Leave) -> None:
     """Leave for the next open letter behind the filter, or the one before it; stay where there is none."""
-    session.notify(wording.escaped(f"Row {seen.row_id} {DONE[kind]}"))
+    row_id = wording.head(seen.row_id, 60)
+    session.notify(wording.escaped(f"Row {row_id} {DONE[kind]}"))
     before, after = session.engine().letters.neighbours(
         seen.run.id,
         seen.ordinal,
@@ -41,7 +42,7 @@ def go_on(seen: Inspection, filter_: Filter, kind: str, decision: int, leave: Le
     if place is None:
         return
     letter = (seen.run.id, seen.ordinal)
-    st.session_state["done"] = Done(decision=decision, kind=kind, letter=letter, row_id=seen.row_id, at=place)
+    st.session_state["done"] = Done(decision=decision, kind=kind, letter=letter, row_id=row_id, at=place)
     leave(filter_, place)
 
 
@@ -53,7 +54,7 @@ def offer(place: LetterId, filter_: Filter, leave: Leave) -> None:
         return
     action = f"undo:{done.decision}"
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.text(f"Row {wording.head(done.row_id, 60)} {DONE[done.kind]}.", width="content")
+        st.text(f"Row {done.row_id} {DONE[done.kind]}.", width="content")
         key = session.button("Undo", action=action, shortcut="Z", help="Takes it back, and shows that row again")
     if key is None:
         return
