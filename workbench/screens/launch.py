@@ -6,7 +6,7 @@ import streamlit as st
 
 from jobs import errors
 from jobs.views import Dataset
-from workbench import parts, session
+from workbench import parts, session, wording
 from workbench.screens.running import wish
 
 
@@ -56,13 +56,14 @@ def _launch(chosen: wish.Wish, troubles: list[str]) -> None:
     rows = chosen.rows
     # not disabled while it cannot be launched: the press that leaves a field may bring what was lacking
     key = session.button(
-        f"Launch {rows:,} row{'' if rows == 1 else 's'}",
+        "Launch" if troubles else f"Launch {wording.count(rows, 'row')}",
         action="launch",
-        type="primary",
+        type="secondary" if troubles else "primary",
         help="Starts the run once, however often it is pressed",
     )
     if troubles:
-        parts.panel("\n".join(troubles), title="It cannot be launched like this", tone="dead")
+        title = "It cannot be launched like this" if key is None else "Nothing was launched: it cannot be like this"
+        parts.panel("\n".join(troubles), title=title, tone="dead")
     if key is None or troubles:
         return
     run = parts.perform("launch", lambda: _start(chosen, key))
@@ -80,7 +81,7 @@ def _start(chosen: wish.Wish, key: str) -> int:
         connection=chosen.connection,
         model=chosen.model,
         options=chosen.options,
-        limit=chosen.limit,
+        limit=chosen.rows if chosen.limit else None,
         id_column=chosen.id_column,
         note=chosen.note,
         key=key,

@@ -9,9 +9,10 @@ from typing import Any
 import streamlit as st
 from pydantic import ValidationError
 
-from jobs import errors
+from jobs import errors, prompts, templates
 from jobs.options import RunOptions
 from jobs.settings import Connection
+from jobs.values import VersionContent
 from jobs.views import Dataset, Forecast, Prompt, Version
 from workbench import fitting, parts, session, wording
 
@@ -27,7 +28,7 @@ class Wish:
     connection: Connection
     model: str
     options: RunOptions
-    #: the first so many rows; None: all
+    #: the first so many rows, as they were asked for; None: all
     limit: int | None
     id_column: str | None
     note: str
@@ -86,6 +87,7 @@ def choose(datasets: Sequence[Dataset]) -> Wish | None:
             help="An answer is used again only for the same model, version and cells; its receipt says so.",
         )
         id_column = _id_column(dataset)
+        st.caption(_together(version))
     return Wish(
         dataset=dataset,
         version=version,
@@ -106,6 +108,20 @@ def choose(datasets: Sequence[Dataset]) -> Wish | None:
         limit=limit,
         id_column=id_column,
         note=note.strip(),
+    )
+
+
+def _together(version: Version) -> str:
+    """What there is to know of several rows a call."""
+    try:
+        shares = templates.parse(version.content.template).shares_rows
+    except errors.PromptError:
+        shares = False
+    if not shares:
+        return "Rows a call: this version takes one. Several need a template whose last user message alone depends on the row."
+    return (
+        "Rows a call: each answer must carry its row's id. A model that exchanges the ids of two rows is caught only where the "
+        "answer repeats a column by its name."
     )
 
 
@@ -186,11 +202,10 @@ def _version(dataset: Dataset) -> Version | None:
             "Prompt",
             list(by_name),
             index=list(by_name).index(wanted),
-            format_func=lambda one: wording.head(
-                f"{one}: {by_name[one].description}" if by_name[one].description else one, 70
-            ),
+            format_func=lambda one: wording.head(one, 60),
             key="launch:prompt",
         )
+        unsaved = by_name[name].latest is None
         versions = _versions(by_name[name])
         if not versions:
             return None
@@ -206,6 +221,13 @@ def _version(dataset: Dataset) -> Version | None:
             format_func=lambda one: _told(by_number[one]),
             key=f"launch:version:{name}",
         )
+    st.caption(wording.escaped(by_name[name].description or "What this prompt does is not written down."))
+    if unsaved:
+        st.caption(
+            wording.escaped(
+                f"It was in the prompts folder only; a run needs a version, so it is saved as @{numbers[0]}."
+            )
+        )
     found = reference is None or (asked in by_name and (not mark or name != asked or aim in numbers))
     if found or (name, chosen) != (wanted, first):
         session.put(prompt=by_number[chosen].reference)
@@ -218,14 +240,25 @@ def _version(dataset: Dataset) -> Version | None:
     return by_number[chosen]
 
 
-def _fitting(prompts: Sequence[Prompt], dataset: Dataset) -> str:
+def _fitting(found: Sequence[Prompt], dataset: Dataset) -> str:
     """The prompt to begin with: the first whose latest version can be asked about these columns."""
     engine = session.engine()
-    for prompt in prompts:
-        versions = _versions(prompt)
-        if versions and not engine.prompts.check(versions[0].content, dataset.columns):
+    for prompt in found:
+        content = _content(prompt)
+        if content is not None and not engine.prompts.check(content, dataset.columns):
             return prompt.name
-    return prompts[0].name
+    return found[0].name
+
+
+def _content(prompt: Prompt) -> VersionContent | None:
+    """What a prompt says now, without making a version of it; None where it cannot be used."""
+    engine = session.engine()
+    try:
+        if prompt.latest is None:
+            return prompts.load_folder(engine.settings.prompts / prompt.name).content
+        return engine.prompts.versions(prompt.name)[0].content
+    except errors.RedriveError:
+        return None
 
 
 def _told(version: Version) -> str:
@@ -273,12 +306,11 @@ def _limit(dataset: Dataset) -> int | None:
     chosen = st.number_input(
         "Rows",
         min_value=1,
-        max_value=max(1, dataset.row_count),
         value=None,
         placeholder=f"all {dataset.row_count:,}",
         key=f"limit:{dataset.id}",
         width=130,
-        help="The first so many rows; empty: all of them",
+        help="The first so many rows; empty, or more than there are: all of them",
     )
     return int(chosen) if chosen else None
 
@@ -286,7 +318,11 @@ def _limit(dataset: Dataset) -> int | None:
 def forecast(wish: Wish) -> tuple[list[str], list[str]]:
     """Draw what it is likely to take; why it cannot be launched, and what to know before, a sentence each."""
     engine = session.engine()
-    troubles = list(engine.prompts.check(wish.version.content, wish.dataset.columns))
+    content = wish.version.content
+    troubles = list(engine.prompts.check(content, fitting.needed(content.template)))
+    if misfit := fitting.misfit(content.template, wish.dataset):
+        title, lacks = misfit
+        troubles += [f"{title}:", *lacks]
     if troubles:
         return troubles, []
     found = engine.runs.forecast(
@@ -295,7 +331,7 @@ def forecast(wish: Wish) -> tuple[list[str], list[str]]:
         connection=wish.connection,
         model=wish.model,
         options=wish.options,
-        limit=wish.limit,
+        limit=wish.rows,
     )
     if not wish.model:
         troubles.append("No model is chosen: name one.")
@@ -306,7 +342,15 @@ def forecast(wish: Wish) -> tuple[list[str], list[str]]:
         )
     parts.section("Forecast", note=founded(found))
     parts.figures(figures(found))
-    return troubles, [] if troubles else list(found.warnings)
+    return troubles, [] if troubles else [*_beyond(wish), *found.warnings]
+
+
+def _beyond(wish: Wish) -> list[str]:
+    """That more rows are asked for than there are."""
+    if wish.limit is None or wish.limit <= wish.rows:
+        return []
+    there = wording.count(wish.rows, "row")
+    return [f"{wish.limit:,} rows are asked for and {there} are there: all of them are taken."]
 
 
 def founded(found: Forecast) -> str:
@@ -330,6 +374,7 @@ def figures(found: Forecast) -> list[parts.Figure]:
     )
     if found.n and found.guessed:
         source += f", a guess for {wording.count(found.guessed, 'row')}"
+    free = found.cost is not None and not found.cost.about and not found.cost_ceiling
     most = "" if found.cost_ceiling is None else f"; at most {wording.money(found.cost_ceiling)}"
     return [
         parts.Figure(
@@ -344,8 +389,12 @@ def figures(found: Forecast) -> list[parts.Figure]:
         ),
         parts.Figure(
             label="Money",
-            value=wording.UNKNOWN if found.cost is None else wording.about(found.cost, wording.money),
-            note="its price is unknown" if found.cost is None else f"{source}{most}",
+            value=wording.UNKNOWN
+            if found.cost is None
+            else "free"
+            if free
+            else wording.about(found.cost, wording.money),
+            note="its price is unknown" if found.cost is None else "nothing is paid for" if free else f"{source}{most}",
             help="at most: every answer as long as max_tokens allows, before re-asks",
         ),
         parts.Figure(
