@@ -8,8 +8,6 @@ buttons in the same way.
 
 The menu's link to the screen that stands there already opens it anew, as its plain address does, without its filter.
 
-The menu's link to the screen that stands there already opens it anew, as its plain address does, without its filter.
-
 An impatient hand presses once more at the same place. Where the first press has opened another page meanwhile, the last one
 was not meant for what stands there now, and does nothing.
 """
@@ -155,16 +153,6 @@ const anew = (event) => {
   location.assign(link.href);
 };
 
-// Streamlit keeps the address, and with it the filter, where a link leads to the screen that it stands on
-const anew = (event) => {
-  const link = of(event, "[data-testid=stSidebarNav] a[href]");
-  if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
-  if (link.origin !== location.origin || link.pathname !== location.pathname || !location.search) return;
-  event.preventDefault();
-  event.stopImmediatePropagation();
-  location.assign(link.href);
-};
-
 const hand = () => { handed = performance.now(); };
 
 export default function () {
@@ -175,7 +163,6 @@ export default function () {
   on("pointerup", up);
   setInterval(turn, 50);
   on("pointercancel", () => { began = null; });
-  on("click", anew);
   on("click", anew);
   on("click", clicked);
   on("click", (event) => { if (of(event, "[role=option], [role=radio]")) hand(); });
