@@ -18,7 +18,7 @@ from jobs.api import Engine
 from jobs.views import CallFilter, Prompt
 from workbench import doctor as doctor_checks
 from workbench import making, reports, steps, up, wording
-from workbench.given import RUN, WORKERS, Given, everywhere, given, must_be_home, prompts_option, workers_option
+from workbench.given import RUN, WORKERS, Given, Whole, everywhere, given, must_be_home, prompts_option, workers_option
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -35,7 +35,7 @@ for _command in (making.run_command, making.replay_command, making.eval_command)
 @everywhere
 @prompts_option
 @click.option("--workers", type=WORKERS, default=2, show_default=True, help="Workers to start.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Where the screens are [8501, or the next free one].")
+@click.option("--port", type=Whole(1, 65535), help="Where the screens are [8501, or the next free one].")
 @click.option("--no-web", is_flag=True, help="Without the screens.")
 def up_command(
     home: str | None, prompts: str | None, as_json: bool, workers: int, port: int | None, no_web: bool
@@ -61,7 +61,13 @@ def dead_command(run: int, group: str | None, home: str | None, as_json: bool) -
             raise errors.InputError(
                 f"run {run} has no dead letter of group {group!r}{making.other_groups(engine, run, group)}"
             )
-    here.put(found, [f"{name}: {wording.count(len(found), 'dead letter')}", *reports.dead_lines(found)])
+    here.put(
+        found,
+        [
+            f"{name}: {wording.count(len(found), 'dead letter')}",
+            *reports.dead_lines(found, most=None if group is not None else reports.SHOWN),
+        ],
+    )
 
 
 @redrive.command("export")

@@ -23,14 +23,24 @@ from jobs.options import RunOptions
 from jobs.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Whole(click.IntRange):
+    """A whole number within bounds, by that name."""
+
+    name = "whole number"
+
+
 #: a run's number: no larger than SQLite's integers
-RUN = click.IntRange(1, 2**62)
+RUN = Whole(1, 2**62)
 #: processes of one machine
-WORKERS = click.IntRange(1, 64)
+WORKERS = Whole(1, 64)
 
 
 class Amount(click.FloatRange):
     """A number that can be counted with: neither infinite nor none at all."""
+
+    name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The number, or a refusal by the option's name."""
@@ -40,13 +50,13 @@ class Amount(click.FloatRange):
         return found
 
 
-def _bounded(name: str) -> Amount | click.IntRange:
+def _bounded(name: str) -> Amount | Whole:
     """The type of an option of a run, with the bounds that it has there."""
     field = RunOptions.model_fields[name]
     ends = {end: getattr(one, end) for one in field.metadata for end in ("ge", "gt", "le") if hasattr(one, end)}
     if "gt" in ends:
         return Amount(ends["gt"], ends.get("le"), min_open=True)
-    return click.IntRange(ends.get("ge"), ends.get("le"))
+    return Whole(ends.get("ge"), ends.get("le"))
 
 
 # -- options -----------------------------------------------------------------------------------------------------------
@@ -74,7 +84,7 @@ def run_options(command: F) -> F:
         (
             click.option("--model", metavar="M", help="The model, if not the version's or the connection's first."),
             click.option("--connection", metavar="C", help="The connection, if not the first."),
-            click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N rows."),
+            click.option("--limit", type=Whole(1), metavar="N", help="Only the first N rows."),
             click.option(
                 "--rows-per-call",
                 type=_bounded("rows_per_call"),
@@ -84,8 +94,8 @@ def run_options(command: F) -> F:
             click.option("--strikes", type=_bounded("strikes"), metavar="N", help="Strikes to a dead letter [3]."),
             click.option("--in-flight", type=_bounded("in_flight"), metavar="N", help="Calls at once, over all lanes."),
             workers_option,
-            click.option("--rpm", type=click.IntRange(1), metavar="N", help="Requests a minute at the most."),
-            click.option("--tpm", type=click.IntRange(1), metavar="N", help="Tokens a minute at the most."),
+            click.option("--rpm", type=Whole(1), metavar="N", help="Requests a minute at the most."),
+            click.option("--tpm", type=Whole(1), metavar="N", help="Tokens a minute at the most."),
             click.option("--budget", type=_bounded("budget"), metavar="USD", help="Money that the run may spend."),
             click.option("--timeout", type=_bounded("timeout"), metavar="S", help="Seconds for one request [60]."),
             prompts_option,

@@ -24,8 +24,10 @@ from workbench.given import RUN, Amount, Given, chosen, given, must_be_file, run
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--prompt", required=True, metavar="NAME", help="NAME, NAME@3 or NAME@production.")
 @click.option("--id-column", metavar="C", help="The column that holds each row's id.")
+@click.option("--note", default="", metavar="TEXT", help="What the run is for; it stands on its page.")
+@click.option("--no-reuse", is_flag=True, help="Ask about equal rows and rows that were answered earlier too.")
 @run_options
-def run_command(file: Path, prompt: str, id_column: str | None, **rest: Any) -> None:
+def run_command(file: Path, prompt: str, id_column: str | None, note: str, no_reuse: bool, **rest: Any) -> None:
     """Push FILE through a prompt from start to end."""
     here = given(rest["home"], rest["prompts"], rest["as_json"])
     must_be_file(file)
@@ -37,14 +39,16 @@ def run_command(file: Path, prompt: str, id_column: str | None, **rest: Any) -> 
         engine.runs.usable(version, dataset, id_column=id_column)
     with steps.engine_up(here.settings, workers=rest["workers"], quiet=here.as_json) as at_work:
         connection = at_work.settings.connection(rest["connection"])
+        options = chosen(rest, in_flight=connection.in_flight, defaults=version.defaults, of=version.reference)
         run = at_work.engine.runs.start(
             version=version,
             dataset=dataset,
             connection=connection,
             model=rest["model"],
-            options=chosen(rest, in_flight=connection.in_flight, defaults=version.defaults, of=version.reference),
+            options=options.model_copy(update={"reuse": False}) if no_reuse else options,
             limit=rest["limit"],
             id_column=id_column or dataset.id_column,
+            note=note,
             key=uuid.uuid4().hex,
         )
         seen = wait(here, at_work, [run])

@@ -12,6 +12,8 @@ from workbench import wording
 
 #: letters that are looked up at once
 _PAGE = 200
+#: letters of a group, and characters of a raw reply, that are shown to a person
+SHOWN, _RAW = 20, 600
 
 
 def named(run: Run) -> str:
@@ -189,19 +191,33 @@ def attempt_object(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def dead_lines(found: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Dead letters by group, for a person."""
+def dead_lines(found: Sequence[dict[str, Any]], *, most: int | None = SHOWN) -> Iterator[str]:
+    """Dead letters by group, for a person: of each group the first ones, with their problems and the head of the reply."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for one in found:
         groups.setdefault(str(one["signature"]), []).append(one)
     for signature, members in sorted(groups.items(), key=lambda pair: -len(pair[1])):
         yield f"{len(members)} × {members[0]['title']}"
         yield f"    --group '{signature}'"
-        for one in members[:5]:
-            raw = " ".join((one["raw"] or "").split())[:100]
-            yield f"    row {one['row']} ({one['resolution']}): {raw!r}"
-        if len(members) > 5:
-            yield f"    ... and {len(members) - 5} more"
+        for one in members[:most]:
+            yield f"    row {one['row']} ({one['resolution']})"
+            yield from _letter_lines(one)
+        if most is not None and len(members) > most:
+            yield f"    ... and {len(members) - most} more; with --group all of them are shown"
+
+
+def _letter_lines(one: dict[str, Any]) -> Iterator[str]:
+    for problem in one["problems"]:
+        told = [f"{name} {problem[name]}" for name in ("expected", "got") if problem[name]]
+        yield f"        {wording.broken(problem['path'], problem['rule'])}{': ' if told else ''}{', '.join(told)}"
+    failures = [attempt["failure"]["message"] for attempt in one["attempts"] if attempt["failure"]]
+    if failures and not one["problems"]:
+        yield f"        {failures[-1]}"
+    raw = one["raw"]
+    if raw is None:
+        yield "        nothing came back"
+    else:
+        yield f"        reply: {raw[:_RAW]!r}{f' and {len(raw) - _RAW:,} characters more' if len(raw) > _RAW else ''}"
 
 
 def prompt_object(prompt: Prompt) -> dict[str, Any]:
@@ -220,13 +236,15 @@ def prompt_object(prompt: Prompt) -> dict[str, Any]:
 
 def evaluation_lines(report: dict[str, Any]) -> Iterator[str]:
     """An evaluation for a person: agreement per field, each with its n."""
-    yield f"{report['prompt']}: {report['answered']} of {report['rows']} golden rows answered"
+    yield f"{report['prompt']}: {report['answered']} of {wording.count(report['rows'], 'golden row')} answered"
     for field in report["fields"]:
         agreement = field["agreement"]
         figure = "no n" if agreement is None else f"{agreement:6.1%}"
         yield f"  {field['path']:<24} {figure}  ({field['agree']} of {field['n']})"
     overall = report["agreement"]
     yield f"  {'all fields':<24} {'no n' if overall is None else f'{overall:6.1%}'}  (n = {report['n']})"
+    if any(field["n"] < report["rows"] - report["waiting"] for field in report["fields"]):
+        yield "  n is smaller where a golden row leaves the expectation empty: there the field is not checked"
 
 
 def exit_code(run: Run) -> int:

@@ -101,10 +101,15 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
 
 def test_a_run_from_start_to_end_and_what_can_be_asked_of_it_afterwards(shell: Shell) -> None:
     """run, dead, replay, stats and export, each with its exit code, on a home where nothing was up."""
-    run = shell.value("run", "some.csv", "--prompt", "task", "--id-column", "id", code=3)
+    told = ["--note", "a first look", "--no-reuse"]
+    run = shell.value("run", "some.csv", "--prompt", "task", "--id-column", "id", *told, code=3)
     assert (run["rows"], run["accepted"], run["dead"], run["waiting"], run["cancelled"]) == (3, 1, 2, 0, 0)
     assert run["calls"] == 7 and run["state"] == "finished" and run["cost_usd"] > 0
     assert set(run["tokens"]) == {"prompt", "completion", "cached"}
+
+    with closing(open_reader(shell.folder / "home/redrive.db")) as db:
+        frozen = db.execute("SELECT note, json_extract(options, '$.reuse') FROM runs WHERE id = ?", [run["run"]])
+        assert frozen.fetchone() == ("a first look", 0)
 
     dead = shell.value("dead", str(run["run"]))
     assert [one["row"] for one in dead] == ["2", "3"]
@@ -221,7 +226,9 @@ def test_resume_all_ends_what_was_left_and_leaves_what_was_paused(shell: Shell) 
         (["run", "prompts/task/schema.json", "--prompt", "task"], "schema.json"),
         (["run", "other.csv", "--prompt", "task"], "there is no column 'text'"),
         (["stats", "999"], "there is no run 999"),
-        (["dead", "x"], "is not a valid integer"),
+        (["dead", "x"], "'RUN': 'x' is not a valid whole number."),
+        (["run", "fine.csv", "--prompt", "task", "--strikes", "some"], "'some' is not a valid whole number."),
+        (["run", "fine.csv", "--prompt", "task", "--budget", "much"], "'much' is not a valid number."),
         (["stats", "99999999999999999999999"], "is not in the range"),
         (["replay", "999"], "there is no run 999"),
         (["pause", "999"], "there is no run 999"),

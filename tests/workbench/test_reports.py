@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from jobs.api import Engine
-from tests.jobs.ledger import Ledger
-from workbench import reports
+from tests.jobs.ledger import FAULTS, Ledger
+from workbench import reports, wording
 
 
 def test_a_run_that_goes_on_has_a_forecast(engine: Engine, ledger: Ledger) -> None:
@@ -41,6 +41,32 @@ def test_a_run_is_named_with_its_kind(engine: Engine, ledger: Ledger) -> None:
         run = engine.runs.get(number)
         assert reports.named(run) == named[kind]
         assert next(reports.run_lines(reports.run_object(engine, run))) == f"{named[kind]} on gpt-4o-mini: finished"
+
+
+def test_dead_letters_are_told_with_their_problems_and_replies(engine: Engine, ledger: Ledger) -> None:
+    """Of each group the first ones, each with what is wrong and what came back; the rest is counted, or shown on demand."""
+    run = ledger.run(ledger.dataset(60), ledger.version(), dead=50, faults=FAULTS[:2])
+    found = list(reports.dead_objects(engine, run, None))
+    lines = list(reports.dead_lines(found))
+    letters = [line for line in lines if line.startswith("    row ")]
+    assert len(letters) == 2 * reports.SHOWN
+    assert sum("and 5 more; with --group all of them" in line for line in lines) == 2
+    assert sum(line.startswith("        reply: ") for line in lines) == len(letters)
+    first = next(one for one in found if f"    row {one['row']} (open)" == letters[0])
+    at = lines.index(letters[0])
+    problem = first["problems"][0]
+    assert problem["expected"] in lines[at + 1] and wording.rule(problem["rule"]) in lines[at + 1]
+    assert repr(first["raw"][:200])[1:-1] in lines[at + 1 + len(first["problems"])]
+    assert not [line for line in reports.dead_lines(found, most=None) if " more; " in line]
+
+
+def test_an_evaluation_says_why_a_field_has_a_smaller_n() -> None:
+    """An empty expectation is not checked."""
+    field = {"path": "mood", "agree": 1, "agreement": 0.5, "n": 2}
+    report = {"prompt": "p@1", "answered": 3, "rows": 3, "waiting": 0, "agreement": 0.5, "n": 2, "fields": [field]}
+    assert "leaves the expectation empty" in list(reports.evaluation_lines(report))[-1]
+    whole = report | {"rows": 2, "answered": 2}
+    assert list(reports.evaluation_lines(whole))[-1] == f"  {'all fields':<24}  50.0%  (n = 2)"
 
 
 def test_a_run_that_has_hardly_begun_says_so(engine: Engine, ledger: Ledger) -> None:
