@@ -115,9 +115,11 @@ class Caller:
         if streamer is not None:
             answer = await streamer(self._endpoint, body, ask.run, ask.rows[0].ordinal)
         elif in_pieces:
-            answer = _with_what_came(await self._endpoint.stream(body, on_delta=_to_nobody), names)
+            answer = await self._endpoint.stream(body, on_delta=_to_nobody)
         else:
             answer = await self._endpoint.ask(body)
+        if in_pieces:
+            answer = _with_what_came(answer, names)
         reply = answer.reply
         if answer.repeated_key:
             about = {"action": "key_repeated", "run": ask.run, "row": ask.rows[0].ordinal, "try_id": ask.try_id}

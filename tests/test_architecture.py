@@ -19,6 +19,7 @@ from jobs.api.letters import Letters
 from jobs.api.prompts import Prompts
 from jobs.api.runs import Runs
 from jobs.api.system import System
+from jobs.api.trials import Trials
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted([*ROOT.glob("jobs/**/*.py"), *ROOT.glob("workbench/**/*.py")])
@@ -116,6 +117,7 @@ ROOMS = {
     "runs": Runs,
     "letters": Letters,
     "evaluations": Evaluations,
+    "trials": Trials,
     "costs": Costs,
     "system": System,
 }

@@ -34,6 +34,7 @@ SECTIONS: dict[str, list[tuple[session.Screen, str, bool]]] = {
         ("runs", "Runs", True),
         ("run", "Run", False),
         ("launch", "Launch a run", False),
+        ("rows_a_call", "How many rows a call", False),
     ],
     "Review": [
         ("dead_letters", "Dead letters", True),

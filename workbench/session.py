@@ -32,6 +32,7 @@ Screen = Literal[
     "runs",
     "run",
     "launch",
+    "rows_a_call",
     "dead_letters",
     "letter",
     "replays",

@@ -10,6 +10,7 @@
     engine.letters     groups, list, ids, standing, inspect, neighbours, replay, replayable, forecast, correct, discard, undo,
                        outcome, before_after, decisions, decision_of
     engine.evaluations usable, start, report
+    engine.trials      start, compare
     engine.costs       report, slices, calls
     engine.system      overview, look, trouble, keeper_alive, pool, live, connections, model_in_words
 """
@@ -27,6 +28,7 @@ from jobs.api.prompts import Prompts
 from jobs.api.room import PATIENCE, House
 from jobs.api.runs import Runs
 from jobs.api.system import System
+from jobs.api.trials import Trials
 from jobs.settings import Settings
 
 __all__ = ["Engine"]
@@ -51,6 +53,7 @@ class Engine:
         self.runs = Runs(self._house)
         self.letters = Letters(self._house, self.runs, self.prompts, self.datasets)
         self.evaluations = Evaluations(self._house, self.datasets, self.runs, self.prompts)
+        self.trials = Trials(self._house, self.runs)
         self.costs = Costs(self._house)
         self.system = System(self._house, self.runs, self.prompts)
 

@@ -67,11 +67,13 @@ def choose(datasets: Sequence[Dataset]) -> Wish | None:
         )
         budget = money("Budget, $", usual.budget, f"budget:{version.id}")
     note = st.text_input("Note (optional)", key="note", placeholder="why this run") or ""
-    with st.expander("More: rows a call, rate, timeout, reuse, row id"):
+    with st.expander(
+        "More: rows a call, rate, timeout, reuse, row id", expanded=session.int_param("rows_a_call") is not None
+    ):
         with st.container(horizontal=True, vertical_alignment="bottom"):
             rows_per_call = whole(
                 "Rows a call",
-                usual.rows_per_call,
+                session.int_param("rows_a_call") or usual.rows_per_call,
                 f"rows_per_call:{version.id}",
                 most=50,
                 help="Several rows share one request and its fixed part. Each answer carries its row's id and is judged by itself; "
@@ -80,6 +82,15 @@ def choose(datasets: Sequence[Dataset]) -> Wish | None:
             rpm = st.number_input("Requests a minute", 1, value=usual.rpm, placeholder="the connection's", key="rpm")
             tpm = st.number_input("Tokens a minute", 1, value=usual.tpm, placeholder="the connection's", key="tpm")
             timeout = st.number_input("Timeout, s", 1.0, 3600.0, usual.timeout, key="timeout", help="for one request")
+        session.link(
+            "How many rows a call? …",
+            "rows_a_call",
+            help="tries several numbers on a sample: what each costs, and how far it agrees with one row a call",
+            prompt=version.reference,
+            dataset=dataset.id,
+            connection=connection.name,
+            model=model or None,
+        )
         reuse = st.toggle(
             "Ask equal rows once, and use earlier answers again",
             usual.reuse,

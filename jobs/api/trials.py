@@ -1,0 +1,114 @@
+"""engine.trials: how many rows a call should hold, found out on a sample before a run.
+
+Each size is a run of kind try over the same rows, so that what it costs is in the books like anything else. The answers of one row
+a call are what the others are held against: how far they agree, field by field, with the n that it is of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from jobs import errors, views
+from jobs.api.forecast import Wish
+from jobs.api.room import House, Room
+from jobs.api.runs import Runs
+from jobs.contract import words
+from jobs.options import RunOptions
+from jobs.settings import Connection
+from jobs.store import reading_row, reading_trials
+
+#: rows a call that are tried, and rows that they are tried on
+SIZES, SAMPLE = (1, 2, 5, 10, 20), 20
+_NOTHING = object()
+
+
+class Trials(Room):
+    """Sizes that are tried."""
+
+    def __init__(self, house: House, runs: Runs) -> None:
+        super().__init__(house)
+        self._runs = runs
+
+    def start(
+        self,
+        *,
+        version: views.Version,
+        dataset: views.Dataset,
+        connection: Connection,
+        model: str | None = None,
+        options: RunOptions,
+        sizes: Sequence[int] = SIZES,
+        sample: int = SAMPLE,
+        key: str,
+    ) -> list[int]:
+        """Try each size on the same rows, spread over the table; the runs, in the order of the sizes that there are rows for.
+
+        Raises:
+            InputError: the version cannot be asked about several rows, or not be run as it is.
+            Refused: the keeper cannot start one of them.
+            EngineDown: the keeper does not answer.
+        """
+        chosen = self._runs.model_of(version, connection, model)
+        wish = Wish(version=version, dataset=dataset, connection=connection, model=chosen, options=options)
+        ordinals = wish.spread(sample)
+        if len(ordinals) < 2:
+            raise errors.InputError(f"{dataset.name} has too few rows to try several of them in a call")
+        asked = [
+            self._runs.prepared(
+                version=version,
+                dataset=dataset,
+                connection=connection,
+                model=chosen,
+                options=options.model_copy(update={"rows_per_call": size, "reuse": False, "budget": None}),
+                ordinals=ordinals,
+                kind="try",
+                note=f"how many rows a call: {size}",
+            )
+            for size in sizes
+            if size <= len(ordinals)
+        ]
+        made = self.submit_all([(one, f"{key}/{place}") for place, one in enumerate(asked)])
+        return [int(one["run"]) for one in made]
+
+    def compare(self, runs: Sequence[int]) -> list[views.Trial]:
+        """What each size has come to so far, by the size; the smallest is what the others are held against.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        found = sorted((self._runs.get(run) for run in runs), key=lambda run: run.options.rows_per_call)
+        with self.snapshot() as db:
+            values = [
+                {ordinal: value for ordinal, _, value in reading_row.answers(db, run.id) if value is not None}
+                for run in found
+            ]
+            firsts = [reading_trials.at_once(db, run.id) for run in found]
+            seconds = [reading_trials.median_seconds(db, run.id) for run in found]
+        return [
+            views.Trial(
+                run=run,
+                answered_at_once=first.answered,
+                salvaged=first.salvaged,
+                median_seconds=median,
+                fields=() if place == 0 else tuple(agreement(values[0], values[place])),
+            )
+            for place, (run, first, median) in enumerate(zip(found, firsts, seconds, strict=True))
+        ]
+
+
+def agreement(
+    singly: Mapping[int, Mapping[str, Any]], together: Mapping[int, Mapping[str, Any]]
+) -> Iterable[views.FieldAgreement]:
+    """For each field how often both say the same, of the rows that both have a value for."""
+    both = [(singly[ordinal], together[ordinal]) for ordinal in singly.keys() & together.keys()]
+    names = dict.fromkeys(name for one, other in both for name in (*one, *other))
+    for name in names:
+        agree = sum(_same(one.get(name, _NOTHING), other.get(name, _NOTHING)) for one, other in both)
+        yield views.FieldAgreement(path=name, n=len(both), agree=agree)
+
+
+def _same(one: object, other: object) -> bool:
+    if one is _NOTHING or other is _NOTHING:
+        return one is other
+    return words.same(one, other)

@@ -1,0 +1,37 @@
+"""The page that says how many rows a call should hold: what it will take, what each size came to, and the way back to the form."""
+
+from __future__ import annotations
+
+from jobs.api import Engine
+from tests.jobs.ledger import Ledger
+from tests.workbench.conftest import CONTENT, Open, tables, texts
+
+
+def test_it_says_what_a_try_takes_before_it_takes_it(open_screen: Open, engine: Engine, table: str) -> None:
+    """The rows, the calls of all sizes, the model that will answer."""
+    version = engine.prompts.save("task", CONTENT, note="n")
+    said = texts(open_screen("rows_a_call", prompt=version.reference, dataset=table, connection="stub"))
+
+    assert "task@1" in said and "20 rows" in said and "stub-small at stub" in said
+    # 20 rows in ones, twos, fives, tens and twenties
+    assert f"{20 + 10 + 4 + 2 + 1} at least" in said
+
+
+def test_the_sizes_stand_side_by_side_each_with_its_n(open_screen: Open, ledger: Ledger) -> None:
+    """Cost a row, answers at once, agreement with one row a call by field."""
+    dataset, version = ledger.dataset(10), ledger.version()
+    runs = [
+        ledger.run(dataset, version, kind="try", options={"rows_per_call": size}, dead=dead)
+        for size, dead in ((1, 0), (5, 2))
+    ]
+    app = open_screen("rows_a_call", runs=",".join(map(str, runs)))
+    sizes, fields = tables(app)["rows a call"]["rows"], tables(app)["agreement by field"]["rows"]
+
+    assert [row["id"] for row in sizes] == ["1", "5"]
+    assert "n = 8" in str(sizes[1]) and "8 of 10" in str(sizes[1]) and "is the measure" in str(sizes[0])
+    assert all("of n = 8" in str(row) for row in fields) and len(fields) == 3
+
+
+def test_without_anything_to_try_it_leads_to_the_form(open_screen: Open) -> None:
+    """An address that somebody typed."""
+    assert "Nothing to try" in texts(open_screen("rows_a_call"))
