@@ -55,6 +55,7 @@ BANDS = [
         "jobs.plan",
         "jobs.llm",
         "jobs.call",
+        "jobs.probe",
     ],
     ["jobs.streams", "jobs.limits", "jobs.outcomes", "jobs.dispatch", "jobs.worker"],
     ["jobs.allowance", "jobs.outbox", "jobs.live", "jobs.homes"],

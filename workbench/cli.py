@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -194,14 +195,39 @@ def worker_command(redis_url: str | None, home_id: str | None, home: str | None,
 
 
 @redrive.command("doctor")
+@click.option(
+    "--connection", metavar="C", help="Find out what this endpoint honours, by a dozen tiny calls that are paid for."
+)
+@click.option("--model", metavar="M", help="Of that connection; its first where none is named.")
 @prompts_option
 @everywhere
-def doctor_command(prompts: str | None, home: str | None, as_json: bool) -> None:
+def doctor_command(
+    connection: str | None, model: str | None, prompts: str | None, home: str | None, as_json: bool
+) -> None:
     """What is there, what is missing, and what to do."""
+    if model and not connection:
+        raise errors.InputError("--model needs --connection: it names a model of it")
+    if connection:
+        _probe(given(home, prompts, as_json), connection, model)
     here = given(home, prompts, as_json, as_it_is=True)
     checks = doctor_checks.checks(here.settings)
     here.put(doctor_checks.as_rows(checks), doctor_checks.as_lines(checks))
     raise SystemExit(1 if any(check.state == "fail" for check in checks) else 0)
+
+
+def _probe(here: Given, name: str, model: str | None) -> NoReturn:
+    """Say what an endpoint honours."""
+    connection = here.settings.with_embedded().connection(name)
+    asked = model or next(iter(connection.models), None)
+    if asked is None:
+        raise errors.InputError(f"connection {name!r} names no model: name one with --model")
+    with Engine(here.settings) as engine:
+        findings = engine.system.probe(connection, asked)
+    here.put(
+        [{"connection": name, "model": asked, **finding.model_dump()} for finding in findings],
+        [f"{finding.feature:13} {finding.answer:8} {finding.words}" for finding in findings],
+    )
+    raise SystemExit(0 if findings[0].answer == "yes" else 1)
 
 
 def _unfinished(engine: Engine) -> list[int]:

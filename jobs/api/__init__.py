@@ -12,7 +12,7 @@
     engine.evaluations usable, start, report
     engine.trials      start, compare
     engine.costs       report, slices, calls
-    engine.system      overview, look, trouble, keeper_alive, pool, live, connections, model_in_words
+    engine.system      overview, look, trouble, keeper_alive, pool, live, connections, model_in_words, probe, probed
 """
 
 from __future__ import annotations

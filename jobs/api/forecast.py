@@ -18,6 +18,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from jobs import errors, plan, templates, views
+from jobs.api import probing
 from jobs.api.room import House
 from jobs.estimates import Back, Estimate, Sample
 from jobs.options import RunOptions
@@ -108,6 +109,7 @@ def forecast(house: House, wish: Wish) -> views.Forecast:
     for name in template.unknown(wish.dataset.columns):
         hint = f"; did you mean {name.suggestion}?" if name.suggestion else ""
         warnings.append(f"the template needs a column {name.name!r}, which {wish.dataset.name} lacks{hint}")
+    warnings += probing.warnings(house, wish.connection, wish.model, wish.version.content, wish.options)
     with house.snapshot() as db:
         asked = _asked(house, wish, columns)
         past, alike = _past(db, wish)

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from jobs import dispatch, errors, outcomes, views
+from jobs.api import probing
 from jobs.api.prompts import Prompts
 from jobs.api.room import House, Room
 from jobs.api.runs import Runs
@@ -23,8 +24,9 @@ from jobs.dispatch import Look
 from jobs.keys import Keys
 from jobs.limits import KeeperLimits, Standing
 from jobs.prices import price_of
+from jobs.probe import Finding
 from jobs.settings import Connection, key_of
-from jobs.store import reading_costs, reading_system
+from jobs.store import probes, reading_costs, reading_system
 from jobs.store.raw import safe
 from jobs.trouble import Trouble, told
 from jobs.views import CallFilter
@@ -126,6 +128,14 @@ class System(Room):
     def trouble(self) -> Trouble | None:
         """What keeps the keeper from its work now; None where it works, or none is there."""
         return told(self.settings.home) if self.keeper_alive() else None
+
+    def probe(self, connection: Connection, model: str) -> list[Finding]:
+        """Find out what an endpoint honours, by about a dozen tiny calls that are paid for; raises UnusableConnection."""
+        return probing.ask(self._house, connection, model)
+
+    def probed(self, connection: Connection, model: str) -> tuple[float, list[Finding]] | None:
+        """When that was found out last, and what; None where nobody has looked."""
+        return probes.latest(self.read(), base_url=connection.base_url, model=model)
 
     def connections(self) -> list[Connection]:
         """The connections as they are now, the default one first; the embedded one while it is up."""

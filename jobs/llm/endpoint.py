@@ -17,6 +17,7 @@ import logging
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -117,6 +118,37 @@ class Endpoint:
         The body must ask for a stream; an endpoint that does not stream hands over the text in one piece.
         """
         return await self._send(body, on_delta=on_delta)
+
+    async def fetch(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Fetched:
+        """One request of any kind and all that came of it, unread, for a look at the endpoint; raises nothing but CancelledError.
+
+        ``path`` is behind the base URL. What is given back holds our key nowhere.
+        """
+        began, url = time.monotonic(), str(self._url).removesuffix(_PATH) + path
+        try:
+            sent = None if body is None else encode(body)
+            async with asyncio.timeout(self._timeout):
+                async with self._open().request(
+                    method, URL(url, encoded=True), data=sent, headers=self._headers, allow_redirects=False
+                ) as response:
+                    got = bytearray()
+                    async for chunk in response.content.iter_any():
+                        got += chunk
+                        if len(got) >= MOST_BYTES:
+                            break
+                    headers = rates.lowered(response.raw_headers)
+        except (TimeoutError, ValueError, *_TRANSPORT_ERRORS) as error:
+            words = redact(classify(None, None, exception=error).message, self._secrets)
+            return Fetched(status=None, headers={}, body=b"", seconds=time.monotonic() - began, words=words)
+        told = bytes(got)
+        words = redact(words_of(told, self._secrets).message, self._secrets) if response.status >= 300 else ""
+        return Fetched(
+            status=response.status,
+            headers={name: redact(text, self._secrets) for name, text in headers.items()},
+            body=self._secrets.hide_bytes(told, pieces=True),
+            seconds=time.monotonic() - began,
+            words=f"{response.status}: {words}" if words else "",
+        )
 
     async def _send(self, body: Mapping[str, Any], *, on_delta: Callable[[str], None] | None) -> Answer:
         exchange = _Exchange(started_at=time.time(), start=time.monotonic())
@@ -242,6 +274,25 @@ class Endpoint:
         hidden = failure.model_copy(update={"message": redact(failure.message, self._secrets), "code": code})
         kept = self._secrets.hide_bytes(partial, pieces=True)
         return exchange.answer(failure=hidden, partial=kept, repeated_key=kept != partial)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """A response as it came."""
+
+    #: None where none came
+    status: int | None
+    #: with lower-case names
+    headers: Mapping[str, str]
+    body: bytes
+    seconds: float
+    #: what went wrong, in the provider's words or the transport's; empty where nothing did
+    words: str
+
+    @property
+    def is_json(self) -> bool:
+        """Whether it says that it is JSON, or does not say that it is a stream."""
+        return not self.headers.get("content-type", "").startswith(EVENT_STREAM)
 
 
 class _Exchange:

@@ -18,6 +18,7 @@ from workbench.parts import Cell, Column, Row
 from workbench.screens import machinery
 from workbench.screens.machinery import Part
 from workbench.screens.running import waiting
+from workbench.screens.running.wish import choose_model
 
 #: seconds between two looks
 GLANCE = 2
@@ -28,6 +29,77 @@ LOGS = 8
 def page() -> None:
     parts.header("System", subtitle=f"the parts of this home, looked at every {GLANCE} s")
     parts.watch(_body, standing="", every=GLANCE)
+    _honours()
+
+
+_FEATURES = {
+    "reply": "replies",
+    "usage": "says its tokens",
+    "max_tokens": "keeps to max_tokens",
+    "json_object": "response_format json_object",
+    "json_schema": "response_format json_schema, strict",
+    "stream": "streams",
+    "stream_usage": "says its tokens at the end of a stream",
+    "rate_headers": "tells its limits in headers",
+    "logprobs": "log-probabilities",
+    "seed": "seed",
+    "batch": "batch endpoint",
+}
+_ANSWERS = {
+    "yes": Cell("✓ yes", "", "accepted"),
+    "no": Cell("✕ no", "", "dead"),
+    "refused": Cell("✕ refused", "", "dead"),
+    "unclear": Cell("○ unclear", "", "waiting"),
+}
+
+
+def _honours() -> None:
+    """What an endpoint really does with the fields that it takes, found out on purpose."""
+    parts.section(
+        "What an endpoint honours",
+        note="compatible servers leave fields out of account and say nothing; found out by asking",
+    )
+    engine = session.engine()
+    by_name = {connection.name: connection for connection in engine.system.connections()}
+    if not by_name:
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.selectbox(
+            "Connection", list(by_name), format_func=lambda one: wording.head(one, 40), key="probe:name", width=260
+        )
+        connection = by_name[name]
+        model = choose_model(connection, None, key="probe:model")
+        key = session.button(
+            "Find out",
+            action=f"probe:{name}",
+            help="about a dozen calls of a few tokens each, which the provider charges",
+        )
+    if key is not None and model:
+        with st.spinner("Asking …"):
+            parts.perform(f"probe:{name}", lambda: engine.system.probe(connection, model))
+    seen = engine.system.probed(connection, model) if model else None
+    if seen is None:
+        st.caption("Nobody has looked at this model yet.")
+        return
+    at, findings = seen
+    st.caption(f"looked at {wording.ago(at, time.time())}")
+    columns = [
+        Column(key="feature", label="What", kind="strong"),
+        Column(key="answer", label="Honoured"),
+        Column(key="words", label="What was seen", kind="wide"),
+    ]
+    rows = [
+        Row(
+            one.feature,
+            {
+                "feature": _FEATURES.get(one.feature, one.feature),
+                "answer": _ANSWERS[one.answer],
+                "words": parts.text_cell(one.words, 160),
+            },
+        )
+        for one in findings
+    ]
+    parts.table(columns, rows, key="honours", label="what the endpoint honours")
 
 
 def _body() -> str:

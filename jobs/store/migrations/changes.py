@@ -147,3 +147,20 @@ def m013_pauses(db: Database) -> None:
         ALTER TABLE runs ADD COLUMN paused_seconds REAL NOT NULL DEFAULT 0;
         """,
     )
+
+
+@MIGRATIONS()
+def m014_probes(db: Database) -> None:
+    """Written by whoever has asked: what an endpoint was found to honour, the last time that it was looked at."""
+    run_all(
+        db,
+        """
+        CREATE TABLE probes (
+            base_url TEXT NOT NULL,
+            model TEXT NOT NULL,
+            probed_at REAL NOT NULL,
+            findings TEXT NOT NULL,             -- JSON list of Finding
+            PRIMARY KEY (base_url, model)
+        ) WITHOUT ROWID
+        """,
+    )
