@@ -129,7 +129,7 @@ class Caller:
             raw=reply.raw if reply is not None else answer.partial or None,
             request=zlib.compress(answer.sent, 1) if answer.sent else None,
             rates=answer.rates,
-            usage=reply.usage if reply is not None else None,
+            usage=reply.usage if reply is not None else answer.usage,
             failure=answer.failure,
         )
 
@@ -171,7 +171,8 @@ class Caller:
             safe = failure and failure.model_copy(
                 update={"message": _text(failure.message), "code": _text(failure.code)}
             )
-            return Outcome(kind="failed", failure=safe, status=failure.status if failure else None, **common)
+            status = failure.status if failure else None
+            return Outcome(kind="failed", failure=safe, status=status, usage=answer.usage, **common)
         return Outcome(
             kind="replied",
             verdicts=await self._verdicts(ask, reply),

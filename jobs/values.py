@@ -98,6 +98,10 @@ class FailureKind(StrEnum):
     LOST = "lost"  #: the lane died or was cut off; nobody knows whether the request was answered
 
 
+#: codes of failures on the way to an endpoint that no request has reached
+UNSENT: Final = ("connect", "url")
+
+
 class Failure(Value):
     """Why a request brought no reply to judge."""
 

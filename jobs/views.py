@@ -499,8 +499,11 @@ class Spending:
     #: rows that got an end or a strike; n of the validation error rate
     judged: int
     cost: float
-    #: calls whose price is unknown; their cost is not in ``cost``
+    #: calls of which nobody knows what they cost; it is not in ``cost``
     unpriced_calls: int
+    #: those among them that have a price and broke off, so that nobody knows whether they are charged, and the most that they may cost
+    open_calls: int
+    set_aside: float
     #: cost of calls that brought no accepted value, and how many of those there are
     wasted: float
     wasted_calls: int
@@ -573,7 +576,9 @@ class Overview:
     replaying_letters: int
     resolved_24h: int
     spend_24h: float
+    #: calls that are not in it, and those among them that broke off
     unpriced_calls_24h: int
+    open_calls_24h: int
     calls_24h: int
     datasets: int
     prompts: int

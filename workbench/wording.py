@@ -172,12 +172,19 @@ def money(usd: float | None) -> str:
     return f"{sign}${size:,.{digits}f}"
 
 
-def spent(usd: float, unpriced: int) -> str:
-    """Money of priced calls, and how many calls are not in it."""
+def spent(usd: float, unpriced: int, broken: int = 0) -> str:
+    """Money of priced calls, and how many calls are not in it; ``broken``: those among them that broke off."""
     if not unpriced:
         return money(usd)
-    calls = count(unpriced, "call")
-    return f"{UNKNOWN} ({calls} without a price)" if not usd else f"{money(usd)} + {calls} without a price"
+    calls = f"{count(unpriced, 'call')} {unknown(unpriced, broken)}"
+    return f"{UNKNOWN} ({calls})" if not usd else f"{money(usd)} + {calls}"
+
+
+def unknown(unpriced: int, broken: int) -> str:
+    """Why so many calls are in no sum of money."""
+    if not broken:
+        return "without a price"
+    return "that broke off" if broken == unpriced else f"without a price or that broke off ({broken:,})"
 
 
 def duration(seconds: float | None) -> str:

@@ -69,8 +69,9 @@ def _stop(run: views.Run, ahead: Ahead, more: Estimate | None, seconds: Estimate
     """Where the budget has no room for one call more, of which it reserves the most that one may cost."""
     if run.options.budget is None or run.cost is None or more is None or more.low is None or more.high is None:
         return None
-    one = run.reserved / ahead.dispatched if ahead.dispatched else 0.0
-    room = max(0.0, run.options.budget - run.cost - one)
+    one = ahead.reserved / ahead.dispatched if ahead.dispatched else 0.0
+    of_unknown_end = max(0.0, run.reserved - ahead.reserved)
+    room = max(0.0, run.options.budget - run.cost - of_unknown_end - one)
     if more.high <= room:
         return None
     share = room / more.about if room < more.about else None

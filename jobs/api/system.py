@@ -73,6 +73,7 @@ class System(Room):
                 resolved_24h=letters.resolved,
                 spend_24h=spent.cost,
                 unpriced_calls_24h=spent.unpriced_calls,
+                open_calls_24h=spent.open_calls,
                 calls_24h=spent.calls,
                 datasets=reading_system.datasets(db),
                 prompts=len(self._prompts.list()),

@@ -37,6 +37,8 @@ class Answer:
     seconds: float
     reply: Reply | None = None
     failure: Failure | None = None
+    #: beside a failure: what the endpoint says that the request has used all the same
+    usage: Usage | None = None
     rates: Rates = rates.NOTHING
     #: beside a failure: what had come of the reply's text, or the body of the error
     partial: bytes = b""
@@ -133,7 +135,9 @@ class Events:
     def result(self, *, envelope: Envelope, seconds: float) -> Reply | Failure:
         """The reply, or the failure if the stream ended before the reply did."""
         if self._error is not None:
-            return _no_choice(self._error, envelope)
+            failure = _no_choice(self._error, envelope)
+            # What broke off in the middle of its text is no refusal: it may be charged.
+            return failure.model_copy(update={"status": None}) if self._parts else failure
         if self._finish is None and not self._ended:
             return Failure(kind=FailureKind.TRANSIENT, message="the stream broke off before its end", code="cut")
         return _reply(
@@ -194,6 +198,17 @@ def usage_of(told: object, *, sent_bytes: int, raw: bytes) -> Usage:
     if cached is None:
         cached = _tokens(told.get("prompt_cache_hit_tokens")) or 0
     return Usage(prompt=prompt, completion=completion, cached=min(cached, prompt), estimated=is_estimated)
+
+
+def told_usage(body: bytes, *, sent_bytes: int) -> Usage | None:
+    """The usage in a body that holds no reply; None where it tells none, and nothing is estimated."""
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    told = data.get("usage") if isinstance(data, dict) else None
+    usage = usage_of(told, sent_bytes=sent_bytes, raw=b"")
+    return None if usage.estimated else usage
 
 
 def content_of(content: object) -> str:

@@ -30,7 +30,7 @@ from yarl import URL
 
 from jobs import errors, logs
 from jobs.llm import rates
-from jobs.llm.answers import EVENT_STREAM, Answer, Envelope, Events, raw_of, reply_of
+from jobs.llm.answers import EVENT_STREAM, Answer, Envelope, Events, raw_of, reply_of, told_usage
 from jobs.llm.failures import classify, is_moderated, redact, words_of
 from jobs.llm.request import encode
 from jobs.redaction import Secrets, Veil
@@ -226,7 +226,8 @@ class Endpoint:
             if veil is not None and events is None and isinstance(result, Reply):
                 veil.show(result.text)
         if isinstance(result, Failure):
-            return self._failed(result, exchange, partial=exchange.partial)
+            usage = told_usage(bytes(body), sent_bytes=len(exchange.sent)) if whole else None
+            return self._failed(result, exchange, partial=exchange.partial, usage=usage)
         is_page = events is None and "json" not in headers.get("content-type", "")
         return self._replied(result, exchange, is_cut=is_page or not whole or result.finish_reason == "length")
 
@@ -268,12 +269,12 @@ class Endpoint:
         hidden = reply.model_copy(update={"raw": raw, **words})
         return exchange.answer(reply=hidden, repeated_key=raw != reply.raw)
 
-    def _failed(self, failure: Failure, exchange: _Exchange, *, partial: bytes) -> Answer:
+    def _failed(self, failure: Failure, exchange: _Exchange, *, partial: bytes, usage: Usage | None = None) -> Answer:
         """A failure without our key, neither in its words nor in what is kept beside it."""
         code = failure.code and redact(failure.code, self._secrets)
         hidden = failure.model_copy(update={"message": redact(failure.message, self._secrets), "code": code})
         kept = self._secrets.hide_bytes(partial, pieces=True)
-        return exchange.answer(failure=hidden, partial=kept, repeated_key=kept != partial)
+        return exchange.answer(failure=hidden, partial=kept, usage=usage, repeated_key=kept != partial)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,6 +326,7 @@ class _Exchange:
         *,
         reply: Reply | None = None,
         failure: Failure | None = None,
+        usage: Usage | None = None,
         partial: bytes = b"",
         repeated_key: bool = False,
     ) -> Answer:
@@ -334,6 +336,7 @@ class _Exchange:
             seconds=self.seconds,
             reply=reply,
             failure=failure,
+            usage=usage,
             rates=self._rates,
             partial=partial,
             repeated_key=repeated_key,

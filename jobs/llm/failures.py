@@ -69,7 +69,7 @@ _BROKEN: tuple[tuple[tuple[type[BaseException], ...], FailureKind, str, str], ..
         "the answer broke off or was garbled",
     ),
     (
-        (aiohttp.ClientConnectorError, ConnectionRefusedError),
+        (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ConnectionRefusedError),
         FailureKind.TRANSIENT,
         "connect",
         "the endpoint cannot be reached",

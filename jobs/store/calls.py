@@ -1,9 +1,9 @@
 """Writes about calls and attempts: what was sent, what came back, what it did for each row, and what that did to the money.
 
 A call stands here if and only if its request went out, or may have, so that ``runs.calls`` is their number and
-``runs.cost`` the sum of what is known of their price. Money is set aside for a call when it is dispatched. It stays aside until
-the call's end is recorded: of one that was lost nobody knows whether it is paid, so its reservation stays spent, and a late
-reply puts the real cost in its place.
+``runs.cost`` the sum of what is known of their price. Money is set aside for a call when it is dispatched, and stays aside until
+it is known what the call has cost. Of one that was lost, or that broke off without a whole answer, nobody knows whether it is
+charged: its cost is unknown and never 0, and its reservation stays spent. A late reply puts the real cost in its place.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from jobs.store import tallies
 from jobs.store.batch import Batch
 from jobs.store.runs import RunRecord
 from jobs.store.tries import Row, Try
-from jobs.values import Failure, FailureKind, Verdict
+from jobs.values import UNSENT, Failure, FailureKind, Verdict
 
+#: statuses from here on refuse a request, and nobody charges for that
+_REFUSES = 400
 _COLUMNS = (
     "try_id", "run", "lane", "outcome", "sent_at", "seconds", "queue_seconds", "status", "failure", "model", "finish_reason",
     "request_id", "prompt_tokens", "completion_tokens", "cached_tokens", "estimated", "cost", "price", "reserved", "settled",
@@ -94,7 +96,7 @@ class Calls:
             total.completion += usage.completion
             total.cached += usage.cached
         total.cost += money or 0.0
-        if not is_lost(outcome):
+        if not is_open(outcome):
             total.released += tried.reserved
         total.throttles += outcome.failure is not None and outcome.failure.kind is FailureKind.THROTTLED
         return call
@@ -219,7 +221,7 @@ class Calls:
             money,
             self._price(record),
             tried.reserved,
-            int(not lost),
+            int(not is_open(outcome)),
             received.request,
             received.raw,
             self._now,
@@ -228,8 +230,19 @@ class Calls:
 
 
 def is_lost(outcome: Outcome) -> bool:
-    """Whether the end of the call is unknown."""
+    """Whether the end of the call is unknown, and may still come."""
     return outcome.failure is not None and outcome.failure.kind is FailureKind.LOST
+
+
+def is_open(outcome: Outcome) -> bool:
+    """Whether nobody knows if the call is charged: it went out, or may have, and no whole answer came of it.
+
+    A refusal with a status is an answer, and so is the usage that stands beside a failure.
+    """
+    failure = outcome.failure
+    if failure is None or outcome.usage is not None or failure.kind is FailureKind.BLOCKED:
+        return False
+    return (failure.status or 0) < _REFUSES and failure.code not in UNSENT
 
 
 def _has_value(outcome: Outcome) -> bool:
@@ -238,7 +251,7 @@ def _has_value(outcome: Outcome) -> bool:
 
 def _money(outcome: Outcome, price: Price | None) -> float | None:
     """What a call has cost; None where nobody knows."""
-    if price is None or is_lost(outcome):
+    if price is None or is_open(outcome):
         return None
     if outcome.usage is not None:
         return cost(outcome.usage, price)

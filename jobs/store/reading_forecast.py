@@ -108,6 +108,8 @@ class Ahead:
     asked: int
     #: calls that are under way, or wait for a lane
     dispatched: int
+    #: money that is set aside for those
+    reserved: float = 0.0
 
 
 def ahead(db: Database, run: int, options: RunOptions, *, waiting: int) -> Ahead:
@@ -116,19 +118,21 @@ def ahead(db: Database, run: int, options: RunOptions, *, waiting: int) -> Ahead
     The sample tells which are answered already. Of rows that equal each other and are both far ahead it sees few, so
     that a large table with many of them counts for more than it will take.
     """
-    dispatched = db.execute("SELECT count(*) FROM run_rows WHERE run = ? AND state = 'dispatched'", [run]).fetchone()[0]
+    dispatched, reserved = db.execute(
+        "SELECT count(*), total(reserved) FROM run_rows WHERE run = ? AND state = 'dispatched'", [run]
+    ).fetchone()
     if not options.reuse or not waiting:
-        return Ahead(asked=waiting, dispatched=dispatched)
+        return Ahead(asked=waiting, dispatched=dispatched, reserved=reserved)
     if waiting <= EXACT:
         found = db.execute(
             "SELECT reuse_key FROM run_rows WHERE run = ? AND state IN ('due', 'held', 'dispatched')", [run]
         ).fetchall()
         keys = {key for (key,) in found if key is not None}
         asked = len(keys) - answered(db, list(keys))
-        return Ahead(asked=asked + waiting - len(found), dispatched=dispatched)
+        return Ahead(asked=asked + waiting - len(found), dispatched=dispatched, reserved=reserved)
     held = db.execute("SELECT count(*) FROM run_rows WHERE run = ? AND state = 'held'", [run]).fetchone()[0]
     due = max(0, waiting - held - dispatched)
-    return Ahead(asked=dispatched + round(due * _fresh(db, run)), dispatched=dispatched)
+    return Ahead(asked=dispatched + round(due * _fresh(db, run)), dispatched=dispatched, reserved=reserved)
 
 
 def _fresh(db: Database, run: int) -> float:

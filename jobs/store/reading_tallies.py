@@ -187,6 +187,10 @@ _FIGURES: dict[tuple[str, ...], str] = {
                coalesce(sum(c.completion_tokens), 0), coalesce(sum(c.cached_tokens), 0)
         FROM calls c WHERE {_SENT} GROUP BY c.run
     """,
+    ("open_calls", "set_aside"): f"""
+        SELECT c.run, count(*), total(c.reserved) FROM calls c INDEXED BY calls_open
+        WHERE c.settled = 0 AND c.price IS NOT NULL AND {_SENT} GROUP BY c.run
+    """,
     ("accepted", "strikes"): f"""
         SELECT c.run, sum(a.verdict = 'accepted' AND a.superseded = 0), sum(a.strike)
         FROM calls c JOIN attempts a ON a.call = c.id WHERE {_SENT} GROUP BY c.run

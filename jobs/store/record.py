@@ -100,7 +100,7 @@ class Recorder:
             record = self._run(one.outcome.run)
             if tried is None or record is None:
                 self.done.strangers.append((one.outcome.run, one.outcome.try_id))
-            elif not tried.settled:
+            elif not tried.ended:
                 self._enter(one, record, tried)
         self._write()
 
@@ -150,7 +150,7 @@ class Recorder:
         outcome, call = received.outcome, None
         if outcome.sent:
             call = self._calls.enter(received, record, tried)
-            self._tries.entered(tried, call, lane=outcome.lane, settled=not is_lost(outcome))
+            self._tries.entered(tried, call, lane=outcome.lane, ended=not is_lost(outcome))
         else:
             self._calls.release(record, tried)
             self._tries.forget(tried)

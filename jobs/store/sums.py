@@ -29,6 +29,8 @@ class Sum:
     unpriced_reused: int = 0
     cost: float = 0.0
     unpriced_calls: int = 0
+    open_calls: int = 0
+    set_aside: float = 0.0
     wasted: float = 0.0
     wasted_calls: int = 0
     prompt_tokens: int = 0
@@ -92,6 +94,8 @@ def spending(key: str, label: str, one: Sum, latencies: Latencies) -> views.Spen
         judged=one.accepted + one.strikes,
         cost=one.cost,
         unpriced_calls=one.unpriced_calls,
+        open_calls=one.open_calls,
+        set_aside=one.set_aside,
         wasted=one.wasted,
         wasted_calls=one.wasted_calls,
         prompt_tokens=one.prompt_tokens,

@@ -23,7 +23,10 @@ MOST_LATENCIES = 96
 
 
 #: what of a call is counted, beside what it has brought
-COLUMNS = ("run", "sent_at", "outcome", "cost", "prompt_tokens", "completion_tokens", "cached_tokens", "seconds")
+COLUMNS = (
+    "run", "sent_at", "outcome", "cost", "prompt_tokens", "completion_tokens", "cached_tokens", "seconds", "settled", "price",
+    "reserved",
+)  # fmt: skip
 
 
 class Call(NamedTuple):
@@ -39,6 +42,11 @@ class Call(NamedTuple):
     cached_tokens: int | None
     #: None where nobody knows
     seconds: float | None
+    #: 0 where nobody knows whether it is charged
+    settled: int
+    #: None where no price is known
+    price: str | None
+    reserved: float
     #: rows that got their value of it, strikes, rows that died of it
     accepted: int
     strikes: int
@@ -101,9 +109,12 @@ def _by_minute(calls: Iterable[Call]) -> dict[tuple[int, int], list[Call]]:
 
 def _added_up(calls: Sequence[Call]) -> Sum:
     """The sum of some calls; column by column, since the keeper does it for every call there is."""
-    _, _, outcomes, costs, prompt, completion, cached, _, accepted, strikes, dead = zip(*calls, strict=True)
+    _, _, outcomes, costs, prompt, completion, cached, _, settled, _, _, accepted, strikes, dead = zip(
+        *calls, strict=True
+    )
     throttles, replies = outcomes.count("throttled"), outcomes.count("replied")
     without = [call.cost for call in calls if not call.accepted]
+    aside = () if all(settled) else [call.reserved for call in calls if not call.settled and call.price is not None]
     return Sum(
         calls=len(calls),
         accepted=sum(accepted),
@@ -113,6 +124,8 @@ def _added_up(calls: Sequence[Call]) -> Sum:
         transport_failures=len(calls) - replies - throttles,
         cost=sum(filter(None, costs)),
         unpriced_calls=costs.count(None),
+        open_calls=len(aside),
+        set_aside=sum(aside),
         wasted=sum(filter(None, without)),
         wasted_calls=len(without),
         prompt_tokens=sum(filter(None, prompt)),

@@ -66,8 +66,8 @@ class Try(NamedTuple):
     under_way: bool = False
     #: its number among the calls, where it is there
     call: int | None = None
-    #: its end is recorded
-    settled: bool = False
+    #: its end is recorded, and it may come once more as a twin only
+    ended: bool = False
     #: the lane that its end came from
     lane: str = ""
 
@@ -98,8 +98,8 @@ class Tries:
             self._found[tried.try_id] = tried
 
     def _find_recorded(self, names: str) -> None:
-        query = f"SELECT try_id, id, run, settled, reserved, lane FROM calls WHERE try_id {_NAMED}"
-        for try_id, call, run, settled, reserved, lane in self._db.conn.execute(query, [names]).fetchall():
+        query = f"SELECT try_id, id, run, outcome != 'lost', settled, reserved, lane FROM calls WHERE try_id {_NAMED}"
+        for try_id, call, run, heard, settled, reserved, lane in self._db.conn.execute(query, [names]).fetchall():
             ordinals = self._db.conn.execute("SELECT ordinal FROM attempts WHERE call = ?", [call])
             self._found[try_id] = Try(
                 try_id=try_id,
@@ -107,7 +107,7 @@ class Tries:
                 ordinals=frozenset(ordinal for (ordinal,) in ordinals),
                 reserved=0.0 if settled else reserved,
                 call=call,
-                settled=bool(settled),
+                ended=bool(heard or settled),
                 lane=lane,
             )
 
@@ -124,7 +124,7 @@ class Tries:
         found = self._found.get(outcome.try_id)
         if found is None or found.run != outcome.run:
             return None
-        if found.settled:
+        if found.ended:
             return self._twin(found, outcome)
         about = {one.ordinal for one in outcome.verdicts}
         return found if found.ordinals == set(outcome.ordinals) and found.ordinals >= about else None
@@ -144,11 +144,11 @@ class Tries:
         found = self._found.get(try_id)
         return found if found is not None and found.under_way else None
 
-    def entered(self, tried: Try, call: int, *, lane: str, settled: bool) -> None:
+    def entered(self, tried: Try, call: int, *, lane: str, ended: bool) -> None:
         """Know it by its call from now on."""
-        aside = 0.0 if settled else tried.reserved
+        aside = 0.0 if ended else tried.reserved
         self._found[tried.try_id] = Try(
-            tried.try_id, tried.run, tried.ordinals, aside, call=call, settled=settled, lane=lane
+            tried.try_id, tried.run, tried.ordinals, aside, call=call, ended=ended, lane=lane
         )
 
     def forget(self, tried: Try) -> None:

@@ -113,6 +113,26 @@ def test_lost_calls_eat_a_budget_up(tmp_path: Path, redis_address: str) -> None:
     desk.close()
 
 
+def test_calls_that_time_out_eat_a_budget_up(tmp_path: Path, redis_address: str) -> None:
+    """The provider may charge for each, so the run pauses at its budget instead of asking on for what seems to be free."""
+    probe = Desk(tmp_path, redis_address, n=1)
+    probe.step()
+    most = probe.row(1)["reserved"]
+    probe.close()
+    (tmp_path / "second").mkdir()
+    desk = Desk(tmp_path / "second", redis_address, n=20, budget=3.5 * most)
+    for _ in range(6):
+        desk.step(60.0)
+        for try_id, (_, ordinal) in desk.taken().items():
+            desk.hand_in(desk.failure(try_id, ordinal, FailureKind.TRANSIENT))
+    desk.step()
+
+    record = desk.record
+    assert (record.state, record.paused_by, record.cost) == ("paused", "budget", 0.0)
+    assert record.reserved == pytest.approx(3 * most) and desk.sums() == pytest.approx(desk.rebuilt())
+    desk.close()
+
+
 def test_a_keeper_that_starts_anew_knows_what_is_set_aside(desk: Desk) -> None:
     """Calls that were lost and calls that are under way still hold their money, and their outcomes still settle it."""
     desk.step()

@@ -15,6 +15,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from jobs.api import Engine
+from jobs.store import tallies
 from jobs.views import CallFilter, Spending
 from tests.jobs.ledger import FAULTS, Ledger
 from tests.workbench.conftest import Open, links, tables, texts
@@ -24,8 +25,8 @@ from workbench.screens.spending.window import Choice, Place, Window, spanning, w
 BERLIN = ZoneInfo("Europe/Berlin")
 NONE = Spending(
     key="total", label="all calls", calls=0, accepted=0, dead=0, strikes=0, throttles=0, transport_failures=0, reused=0,
-    saved=0.0, unpriced_reused=0, judged=0, cost=0.0, unpriced_calls=0, wasted=0.0, wasted_calls=0, prompt_tokens=0, completion_tokens=0,
-    cached_tokens=0, p50=None, p95=None, p99=None, latency_n=0,
+    saved=0.0, unpriced_reused=0, judged=0, cost=0.0, unpriced_calls=0, open_calls=0, set_aside=0.0, wasted=0.0, wasted_calls=0,
+    prompt_tokens=0, completion_tokens=0, cached_tokens=0, p50=None, p95=None, p99=None, latency_n=0,
 )  # fmt: skip
 DAY = Window(since=0, until=86_400, step=1800, words="last 24 h", short="24 h")
 
@@ -100,6 +101,23 @@ def test_the_figures_are_those_of_the_engine(open_screen: Open, runs: tuple[int,
     assert f"{total.strikes} of n = {total.judged} verdicts, 24 h" in said
     assert f"{total.prompt_tokens:,}" in said and f"{total.completion_tokens:,}" in said
     assert f"14 calls of {total.calls} have no known price" in said
+    assert "nobody knows whether they were charged" not in said
+
+
+def test_calls_that_broke_off_are_said_with_what_is_set_aside(open_screen: Open, ledger: Ledger) -> None:
+    """A price in connections.toml would not help: nobody knows whether they were charged, only what they cost at most."""
+    run = ledger.run(ledger.dataset(10), ledger.version(), began=time.time() - 600)
+    with ledger.db.atomic():
+        broken = "settled = 0, cost = NULL, reserved = 0.25, outcome = 'transient'"
+        ledger.db.execute(f"UPDATE calls SET {broken} WHERE id IN (SELECT id FROM calls LIMIT 3)")
+        tallies.recount(ledger.db, [run])
+
+    said = texts(open_screen("costs"))
+    assert (
+        "3 calls of 10 broke off: nobody knows whether they were charged. At most $0.750 is set aside for them." in said
+    )
+    assert "n = 10 calls, 3 that broke off, 24 h" in said
+    assert "no known price" not in said and "connections.toml" not in said
 
 
 @pytest.mark.parametrize(

@@ -103,10 +103,19 @@ def _breakdown(sheet: Sheet) -> None:
 
 
 def _unpriced(total: Spending) -> None:
-    """What to do where a price is not known."""
-    if total.unpriced_calls:
+    """Which calls are in no sum of money, and what to do where a price is not known."""
+    if total.open_calls:
         parts.panel(
-            f"{wording.count(total.unpriced_calls, 'call')} of {total.calls:,} have no known price and are in no sum of money.",
+            f"{wording.count(total.open_calls, 'call')} of {total.calls:,} broke off: nobody knows whether they were charged. "
+            f"At most {wording.money(total.set_aside)} is set aside for them.",
+            hint="It is in no sum of money here, and counts against the budgets of their runs. The provider's own account says what "
+            "was charged.",
+            tone="waiting",
+        )
+    without = total.unpriced_calls - total.open_calls
+    if without:
+        parts.panel(
+            f"{wording.count(without, 'call')} of {total.calls:,} have no known price and are in no sum of money.",
             hint="For calls to come, name the price in connections.toml in US dollars for a million tokens: "
             'a table [NAME.prices."MODEL"] with input and output, where NAME is the connection.',
             tone="waiting",

@@ -63,7 +63,7 @@ def _figures(found: Overview) -> None:
             ),
             parts.Figure(
                 label="Spend",
-                value=wording.spent(found.spend_24h, found.unpriced_calls_24h),
+                value=wording.spent(found.spend_24h, found.unpriced_calls_24h, found.open_calls_24h),
                 note=f"last 24 h, n = {wording.count(found.calls_24h, 'call')}",
             ),
         ]

@@ -116,13 +116,26 @@ def m010_savings(db: Database) -> None:
         ALTER TABLE tallies ADD COLUMN unpriced_reused INTEGER NOT NULL DEFAULT 0;
         """,
     )
-    tallies.recount(db)
 
 
 @MIGRATIONS()
 def m011_rows_a_call(db: Database) -> None:
     """Written by the keeper alone: how many rows a call about a row may hold, NULL: as many as the run allows."""
     run_all(db, "ALTER TABLE run_rows ADD COLUMN together INTEGER")
+
+
+@MIGRATIONS()
+def m011_calls_of_unknown_end(db: Database) -> None:
+    """Written by the keeper alone: of how many calls nobody knows whether they are charged, and what is set aside for them."""
+    run_all(
+        db,
+        """
+        CREATE INDEX calls_open ON calls (run, sent_at, reserved, price, settled) WHERE settled = 0;
+        ALTER TABLE tallies ADD COLUMN open_calls INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE tallies ADD COLUMN set_aside REAL NOT NULL DEFAULT 0;
+        """,
+    )
+    tallies.recount(db)
 
 
 @MIGRATIONS()

@@ -200,7 +200,7 @@ def m005_ledger(db: Database) -> None:
             cost REAL,                          -- NULL: unknown
             price TEXT,                         -- JSON, as it was then
             reserved REAL NOT NULL DEFAULT 0,
-            settled INTEGER NOT NULL DEFAULT 1, -- 0: its end is unknown, so it stays spent at its reservation
+            settled INTEGER NOT NULL DEFAULT 1, -- 0: nobody knows whether it is charged, so it stays spent at its reservation
             request BLOB,                       -- zlib of the exact JSON that was sent
             raw BLOB,                           -- the reply byte for byte
             recorded_at REAL NOT NULL

@@ -14,7 +14,7 @@ from jobs.llm import Answer, Endpoint, Window, body, endpoint
 from jobs.settings import Connection
 from jobs.testing import Act, Ask, StubProvider
 from jobs.testing.script import error_body
-from jobs.values import SIZE, FailureKind, Message, Reply
+from jobs.values import SIZE, FailureKind, Message, Reply, Usage
 
 KEY = "sk-test-0123456789abcdef"
 
@@ -93,6 +93,20 @@ def test_what_goes_wrong_on_the_wire_is_a_typed_failure(
     assert (answer.failure.kind, answer.failure.code) == (kind, code)
     assert len(stub.ledger.of(f"wire {mark}")) == 1
     assert answer.failure.retry_after == (2.0 if mark == "[[429 2]]" else None)
+
+
+@pytest.mark.parametrize(
+    ("usage", "known"),
+    [({"prompt_tokens": 40, "completion_tokens": 7}, Usage(prompt=40, completion=7)), (None, None), ({}, None)],
+)
+def test_usage_without_a_choice_is_kept_beside_the_failure(usage: dict[str, int] | None, known: Usage | None) -> None:
+    """What the endpoint says that it used is known, and paid for; where it says nothing, nothing is estimated."""
+    said = json.dumps({"object": "chat.completion", "choices": [], "usage": usage}).encode()
+    with StubProvider(lambda ask: Act(kind="no choices", body=said)) as stub:
+        answer = ask(stub, "used nothing")
+
+    assert answer.failure is not None and answer.failure.code == "no_choices"
+    assert answer.usage == known
 
 
 def test_a_broken_off_body_is_kept_beside_its_failure(stub: StubProvider) -> None:

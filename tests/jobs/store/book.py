@@ -27,6 +27,8 @@ BAD = Verdict(
     problems=(Problem(path="$.words", rule="required", expected="words", got="missing"),),
     signature="s1|required|$.words|",
 )
+#: what a refusal comes with; what breaks off has none
+_STATUS = {FailureKind.THROTTLED: 429, FailureKind.TOO_LONG: 413, FailureKind.BLOCKED: 401}
 #: what the book's usual reply costs, in US dollars
 COST = 1.0
 
@@ -106,7 +108,7 @@ class Book:
             lane="l",
             kind="failed",
             ordinals=(ordinal,),
-            failure=Failure(kind=kind, message="why"),
+            failure=Failure(kind=kind, message="why", status=_STATUS.get(kind)),
             sent_at=self.now if sent else 0.0,
             seconds=seconds,
         )

@@ -9,7 +9,7 @@ import pytest
 
 from jobs.lifecycle import ENDS
 from jobs.messages import Outcome
-from jobs.values import FailureKind
+from jobs.values import Failure, FailureKind, Usage
 from tests.jobs.store.book import BAD, COST, GOOD, Book
 
 
@@ -25,9 +25,74 @@ def test_what_was_refused_unsent_is_no_call(book: Book, kind: FailureKind) -> No
     book.fail("t", 1, kind, sent=False)
     assert (book.sums(), book.db["calls"].count) == ((0, 0.0, 0.0), 0)
 
-    book.send("u", 1)
-    book.fail("u", 1, kind)
-    assert (book.sums(), book.db["calls"].count) == ((1, 0.0, 0.0), 1)
+
+@pytest.mark.parametrize("status", [401, 429, 500, 504])
+def test_a_refusal_costs_nothing(book: Book, status: int) -> None:
+    """Whoever answers with such a status has charged nothing: the money is free again."""
+    book.send("t", 1)
+    one = book.failure("t", 1, FailureKind.TRANSIENT)
+    book.take(one.model_copy(update={"failure": Failure(kind=FailureKind.TRANSIENT, message="no", status=status)}))
+
+    assert book.db.conn.execute("SELECT settled, cost FROM calls").fetchall() == [(1, 0.0)]
+    assert book.sums() == book.rebuilt() == (1, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "status"),
+    [
+        (FailureKind.TRANSIENT, "timeout", None),
+        (FailureKind.TRANSIENT, "reset", None),
+        (FailureKind.TRANSIENT, "cut", None),
+        (FailureKind.TRANSIENT, "no_choices", 200),
+        (FailureKind.INTERNAL, "ValueError", None),
+    ],
+)
+def test_a_call_that_broke_off_stays_spent_at_its_reservation(
+    book: Book, kind: FailureKind, code: str, status: int | None
+) -> None:
+    """It went out, and no whole answer came: nobody knows whether it is charged, which is never 0. It does not come twice."""
+    book.send("t", 1)
+    failure = Failure(kind=kind, message="why", code=code, status=status)
+    broken = book.failure("t", 1, kind).model_copy(update={"failure": failure})
+    book.take(broken)
+    after = book.everything()
+    book.take(broken)
+
+    assert book.everything() == after
+    (call,) = book.db.query("SELECT * FROM calls")
+    assert (call["settled"], call["cost"], call["reserved"], call["seconds"]) == (0, None, 0.5, 1.0)
+    assert book.sums() == book.rebuilt() == (1, 0.0, 0.5)
+    assert book.row(1)["state"] == "due"
+
+
+def test_what_never_reached_the_endpoint_costs_nothing(book: Book) -> None:
+    """A connection that cannot be made carries no request."""
+    book.send("t", 1)
+    failure = Failure(kind=FailureKind.TRANSIENT, message="refused", code="connect")
+    book.take(book.failure("t", 1, FailureKind.TRANSIENT).model_copy(update={"failure": failure}))
+
+    assert book.sums() == book.rebuilt() == (1, 0.0, 0.0)
+
+
+def test_usage_beside_a_failure_is_booked_at_its_price(book: Book) -> None:
+    """A body without a choice that says what it has used: that is known, so nothing stays set aside."""
+    book.send("t", 1)
+    failure = Failure(kind=FailureKind.TRANSIENT, message="why", code="no_choices", status=200)
+    usage = Usage(prompt=1_000_000, completion=0)
+    book.take(book.failure("t", 1, failure.kind).model_copy(update={"failure": failure, "usage": usage}))
+
+    assert book.db.conn.execute("SELECT settled, cost, prompt_tokens FROM calls").fetchall() == [(1, COST, 1_000_000)]
+    assert book.sums() == book.rebuilt() == (1, COST, 0.0)
+
+
+def test_a_late_reply_that_broke_off_leaves_the_reservation(book: Book) -> None:
+    """What was lost and then comes as a timeout is as unknown as before."""
+    book.send("t", 1)
+    book.lose("t")
+    book.fail("t", 1, FailureKind.TRANSIENT)
+
+    assert book.db.conn.execute("SELECT outcome, settled, cost FROM calls").fetchall() == [("transient", 0, None)]
+    assert book.sums() == book.rebuilt() == (1, 0.0, 0.5)
 
 
 def test_a_lost_call_stays_spent_at_its_reservation(book: Book) -> None:
@@ -110,6 +175,8 @@ class Walk:
         #: lost or missed, and never heard of since
         self.astray: dict[str, int] = {}
         self.lost: set[str] = set()
+        #: broke off: nobody will ever know
+        self.broken: dict[str, float] = {}
         self.heard: list[Outcome] = []
         self.paid: set[str] = set()
 
@@ -132,6 +199,10 @@ class Walk:
         self.heard += outcomes
         self.paid |= {one.try_id for one in outcomes if one.kind == "replied"}
         for one in outcomes:
+            if one.failure is not None and one.failure.kind is FailureKind.TRANSIENT:
+                # What was on no stream has its money back already.
+                aside = one.try_id in self.lost or one.try_id in self.under_way
+                self.broken[one.try_id] = self.most[one.try_id] if aside else 0.0
             self.lost.discard(one.try_id)
             self.under_way.pop(one.try_id, None)
             self.astray.pop(one.try_id, None)
@@ -171,7 +242,7 @@ class Walk:
     def hold(self) -> None:
         """What is so at any moment."""
         assert self.book.sums() == pytest.approx(self.book.rebuilt())
-        aside = sum(self.most[try_id] for try_id in [*self.under_way, *self.lost])
+        aside = sum(self.most[try_id] for try_id in [*self.under_way, *self.lost]) + sum(self.broken.values())
         assert self.book.sums()[1:] == pytest.approx((COST * len(self.paid), aside))
         query = """
             SELECT state, (SELECT group_concat(id) FROM attempts a WHERE a.run = r.run AND a.ordinal = r.ordinal
@@ -195,6 +266,7 @@ def test_whatever_happens_the_sums_of_a_run_are_those_of_its_calls(tmp_path: Pat
         book.come(try_id, ordinal, GOOD)
 
     assert len(walk.most) > 20 and len(walk.paid) > 10
-    assert book.sums()[2] == pytest.approx(0.0), "nothing is under way, so nothing is set aside"
+    aside = pytest.approx(sum(walk.broken.values()))
+    assert book.sums()[2] == aside, "nothing is under way, so nothing is set aside but for what broke off"
     assert all(row["try_id"] is None for row in book.db.query("SELECT * FROM run_rows"))
     assert any(row["state"] in ENDS for row in book.db.query("SELECT * FROM run_rows"))

@@ -64,6 +64,16 @@ def _no_reply(book: Book) -> None:
         book.fail(f"t{n}", n, kind)
 
 
+def _lost_and_broken_off(book: Book) -> None:
+    book.send("t1", 1)
+    late = book.failure("t1", 1, FailureKind.TRANSIENT)
+    book.now += 130
+    book.lose("t1")
+    book.send("t2", 1)
+    book.take(late)
+    book.fail("t2", 1, FailureKind.TRANSIENT)
+
+
 def _dead_before_it_was_sent(book: Book) -> None:
     book.send("t1", 1)
     book.fail("t1", 1, FailureKind.TOO_LONG, sent=False)
@@ -127,6 +137,7 @@ def _several_rows_a_call(book: Book) -> None:
         _no_reply,
         _dead_before_it_was_sent,
         _lost_and_late,
+        _lost_and_broken_off,
         _lost_and_never_sent,
         _late_behind_another,
         _dead_of_losses_and_late,
@@ -156,6 +167,19 @@ def test_a_reply_moves_from_the_loss_to_its_own_minute(book: Book) -> None:
     figures = dict(zip(FIGURES, found[sent_in], strict=False))
     assert (figures["calls"], figures["accepted"], figures["wasted_calls"], figures["cost"]) == (1, 1, 0, COST)
     assert found[sent_in][-1] == [1.0]
+
+
+@pytest.mark.parametrize("price", [True, False])
+def test_calls_that_broke_off_are_told_apart_from_those_without_a_price(tmp_path: Path, price: bool) -> None:
+    """Neither is in a sum of money; of the first it is said how much they may cost at most."""
+    book = Book(tmp_path, n=4, price=price)
+    reserved = 0.5 if price else 0.0
+    book.send("t1", 1, reserved=reserved)
+    book.send("t2", 2, reserved=reserved)
+    book.take(book.failure("t1", 1, FailureKind.TRANSIENT), book.reply("t2", 2, GOOD))
+    figures = dict(zip(FIGURES, tallied(book.db)[book.run, int(book.now // 60)], strict=False))
+    found = (figures["unpriced_calls"], figures["open_calls"], figures["set_aside"], figures["cost"])
+    assert found == ((1, 1, 0.5, COST) if price else (2, 0, 0.0, 0.0))
 
 
 def test_a_value_that_came_too_late_is_wasted(book: Book) -> None:

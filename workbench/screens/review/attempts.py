@@ -109,7 +109,7 @@ def _row(attempt: Attempt, place: int, now: float, *, on: bool) -> dict[str, str
         "asked": f"strike {attempt.asked}" if attempt.strike else wording.NOTHING,
         "tokens": tokens,
         "seconds": wording.duration(attempt.seconds) if attempt.seconds is not None else wording.NOTHING,
-        "cost": cost if attempt.settled else parts.Cell(f"{cost}?", "its end is unknown: counted at its reservation"),
+        "cost": cost if attempt.settled else parts.Cell(f"{cost}?", "it may be charged: counted at its reservation"),
         "finish": parts.text_cell(attempt.finish_reason or wording.NOTHING, 20),
         "model": parts.text_cell(attempt.model or wording.NOTHING, 24),
         "when": parts.time_cell(attempt.sent_at or attempt.recorded_at, now),

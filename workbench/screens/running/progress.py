@@ -151,8 +151,9 @@ def _money(run: Run) -> parts.Figure:
         note = "no budget"
     else:
         note = f"of a budget of {wording.money(budget)}"
-    if run.ended_at is None and run.reserved >= 0.000001:
-        note += f"; {wording.money(run.reserved)} reserved"
+    if run.reserved >= 0.000001:
+        what = "reserved" if run.counts.dispatched else "set aside for calls that broke off"
+        note += f"; {wording.money(run.reserved)} {what}"
     over = budget is not None and run.cost is not None and run.cost >= 0.9 * budget
     return parts.Figure(
         label="Money so far", value=wording.money(run.cost), note=note, tone="paused" if over else "plain"

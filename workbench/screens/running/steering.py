@@ -86,7 +86,8 @@ def _cancel(run: Run) -> None:
 @st.dialog("Another budget")
 def _budget(run: Run) -> None:
     action = f"budget-run:{run.id}"
-    reserved = f", reserved for calls in flight: {wording.money(run.reserved)}" if run.counts.dispatched else ""
+    what = "for calls in flight" if run.counts.dispatched else "for calls of unknown end"
+    reserved = f", reserved {what}: {wording.money(run.reserved)}" if run.reserved >= 0.000001 else ""
     st.text(f"Spent so far: {wording.money(run.cost)}{reserved}.")
     budget = st.number_input(
         "Budget of the whole run, in US dollars",

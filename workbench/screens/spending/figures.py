@@ -12,7 +12,7 @@ from workbench import parts, wording
 from workbench.parts import Cell, Column, Figure, Row
 from workbench.screens.spending.window import Window
 
-_PRICED = "calls without a known price are in no sum of money: it is at least this much"
+_PRICED = "calls without a known price, and those that broke off, are in no sum of money: it is at least this much"
 
 
 def money(usd: float, spending: Spending, *, calls: int | None = None) -> str:
@@ -45,7 +45,11 @@ def tiles(total: Spending, window: Window) -> tuple[list[Figure], list[Figure]]:
 
 def _spent(total: Spending, span: str) -> list[Figure]:
     calls = wording.count(total.calls, "call")
-    unpriced = f", {total.unpriced_calls:,} without a price" if total.unpriced_calls else ""
+    unpriced = (
+        f", {total.unpriced_calls:,} {wording.unknown(total.unpriced_calls, total.open_calls)}"
+        if total.unpriced_calls
+        else ""
+    )
     tone: wording.Tone = "paused" if total.unpriced_calls else "plain"
     return [
         Figure(
@@ -156,7 +160,8 @@ COLUMNS = (
 def row(spending: Spending) -> Row:
     """A slice as a row of the breakdown."""
     unpriced = (
-        f"{wording.count(spending.unpriced_calls, 'call')} of {spending.calls:,} without a known price"
+        f"{wording.count(spending.unpriced_calls, 'call')} of {spending.calls:,} "
+        f"{wording.unknown(spending.unpriced_calls, spending.open_calls)}"
         if spending.unpriced_calls
         else f"n = {wording.count(spending.calls, 'call')}"
     )

@@ -94,7 +94,8 @@ def _in_words(spending: Spending, measure: str) -> str:
 
 
 def _tip(sheet: Sheet, spending: Spending, label: str, measure: str) -> str:
-    unpriced = f", {spending.unpriced_calls:,} without a price" if spending.unpriced_calls else ""
+    of = spending.unpriced_calls
+    unpriced = f", {of:,} {wording.unknown(of, spending.open_calls)}" if of else ""
     return (
         f"{charts.plain(label, 60)}<br>{sheet.bar(float(spending.key))}<br><b>{_in_words(spending, measure)}</b>"
         f"{'' if measure == 'money' else ' ' + measure}<br>n = {wording.count(spending.calls, 'call')}{unpriced}"
