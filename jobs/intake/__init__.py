@@ -12,6 +12,7 @@ whatever the file's size; an Excel workbook's shared strings are the one excepti
     jsonlines   JSON Lines
     sheets      Excel workbooks
     parquet     Parquet
+    rowgroups   how much of a Parquet file may be decoded at once
     facts       rows streaming by -> filled, distinct, longest; duplicate rows and ids
 """
 
@@ -57,6 +58,8 @@ def inspect(path: Path, *, name: str | None = None) -> Layout:
                 return parquet.inspect(path, name=name, size=size)
             case wanted:
                 return delimited.inspect(path, name=name, size=size, prefer_tab=wanted == "tsv")
+    except MemoryError as error:
+        raise _too_large(name) from error
     except OSError as error:
         raise TableError(f"the file cannot be read: {error.strerror or error}", file=name) from error
 
@@ -77,6 +80,8 @@ def read(path: Path, layout: Layout) -> Iterator[tuple[str, ...]]:
                 yield from parquet.read(path, layout)
             case _:
                 yield from delimited.read(path, layout)
+    except MemoryError as error:
+        raise _too_large(layout.name) from error
     except OSError as error:
         raise TableError(f"the file cannot be read: {error.strerror or error}", file=layout.name) from error
 
@@ -85,6 +90,12 @@ def content_hash(path: Path) -> str:
     """The SHA-256 of the file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _too_large(name: str) -> TableError:
+    return TableError(
+        "reading this file needs more memory than there is; export the table as CSV, or in parts", file=name
+    )
 
 
 def _size(path: Path, name: str) -> int:

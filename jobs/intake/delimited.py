@@ -15,7 +15,7 @@ from typing import TextIO
 
 from jobs.errors import TableError
 from jobs.intake import encodings
-from jobs.intake.layout import MAX_FIELD, Finding, Layout, counted, has_changed, name_columns
+from jobs.intake.layout import MAX_FIELD, MAX_LINE, Finding, Layout, counted, has_changed, name_columns
 
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 #: characters and records that the delimiter is chosen by
@@ -119,6 +119,8 @@ class _Lines:
     def __init__(self, file: TextIO, *, name: str) -> None:
         self._file, self._name = file, name
         self.last = ""
+        #: characters read since the last whole record
+        self.held = 0
 
     def __iter__(self) -> Iterator[str]:
         for number, line in enumerate(self._file, 1):
@@ -128,6 +130,12 @@ class _Lines:
                     f"{place} is a NUL byte; remove it or export the table again", file=self._name, line=number
                 )
             self.last = line
+            self.held += len(line)
+            if self.held > MAX_LINE:
+                message = (
+                    f"a row goes on for more than {MAX_LINE:,} characters; a quote before here may never be closed"
+                )
+                raise TableError(message, file=self._name, line=number)
             yield line
 
 
@@ -140,6 +148,7 @@ def _records(path: Path, *, name: str, encoding: str, delimiter: str, tally: _Ta
         ends = tally.ends
         try:
             for record in reader:
+                lines.held = 0
                 if len(record) != width:
                     if width < 0 and record == _SEP:
                         line = reader.line_num

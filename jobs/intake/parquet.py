@@ -1,4 +1,4 @@
-"""Parquet: scalars as text, nested values as JSON, null as "", read in batches of a few hundred rows.
+"""Parquet: scalars as text, nested values as JSON, null as "", read in batches of so many bytes.
 
 Text is what Arrow writes for a value: ``1.5``, ``true``, ``1.10`` of a decimal, ``2024-05-01``; a moment is written in
 ISO form, in UTC with a Z if it has a time zone. Columns of bytes are refused, since any text for them would be a guess.
@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.errors import TableError
+from jobs.intake import rowgroups
 from jobs.intake.layout import MAX_FIELD, Finding, Layout, check_cell, counted, has_changed, listed, name_columns
 
 Nested: TypeAlias = (
@@ -26,7 +27,7 @@ Nested: TypeAlias = (
     "| datetime | date | time | timedelta | Decimal"
 )
 
-#: rows decoded together, and bytes read ahead of a column
+#: rows decoded together at most, and bytes read ahead of a column
 _BATCH, _BUFFER = 512, 1 << 20
 _UUID = "arrow.uuid"
 _BYTES = (
@@ -52,7 +53,7 @@ def inspect(path: Path, *, name: str, size: int) -> Layout:
         if rows == 0:
             raise TableError("there are columns but no row; add at least one row", file=name)
         nulls = [0] * len(columns)
-        for texts, batch in _batches(file, name=name):
+        for texts, batch in _batches(file, path, name=name):
             for index, column in enumerate(batch.columns):
                 nulls[index] += column.null_count
             del texts
@@ -72,7 +73,7 @@ def read(path: Path, layout: Layout) -> Iterator[tuple[str, ...]]:
     with _opened(path, name=layout.name) as file:
         if name_columns(file.schema_arrow.names, file=layout.name)[0] != layout.columns:
             raise has_changed(layout)
-        for texts, _ in _batches(file, name=layout.name):
+        for texts, _ in _batches(file, path, name=layout.name):
             yield from zip(*texts, strict=True)
 
 
@@ -82,30 +83,35 @@ def _opened(path: Path, *, name: str) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(path, buffer_size=_BUFFER) as file:
             yield file
+    except MemoryError:  # Arrow's own is one of its exceptions too
+        raise
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TableError(f"the Parquet file is damaged or cut off ({first}); write it again", file=name) from error
 
 
-def _batches(file: pq.ParquetFile, *, name: str) -> Iterator[tuple[list[list[str]], pa.RecordBatch]]:
+def _batches(file: pq.ParquetFile, path: Path, *, name: str) -> Iterator[tuple[list[list[str]], pa.RecordBatch]]:
     """Each batch as columns of text, and as it is."""
     start = 0
-    for batch in file.iter_batches(batch_size=_BATCH):
-        batch.validate(full=True)
-        yield (
-            [
-                _texts(column, title=title, start=start, name=name)
-                for title, column in zip(batch.schema.names, batch.columns, strict=True)
-            ],
-            batch,
-        )
-        start += batch.num_rows
+    for group in range(file.num_row_groups):
+        rows = rowgroups.rows_at_once(file, group, path=path, most=_BATCH, name=name)
+        for decoded in file.iter_batches(batch_size=rows, row_groups=[group]):
+            decoded.validate(full=True)
+            for batch in rowgroups.parted(decoded):
+                yield (
+                    [
+                        _texts(column, title=title, start=start, name=name)
+                        for title, column in zip(batch.schema.names, batch.columns, strict=True)
+                    ],
+                    batch,
+                )
+                start += batch.num_rows
 
 
 def _texts(column: pa.Array, *, title: str, start: int, name: str) -> list[str]:
     """A column of a batch as text; ``start`` rows came before it."""
     texts = _converted(column)
-    if texts and ("\0" in "".join(texts) or max(map(len, texts)) > MAX_FIELD):
+    if texts and (any("\0" in text for text in texts) or max(map(len, texts)) > MAX_FIELD):
         for ordinal, text in enumerate(texts, start + 1):
 
             def refused(message: str, row: int = ordinal) -> TableError:

@@ -1,8 +1,9 @@
 """Excel workbooks: the first visible sheet, its first row that is not blank the header.
 
 Cells are text as a person sees them, as far as that loses nothing: whole numbers without ".0", at most the 15 digits
-that a spreadsheet keeps and zeros behind them, leading zeros of a format such as 00000, dates in ISO form, TRUE and FALSE, errors such as #N/A, and
-for a formula its stored result. Currency, percent and rounding are not applied: 0.125 shown as 13 % stays 0.125.
+that a spreadsheet keeps and zeros behind them, leading zeros of a format such as 00000, dates in ISO form, TRUE and FALSE,
+errors such as #N/A, and for a formula its stored result. Currency, percent and rounding are not applied: 0.125 shown as
+13 % stays 0.125.
 """
 
 from __future__ import annotations

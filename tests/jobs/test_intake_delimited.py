@@ -260,3 +260,13 @@ def test_preview_may_stop_early(put):
     assert list(itertools.islice(rows, 2)) == [("1", "2")] * 2
     rows.close()
     path.unlink()
+
+
+def test_row_of_many_long_cells_is_refused_before_all_of_it_is_read(tmp_path):
+    """A row takes no more memory than a line may, also where its cells have line breaks and each is within the limit."""
+    cell = '"' + ("x" * 899_999 + "\n") + '"'
+    path = tmp_path / "t.csv"
+    path.write_text(",".join(f"c{number}" for number in range(20)) + "\n" + ",".join([cell] * 20) + "\n")
+
+    with pytest.raises(TableError, match="a row goes on for more than 16,000,000 characters"):
+        intake.inspect(path)

@@ -2,6 +2,8 @@
 
 import datetime as dt
 import decimal
+import subprocess
+import sys
 import uuid
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from jobs.errors import TableError
 MOMENT = dt.datetime(2024, 5, 1, 10, 30)
 
 
-def save(folder: Path, columns: dict[str, pa.Array], **options: int) -> Path:
+def save(folder: Path, columns: dict[str, pa.Array], **options: object) -> Path:
     path = folder / "t.parquet"
     pq.write_table(pa.table(columns), path, **options)
     return path
@@ -105,4 +107,60 @@ def test_damaged_file_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-20])
 
     with pytest.raises(TableError, match="damaged or cut off"):
+        intake.inspect(path)
+
+
+READ_ALL = """
+import resource, sys
+from pathlib import Path
+from jobs import intake
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+layout = intake.inspect(Path(sys.argv[1]))
+rows = sum(1 for _ in intake.read(Path(sys.argv[1]), layout))
+print(rows, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+LONG = "z" * 900_000
+
+
+@pytest.mark.parametrize(
+    ("values", "rows_a_group"),
+    [
+        ([LONG] * 600, 600),
+        ([[LONG[:90_000]] * 3] * 600, 600),
+        ([str(number) + LONG[:150_000] for number in range(600)], 300),
+        (["x"] * 600 + [LONG] * 300, 900),
+    ],
+    ids=["one text for all rows", "one text in lists", "a long text in each", "short ones first"],
+)
+def test_memory_does_not_grow_with_long_texts(tmp_path, values, rows_a_group):
+    """Rows are decoded so many bytes at a time, also where a tiny file says one long text hundreds of times."""
+    path = save(tmp_path, {"a": pa.array(values)}, row_group_size=rows_a_group, compression="zstd")
+
+    done = subprocess.run([sys.executable, "-c", READ_ALL, path], capture_output=True, text=True, check=True)
+
+    rows, megabytes = map(int, done.stdout.split())
+    assert rows == len(values)
+    assert megabytes < 300
+
+
+def test_cell_far_beyond_the_limit_is_refused_before_it_is_decoded(tmp_path):
+    """A text that no cell may hold is refused by what the file says of it, however often it stands there."""
+    path = save(tmp_path, {"a": pa.array(["z" * 20_000_000] * 2)}, compression="zstd")
+
+    with pytest.raises(
+        TableError, match=r"column 'a' has a cell of about [12]0,000,0.. bytes; at most 1,000,000 characters"
+    ):
+        intake.inspect(path)
+
+
+def test_memory_that_does_not_suffice_is_a_refusal(tmp_path, monkeypatch):
+    """What Arrow or Python cannot hold is said in a person's words."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise pa.ArrowMemoryError("malloc of size 1 failed")
+
+    path = save(tmp_path, {"a": pa.array(["x"])})
+    monkeypatch.setattr(intake.parquet.rowgroups, "rows_at_once", fail)
+
+    with pytest.raises(TableError, match="needs more memory than there is"):
         intake.inspect(path)
