@@ -125,20 +125,6 @@ def m011_rows_a_call(db: Database) -> None:
 
 
 @MIGRATIONS()
-def m011_calls_of_unknown_end(db: Database) -> None:
-    """Written by the keeper alone: of how many calls nobody knows whether they are charged, and what is set aside for them."""
-    run_all(
-        db,
-        """
-        CREATE INDEX calls_open ON calls (run, sent_at, reserved, price, settled) WHERE settled = 0;
-        ALTER TABLE tallies ADD COLUMN open_calls INTEGER NOT NULL DEFAULT 0;
-        ALTER TABLE tallies ADD COLUMN set_aside REAL NOT NULL DEFAULT 0;
-        """,
-    )
-    tallies.recount(db)
-
-
-@MIGRATIONS()
 def m012_letters_of_tries(db: Database) -> None:
     """Replays of tries and evaluations, which are refused by now, have left letters that ask a person for something."""
     run_all(
@@ -177,3 +163,17 @@ def m014_probes(db: Database) -> None:
         ) WITHOUT ROWID
         """,
     )
+
+
+@MIGRATIONS()
+def m015_calls_of_unknown_end(db: Database) -> None:
+    """Written by the keeper alone: of how many calls nobody knows whether they are charged, and what is set aside for them."""
+    run_all(
+        db,
+        """
+        CREATE INDEX calls_open ON calls (run, sent_at, reserved, price, settled) WHERE settled = 0;
+        ALTER TABLE tallies ADD COLUMN open_calls INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE tallies ADD COLUMN set_aside REAL NOT NULL DEFAULT 0;
+        """,
+    )
+    tallies.recount(db)
