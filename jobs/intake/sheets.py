@@ -259,19 +259,25 @@ def _check_archive(path: Path, *, name: str) -> bool:
                     f"the workbook unpacks to {unpacked:,} bytes; at most {MAX_UNPACKED:,} are taken: save the table as CSV",
                     file=name,
                 )
-            return any(_holds_formula(archive, member) for member in members if "worksheets/" in member.filename)
+            sheets = [member for member in members if "worksheets/" in member.filename]
+            found = [_holds_formula(archive, sheet, name=name) for sheet in sheets]
+            return any(found)
     except _BROKEN as error:
         raise TableError(f"the workbook is damaged ({error}); save or download it again", file=name) from error
 
 
-def _holds_formula(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
+def _holds_formula(archive: zipfile.ZipFile, member: zipfile.ZipInfo, *, name: str) -> bool:
+    is_found, rows, tail = False, 0, b""
     with archive.open(member) as part:
-        tail = b""
         while chunk := part.read(_CHUNK):
-            if _FORMULA.search(tail + chunk):
-                return True
+            seen = tail + chunk
+            is_found = is_found or _FORMULA.search(seen) is not None
+            # text of a cell cannot hold the mark, and to parse so many rows takes minutes
+            rows += seen.count(b"<row") - tail.count(b"<row")
+            if rows > _LAST_ROW:
+                raise TableError(f"the sheet goes beyond row {_LAST_ROW:,}; save it again", file=name)
             tail = chunk[-32:]
-    return False
+    return is_found
 
 
 def _count_without_result(path: Path, *, name: str, tally: _Tally) -> None:

@@ -197,6 +197,16 @@ def test_workbook_that_unpacks_to_too_much_is_refused(path, monkeypatch):
         intake.inspect(path)
 
 
+def test_sheet_of_too_many_rows_is_refused_before_it_is_parsed(path, monkeypatch):
+    """A small archive may unpack to millions of rows: they are counted first, which takes a second and not minutes."""
+    save(path, [["a"], *([str(number)] for number in range(500))])
+    monkeypatch.setattr(sheets, "_LAST_ROW", 400)
+    monkeypatch.setattr(sheets, "load_workbook", None)
+
+    with pytest.raises(TableError, match="the sheet goes beyond row 400"):
+        intake.inspect(path)
+
+
 def test_workbook_named_csv_says_so(path):
     """A real workbook under the wrong ending is told apart from damage."""
     save(path, [["a"], ["1"]])
