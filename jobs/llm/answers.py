@@ -23,6 +23,18 @@ EVENT_STREAM = "text/event-stream"
 #: tokens that may be behind a request or a reply without a byte of it here: a provider's own prompt, a model's thoughts
 _HIDDEN_PROMPT, _HIDDEN_COMPLETION = 100_000, 1_000_000
 _NO_SECRETS = Secrets()
+#: what other providers' models say behind an endpoint of this form -> what is said here
+_FINISHES = {
+    "max_tokens": "length",
+    "max_output_tokens": "length",
+    "model_length": "length",
+    "safety": "content_filter",
+    "content_filtered": "content_filter",
+    "end_turn": "stop",
+    "eos": "stop",
+    "eos_token": "stop",
+    "stop_sequence": "stop",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +98,7 @@ def reply_of(body: bytes, *, envelope: Envelope, seconds: float, whole: bool = T
         return _no_choice(data, envelope)
     message = choice.get("message")
     message = message if isinstance(message, dict) else {}
-    finish = _text(choice.get("finish_reason"))
+    finish = _finish(choice.get("finish_reason"))
     if finish == "error" or isinstance(choice.get("error"), dict):
         return _no_choice(choice, envelope)
     content = content_of(message.get("content", choice.get("text")))
@@ -168,7 +180,7 @@ class Events:
         choice = _first_choice(event)
         if choice is None:
             return ""
-        self._finish = _text(choice.get("finish_reason")) or self._finish
+        self._finish = _finish(choice.get("finish_reason")) or self._finish
         delta = choice.get("delta")
         if not isinstance(delta, dict):
             return ""
@@ -281,6 +293,15 @@ def _first_choice(data: object) -> dict[str, Any] | None:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
+
+
+def _finish(value: object) -> str | None:
+    """Why a reply ended, in one spelling; a word that is not known stays as it is."""
+    said = _text(value)
+    if said is None:
+        return None
+    low = said.lower()
+    return _FINISHES.get(low, low if low in ("stop", "length", "content_filter", "refusal", "tool_calls") else said)
 
 
 def _tokens(value: object, *, most: float = 1e12) -> int | None:

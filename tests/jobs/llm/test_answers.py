@@ -59,6 +59,30 @@ def test_every_form_of_content_is_read_as_text(message: object, raw: bytes, refu
     assert reply.text.encode("utf-8", "surrogatepass") == raw
 
 
+@pytest.mark.parametrize(
+    ("said", "known"),
+    [
+        ("max_tokens", "length"),
+        ("MAX_TOKENS", "length"),
+        ("LENGTH", "length"),
+        ("SAFETY", "content_filter"),
+        ("end_turn", "stop"),
+        ("STOP", "stop"),
+        ("a new word", "a new word"),
+    ],
+)
+def test_the_end_of_a_reply_is_read_in_every_spelling(said: str, known: str) -> None:
+    """Models of other providers say in their own words that a reply was cut, streamed or not."""
+    whole = json.dumps({"choices": [{"message": {"content": "x"}, "finish_reason": said}]}).encode()
+    events = (
+        b"data: " + json.dumps({"choices": [{"delta": {"content": "x"}, "finish_reason": said}]}).encode() + b"\n\n"
+    )
+
+    for body in (whole, events):
+        reply = read(body)
+        assert isinstance(reply, Reply) and reply.finish_reason == known
+
+
 def test_a_reply_that_a_filter_stopped_is_marked_as_refused() -> None:
     """Half an answer that a content filter let through is not an answer."""
     reply = read(completion({"content": '{"a": 1}'}, finish_reason="content_filter"))
