@@ -238,6 +238,8 @@ def join(messages: Iterable[tuple[str, str] | markers.Turn]) -> str:
 
 def _read(path: Path, file: str) -> str:
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for without end
+            raise errors.PromptError("is no regular file; only such are read", file=file)
         data = path.read_bytes()
         text = data.decode("utf-8-sig")
     except FileNotFoundError as error:

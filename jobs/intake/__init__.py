@@ -103,6 +103,8 @@ def _size(path: Path, name: str) -> int:
         raise TableError("this is a folder; name one file in it", file=name)
     if not path.exists():
         raise TableError("there is no such file", file=name)
+    if not path.is_file():
+        raise TableError("this is no regular file but a pipe or a device; save its content to a file first", file=name)
     size = path.stat().st_size
     if size == 0:
         raise TableError("the file is empty (0 bytes); give a table with a header and at least one row", file=name)

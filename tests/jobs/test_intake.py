@@ -4,6 +4,7 @@ import codecs
 import gzip
 import hashlib
 import io
+import os
 import sqlite3
 import zipfile
 from pathlib import Path
@@ -82,7 +83,7 @@ def test_ending_and_content_together_decide_the_format(tmp_path, name, data, for
         ("a.csv", b",,\n1,2,3\n", "header is blank"),
         ("a.csv", PNG, "a PNG image"),
         ("a.csv", b"%PDF-1.7\n1 0 obj\n", "a PDF document"),
-        ("a.csv", gzip.compress(b"a,b\n1,2\n"), "gzip archive, not a table: unpack it"),
+        ("a.csv", gzip.compress(b"a,b\n1,2\n", mtime=0), "gzip archive, not a table: unpack it"),
         ("a.csv", zipped("a.csv"), "zip archive, not a table: unpack it"),
         ("a.csv", zipped("[Content_Types].xml", "word/document.xml"), "not a workbook"),
         ("a.xlsx", zipped("mimetype", "content.xml"), "OpenDocument"),
@@ -131,7 +132,8 @@ def test_name_is_what_a_person_calls_the_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("make", "words"), [(lambda path: path.mkdir(), "a folder"), (lambda path: None, "no such file")]
+    ("make", "words"),
+    [(lambda path: path.mkdir(), "a folder"), (os.mkfifo, "no regular file"), (lambda path: None, "no such file")],
 )
 def test_missing_file_and_folder_are_refused(tmp_path, make, words):
     """A path that is no file says so."""

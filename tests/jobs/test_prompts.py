@@ -151,6 +151,17 @@ def test_missing_and_unreadable_files_are_named(tmp_path: Path):
         prompts.load_folder(tmp_path / "Sort it")
 
 
+@pytest.mark.parametrize("name", ["prompt.md", "schema.json"])
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path, name: str):
+    """Only regular files are read: a pipe that nobody writes into would be read without end."""
+    path = folder(tmp_path)
+    (path / name).unlink(missing_ok=True)
+    os.mkfifo(path / name)
+
+    with pytest.raises(errors.PromptError, match="is no regular file"):
+        prompts.load_folder(path)
+
+
 def test_a_broken_folder_hides_no_other(tmp_path: Path):
     """The list names every prompt, the broken one with its error, and passes over hidden folders and files."""
     folder(tmp_path, name="good")
