@@ -61,6 +61,7 @@ def run_object(engine: Engine, run: Run) -> dict[str, Any]:
         found |= {
             "replay_of": run.parent,
             "fixed": outcome.fixed,
+            "taken_back": outcome.taken_back,
             "same_failure": outcome.same_failure,
             "new_failure": outcome.new_failure,
         }
@@ -129,7 +130,8 @@ def run_lines(found: dict[str, Any]) -> Iterator[str]:
             yield f"  {wording.stopped(stop['rows'], found['rows'], stop['seconds'], sure=stop['sure'])}"
     if "replay_of" in found:
         yield (
-            f"  of its dead letters: {found['fixed']} fixed, {found['same_failure']} failed the same way, "
+            f"  of its dead letters: {found['fixed']} fixed, {found['taken_back']} taken back, "
+            f"{found['same_failure']} failed the same way, "
             f"{found['new_failure']} failed a new way"
         )
 

@@ -295,9 +295,15 @@ def head(text: str, most: int = 200) -> str:
     return visible(line if len(line) <= most else line[:most].rstrip() + "…")
 
 
+#: where an address begins that Markdown makes a link of without being asked: behind the @, and behind www
+_ADDRESS = re.compile(r"(?<=[\w.+-])@(?=[\w\\-]+\\\.\w)|\bwww(?=\\\.)", re.IGNORECASE)
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$^=&])")
 
 
 def escaped(text: str) -> str:
-    """A hostile text for a label that is read as Markdown, on one line; a colon that could begin a directive is replaced."""
-    return re.sub(r":(?=\S)", "\u2236", _MARKDOWN.sub(r"\\\1", head(text, 500)))
+    """A hostile text for a label that is read as Markdown, on one line; nothing in it becomes a directive or a link.
+
+    A colon is replaced, and what Markdown would make an address of is parted by a joiner that nobody sees.
+    """
+    told = re.sub(r":(?=\S)", "\u2236", _MARKDOWN.sub(r"\\\1", head(text, 500)))
+    return _ADDRESS.sub("\\g<0>\u2060", told)

@@ -179,6 +179,15 @@ def test_escaped_leaves_nothing_for_markdown(text: str) -> None:
     assert not re.search(r":\S", made)
 
 
+@pytest.mark.parametrize("text", ["write to a.b@mail.example", "see www.evil.example/x", "WWW.evil.example"])
+def test_escaped_makes_no_address_a_link(text: str) -> None:
+    """Markdown makes links of bare addresses; a joiner that nobody sees parts what it knows them by. A version stays whole."""
+    made = wording.escaped(text).replace("\\", "")
+
+    assert not re.search(r"@[\w-]+\.|www\.", made, re.IGNORECASE) and made.replace("\u2060", "") == text
+    assert wording.escaped("triage@3") == "triage@3"
+
+
 @pytest.mark.parametrize(
     ("title", "words"),
     [

@@ -127,7 +127,7 @@ def _row(run: Run, seen: Inspection, streaming: str | None, *, earlier: bool) ->
     last = seen.attempts[-1] if seen.attempts else None
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**Row {seen.ordinal:,}**", width="content")
+            st.markdown(f"**Row {wording.escaped(wording.head(seen.row_id, 40))}**", width="content")
             state = "rejected" if seen.state == "dead" and last and not last.failure else seen.state
             how = f" ({last.receipt.label})" if last and last.receipt and seen.state == "accepted" else ""
             parts.badge(state, words=f"{wording.state(state).word}{how}{EARLIER if earlier else ''}")

@@ -16,10 +16,16 @@ SHORT, MANY = 16, 4
 CURRENT, OWN = "current", "as this run left them"
 
 
+def _first(run: Run) -> str:
+    """What a person sees first: values, or what there is where an ended run has none; it stays as it is while a run goes on."""
+    counts = run.counts
+    return "dead" if run.ended_at is not None and counts.dead and not counts.accepted else "accepted"
+
+
 def table(run: Run) -> None:
     """Draw the filters and the page of rows; a row opens in the inspector."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        state = parts.filters.segments("rows", STATES, default="accepted")
+        state = parts.filters.segments("rows", STATES, default=_first(run))
         whose = CURRENT
         if run.kind not in ("try", "evaluation"):
             whose = parts.filters.segments(
