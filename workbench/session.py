@@ -162,6 +162,16 @@ def token(action: str) -> str:
 def spend(action: str) -> None:
     """The action was taken: its button, drawn again, is another one."""
     st.session_state.pop(f"token:{action}", None)
+    st.session_state.pop(f"again:{action}", None)
+
+
+def renew(action: str) -> None:
+    """The action was refused: the button stands as it is, and its next press asks anew instead of for the same answer."""
+    st.session_state[f"again:{action}"] = uuid.uuid4().hex
+
+
+def _pressed(action: str) -> str:
+    return str(st.session_state.get(f"again:{action}") or token(action))
 
 
 def button(
@@ -185,13 +195,13 @@ def button(
         shortcut=shortcut,
         icon=icon,
     )
-    return key if pressed else None
+    return _pressed(action) if pressed else None
 
 
 def submit(label: str, *, action: str, type: Literal["primary", "secondary", "tertiary"] = "secondary") -> str | None:
     """``button`` inside a form, where one press commits the fields and takes the action; it is never disabled."""
     key = token(action)
-    return key if st.form_submit_button(label, key=f"do:{action}:{key}", type=type) else None
+    return _pressed(action) if st.form_submit_button(label, key=f"do:{action}:{key}", type=type) else None
 
 
 def notify(text: str) -> None:

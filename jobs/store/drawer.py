@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from sqlite_utils import Database
 
+from jobs import errors
 from jobs.requests import Request
 from jobs.values import VersionContent
 
@@ -24,11 +25,25 @@ class Answer(NamedTuple):
 
 
 def put_request(db: Database, request: Request, *, key: str, now: float) -> None:
-    """Store a request for the keeper; a key that is there already stays as it was."""
+    """Store a request for the keeper; a key that is there already stays as it was.
+
+    Raises:
+        Refused: the key is that of another request, so that its answer would be taken for an answer to this one.
+    """
+    body = request.model_dump_json()
     db.execute(
         "INSERT OR IGNORE INTO requests (key, kind, body, created_at) VALUES (?, ?, ?, ?)",
-        (key, request.kind, request.model_dump_json(), now),
+        (key, request.kind, body, now),
     )
+    before, applied_at = db.execute("SELECT body, applied_at FROM requests WHERE key = ?", (key,)).fetchone()
+    if before != body:
+        became = (
+            "has been taken up" if applied_at is not None else "is kept until the keeper is back, and will be done then"
+        )
+        raise errors.Refused(
+            f"this was asked for already in another form: what was asked for first {became}, and what you see now was not asked "
+            "for. Press again to ask for it as well"
+        )
 
 
 def answer_of(db: Database, key: str) -> Answer | None:

@@ -268,3 +268,13 @@ def test_secret_values() -> None:
     assert set(found) == {
         "key-of-openai", "token-of-github", "named-by-a-connection", "pass-of-redis", "the-second-key", "pass/of@rabbit"
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ["inf", "nan", "-inf"])
+def test_a_price_that_is_no_number_is_refused_with_its_place(tmp_path: Path, value: str) -> None:
+    """TOML can write it, but no sum of money and no request can hold it."""
+    (tmp_path / "connections.toml").write_text(
+        f'[own]\nbase_url = "http://a/v1"\n[own.prices."*"]\ninput = {value}\noutput = 1.0\n'
+    )
+    with pytest.raises(errors.InputError, match=r"connections.toml: \[own\] prices.\*.input: "):
+        settings.load(tmp_path, environ={})

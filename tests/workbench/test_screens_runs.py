@@ -470,3 +470,15 @@ def test_lineage_leads_both_ways(open_screen: Open, ledger: Ledger) -> None:
     app = open_screen("run", id=replay, view="Settings and lineage")
     press(app, f"run {run}")
     assert f"Run {run}" in texts(app)
+
+
+@pytest.mark.usefixtures("keeper")
+def test_a_press_after_a_refusal_asks_anew(open_screen: Open, ledger: Ledger, engine: Engine) -> None:
+    """What was in the way is put right, and the same button does what it says, without a reload of the page."""
+    run = ledger.run(ledger.dataset(10), ledger.version(), due=4, state="paused", connection="stub")
+    app = press(open_screen("run", id=run), "Resume")
+    assert "https://stub.example/v1" in texts(app) and engine.runs.get(run).state == "paused"
+    with ledger.db.atomic():
+        ledger.db.execute("UPDATE runs SET base_url = 'http://127.0.0.1:9/v1'")
+    press(app, "Resume")
+    assert engine.runs.get(run).state == "running"

@@ -1,7 +1,7 @@
 """Taking an action: once, with its error on the screen, and after a count where it cannot be overlooked.
 
-The effect happens in the engine, which takes a token once. A token is spent only after success, so that a second press
-after "does not answer" asks for the same thing again and not for a second one.
+The effect happens in the engine, which takes a token once. A token is spent only after success or a refusal, so that a second
+press after "does not answer" asks for the same thing again and not for a second one, and one after a refusal asks anew.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ def perform(action: str, work: Callable[[], T]) -> T | None:
     try:
         done = work()
     except errors.RedriveError as error:
+        if isinstance(error, errors.Refused):
+            session.renew(action)
         page.error(error)
         return None
     session.spend(action)

@@ -55,7 +55,7 @@ def test_starting(engine: Engine, db: Database, golden: Path) -> None:
     openai = engine.settings.connection("openai")
     options = RunOptions(reuse=True, strikes=1)
     run = engine.evaluations.start(version, golden, connection=openai, options=options, key="k")
-    assert engine.evaluations.start(version, golden, connection=openai, key="k") == run
+    assert engine.evaluations.start(version, golden, connection=openai, options=options, key="k") == run
     found = engine.runs.get(run)
     assert (found.kind, found.version, found.counts.rows) == ("evaluation", "triage@1", 3)
     assert (found.options.reuse, found.options.strikes) == (False, 1)

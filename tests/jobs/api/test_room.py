@@ -13,6 +13,7 @@ from jobs.api import Engine
 from jobs.api.room import House
 from jobs.requests import Pause
 from jobs.settings import Settings
+from jobs.store import drawer
 from tests.jobs.ledger import Ledger
 
 
@@ -36,7 +37,7 @@ def test_a_key_is_one_request(engine: Engine, ledger: Ledger) -> None:
     """The second request of a key is the first one: it is not applied again, and gives the first one's result."""
     run = ledger.run(ledger.dataset(5), ledger.version(), due=2)
     first = engine.runs.submit(Pause(run=run), "a-key")
-    assert engine.runs.submit(Pause(run=999), "a-key") == first == {"run": run, "state": "paused"}
+    assert engine.runs.submit(Pause(run=run), "a-key") == first == {"run": run, "state": "paused"}
 
 
 def test_a_write_is_whole_or_not_there(settings: Settings) -> None:
@@ -114,3 +115,16 @@ def test_a_commit_that_fails_at_its_very_end_leaves_nothing_open(settings: Setti
 
     assert not house._writer.conn.in_transaction
     house.close()
+
+
+def test_a_key_that_is_seen_again_with_another_request_is_refused(engine: Engine) -> None:
+    """Its answer would be that of the first one: a run of 50 rows for whoever has asked for 3."""
+    house = engine.runs._house
+    with house.write() as db:
+        drawer.put_request(db, Pause(run=1), key="k", now=1.0)
+        drawer.put_request(db, Pause(run=1), key="k", now=2.0)
+    with pytest.raises(errors.Refused, match="another form: what was asked for first is kept until the keeper"):
+        house.submit(Pause(run=2), "k")
+    assert [tuple(one) for one in engine.runs.read().execute("SELECT body FROM requests")] == [
+        (Pause(run=1).model_dump_json(),)
+    ]
