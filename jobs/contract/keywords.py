@@ -9,6 +9,7 @@ from pydantic import StringConstraints, TypeAdapter, ValidationError
 from pydantic_core import SchemaError
 
 from jobs.contract import checks, words
+from jobs.contract.patterns import ascii_classes
 from jobs.errors import ContractError
 
 COERCIONS = ("trim", "null", "case", "number", "boolean", "string")
@@ -108,7 +109,7 @@ def check_pattern(pattern: object, place: str, *, values: Sequence[object] = ())
     if len(pattern) > MAX_PATTERN:
         raise ContractError(f"is longer than {MAX_PATTERN:,} characters", place=place)
     try:
-        adapter: TypeAdapter[str] = TypeAdapter(Annotated[str, StringConstraints(pattern=pattern)])
+        adapter: TypeAdapter[str] = TypeAdapter(Annotated[str, StringConstraints(pattern=ascii_classes(pattern))])
     except SchemaError as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = next((line.removeprefix("error: ") for line in lines if line.startswith("error: ")), lines[-1])

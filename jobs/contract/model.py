@@ -31,6 +31,7 @@ from pydantic_core import PydanticCustomError, SchemaError
 
 from jobs.contract import checks, choices, words
 from jobs.contract.nodes import Node
+from jobs.contract.patterns import ascii_classes
 from jobs.errors import ContractError
 
 #: the tag of a value that satisfies several branches of a ``oneOf``
@@ -82,7 +83,7 @@ def _text(node: Node) -> Any:
         strict=True,
         min_length=_count(limits, "minLength"),
         max_length=_count(limits, "maxLength"),
-        pattern=str(limits["pattern"]) if "pattern" in limits else None,
+        pattern=ascii_classes(str(limits["pattern"])) if "pattern" in limits else None,
     )
     if "format" not in limits:
         return Annotated[str, constraints]

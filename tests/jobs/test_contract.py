@@ -422,3 +422,27 @@ def test_agrees_with_another_validator(given_: dict[str, Any], value: Any) -> No
     for each in found:
         assert each.rule and each.expected and each.got and len(each.got) <= 80
     contract.strict_schema()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "holds"),
+    [
+        (r"^\d{3}$", "123", True),
+        (r"^\d{3}$", "١٢٣", False),
+        (r"^[\d.]+$", "1.5", True),
+        (r"^[\d.]+$", "١.٥", False),
+        (r"^[^\d]$", "١", True),
+        (r"^\D$", "١", True),
+        (r"^\w+$", "é", False),
+        (r"^[\W]$", "é", True),
+        (r"\bart", "éart", True),
+        (r"^a\sb$", "a\u00a0b", True),
+        (r"^\\d$", "\\d", True),
+        (r"^é$", "é", True),
+    ],
+)
+def test_classes_of_a_pattern_are_those_of_json_schema(pattern: str, text: str, holds: bool) -> None:
+    """Digits, letters and borders of words are of ASCII, as in ECMA-262; white space is of Unicode."""
+    contract = Contract.from_schema({"type": "object", "properties": {"a": {"type": "string", "pattern": pattern}}})
+
+    assert (contract.problems({"a": text}) == []) is holds
