@@ -19,7 +19,18 @@ from jobs.api import Engine
 from jobs.views import CallFilter, Prompt
 from workbench import doctor as doctor_checks
 from workbench import making, reports, steps, up, wording
-from workbench.given import RUN, WORKERS, Given, Whole, everywhere, given, must_be_home, prompts_option, workers_option
+from workbench.given import (
+    RUN,
+    WORKERS,
+    Given,
+    Whole,
+    everywhere,
+    given,
+    must_be_home,
+    prompts_option,
+    safe,
+    workers_option,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -252,6 +263,11 @@ def _prompt_line(prompt: Prompt) -> str:
     return f"{prompt.name} {version}{marks}  {prompt.folder_error or prompt.description}{other}"
 
 
+def _say(message: str) -> None:
+    """What went wrong, which may name a column or a file by what somebody else wrote."""
+    click.echo("\n".join(safe(line) for line in f"redrive: {message}".splitlines()), err=True)
+
+
 def main() -> None:
     """Run a command and leave with its documented exit code."""
     try:
@@ -264,15 +280,15 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except (errors.InputError, errors.Refused) as error:
-        click.echo(f"redrive: {error.message}", err=True)
+        _say(error.message)
         sys.exit(2)
     except errors.RedriveError as error:
-        click.echo(f"redrive: {error.message}", err=True)
+        _say(error.message)
         sys.exit(1)
     except BrokenPipeError:
         sys.exit(1)
     except OSError as error:  # a full disk, a file that may not be written
-        click.echo(f"redrive: {error.filename or 'a file'}: {error.strerror or error}", err=True)
+        _say(f"{error.filename or 'a file'}: {error.strerror or error}")
         sys.exit(1)
 
 

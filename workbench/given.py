@@ -122,7 +122,7 @@ class Given:
             click.echo(json.dumps(value, ensure_ascii=True))
         else:
             for line in lines:
-                click.echo(_safe(line))
+                click.echo(safe(line))
 
     def reading(self) -> Engine:
         """The engine of a home that is there.
@@ -191,7 +191,7 @@ def chosen(rest: dict[str, Any], *, in_flight: int, defaults: dict[str, Any], of
         ) from error
 
 
-def _safe(line: str) -> str:
+def safe(line: str) -> str:
     """Text that a terminal cannot take for commands."""
     return "".join(
         char if char.isprintable() or char in "\t" else char.encode("unicode_escape").decode() for char in line
