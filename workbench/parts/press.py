@@ -62,7 +62,10 @@ const early = () => {
 const name = (one) => one.dataset.id ?? [one.textContent, one.getAttribute("href"), one.getAttribute("aria-label")].join(" ");
 const again = (press) => {
   const found = [...press.root.querySelectorAll(press.place + press.one.tagName)];
-  const same = found.filter((one) => name(one) === press.name && one.checkVisibility());
+  const shown = found.filter((one) => one.checkVisibility());
+  const same = shown.filter((one) => name(one) === press.name);
+  // a button with a key of its own is the same also where what was handed over has changed its words
+  if (!same.length && press.place && shown.length === 1) return shown[0];
   return same.length === 1 ? same[0] : null;
 };
 
