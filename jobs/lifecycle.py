@@ -23,6 +23,8 @@ MOST_TRIES, MOST_SECONDS = 6, 15 * 60.0
 MOST_INTERNAL, MOST_LOST = 2, 4
 #: full jitter under these, seconds
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
+#: no provider is believed to want a row to wait longer, seconds
+LONGEST_ASKED = 3600.0
 #: what max_tokens may be raised to after a reply that was cut off, or for several rows
 MAX_TOKENS_CEILING = 16_384
 
@@ -111,12 +113,12 @@ def after_failure(failure: Failure, trouble: Trouble, *, seconds: float, chance:
     match failure.kind:
         case FailureKind.THROTTLED:
             waits = trouble.waits + 1
-            after = (failure.retry_after or 0.0) + _jitter(waits, chance)
+            after = min(failure.retry_after or 0.0, LONGEST_ASKED) + _jitter(waits, chance)
             return Next(trouble=replace(trouble, waits=waits), after=after)
         case FailureKind.TRANSIENT:
             tries, spent = trouble.tries + 1, trouble.seconds + seconds
             # A request that took its time has waited already: a timeout is followed at once.
-            after = max(failure.retry_after or 0.0, _jitter(tries, chance) - seconds)
+            after = max(min(failure.retry_after or 0.0, LONGEST_ASKED), _jitter(tries, chance) - seconds)
             dead = "unreachable" if tries >= MOST_TRIES or spent > MOST_SECONDS else None
             return Next(trouble=replace(trouble, tries=tries, waits=0, seconds=spent + after), dead=dead, after=after)
         case FailureKind.BLOCKED:

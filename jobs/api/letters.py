@@ -185,6 +185,7 @@ class Letters(Room):
             Refused: none of a run's letters is open any more; the replays of other runs have started.
         """
         replays = self._replays(letters, version, model, connection, edits or {})
+        _each_once(replays)
         requests = [
             self._runs.prepared(
                 version=one.version,
@@ -317,10 +318,17 @@ class Letters(Room):
         """Give a dead letter its value by hand; the decision's id.
 
         Raises:
-            InputError: the value breaks the contract of the run's version, with each problem's path, rule, expected and got.
+            InputError: the value breaks the contract of the run's version, with each problem's path, rule, expected and got; or
+                the letter is of a try or an evaluation.
             Refused: the letter has been resolved otherwise.
         """
-        version = self._prompts.get(self._runs.get(run_id).version_id)
+        run = self._runs.get(run_id)
+        kind = self._runs.get(run.root).kind
+        if kind in QUIET_KINDS:
+            raise errors.InputError(
+                f"run {run_id} belongs to a run of kind {kind}, which has no values to be corrected"
+            )
+        version = self._prompts.get(run.version_id)
         held = review.held(value, version.content.contract)
         result = self.submit(Correct(run=run_id, ordinal=ordinal, value=held, reason=reason), key)
         return int(result["decision"])
@@ -394,6 +402,18 @@ def _by_run(letters: Sequence[LetterId]) -> dict[int, tuple[int, ...]]:
     for run, ordinal in sorted(letters):
         by_run.setdefault(run, {})[ordinal] = None
     return {run: tuple(ordinals) for run, ordinals in by_run.items()}
+
+
+def _each_once(replays: Sequence[_Replay]) -> None:
+    """Refuse a choice in which one row stands twice: as it died in a run, and as it died in a replay of that."""
+    seen: dict[tuple[int, int], int] = {}
+    for one in replays:
+        for ordinal in one.ordinals:
+            before = seen.setdefault((one.parent.root, ordinal), one.parent.id)
+            if before != one.parent.id:
+                raise errors.InputError(
+                    f"row {ordinal} is chosen twice, in run {before} and in run {one.parent.id}, which replays it: choose one"
+                )
 
 
 def _model(parent: views.Run, version: views.Version | None, connection: Connection | None) -> str | None:

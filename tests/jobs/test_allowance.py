@@ -53,7 +53,7 @@ def test_it_is_met_with_more_each_moment_until_it_refuses() -> None:
     throttled = Failure(kind=FailureKind.THROTTLED, message="slow down")
     fresh.settle(first, usage=None, failure=throttled, rates=Rates(), now=10.06)
 
-    assert (at_once, later) == (FIRST_MOST, FIRST_MOST + 15)
+    assert (at_once, later) == (FIRST_MOST, FIRST_MOST + 25)
     assert fresh.room(0, now=10.1) == FIRST_MOST
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.lifecycle import MOST_SECONDS, MOST_TRIES, Trouble, after_failure, raised_max_tokens
+from jobs.lifecycle import LONGEST_ASKED, MOST_SECONDS, MOST_TRIES, Trouble, after_failure, raised_max_tokens
 from jobs.values import Failure, FailureKind
 
 
@@ -29,6 +29,12 @@ def test_retry_after_is_a_floor_under_the_jitter() -> None:
 
     assert least.after == 7.0
     assert 7.0 < most.after <= 7.0 + 30.0
+
+
+@pytest.mark.parametrize("kind", [FailureKind.THROTTLED, FailureKind.TRANSIENT])
+def test_no_provider_puts_a_row_off_for_days(kind: FailureKind) -> None:
+    """An hour is the longest that a row is told to wait."""
+    assert after_failure(failed(kind, 99_999_999.0), Trouble(), seconds=1.0, chance=0.0).after == LONGEST_ASKED
 
 
 def test_a_transient_failure_is_tried_six_times_and_then_unreachable() -> None:

@@ -250,3 +250,24 @@ def test_how_the_letters_behind_a_filter_stand(engine: Engine, ledger: Ledger) -
     assert engine.letters.standing(run=run) == Standing(open=1, replaying=1, new_24h=3, resolved_24h=1)
     assert engine.letters.standing(prompt="company") == engine.letters.standing(run=other)
     assert engine.letters.standing() == Standing(open=2, replaying=1, new_24h=4, resolved_24h=1)
+
+
+def test_a_row_is_not_replayed_twice_at_once(engine: Engine, ledger: Ledger) -> None:
+    """As it died in a run and as it died in a replay of that: refused before any of the two is asked for."""
+    parent = ledger.run(ledger.dataset(10), ledger.version(), dead=2)
+    replay = ledger.replay(parent, ledger.version(number=2), same=2)
+    (row, *_) = [ordinal for _, ordinal in engine.letters.ids(run=replay, resolution="open")]
+    before = engine.runs.list()[1]
+
+    with pytest.raises(errors.InputError, match=f"row {row} is chosen twice, in run {parent} and in run {replay}"):
+        engine.letters.replay([(parent, row), (replay, row)], key="both")
+    assert engine.runs.list()[1] == before
+
+
+@pytest.mark.parametrize("kind", ["try", "evaluation"])
+def test_what_died_in_a_try_is_not_corrected(engine: Engine, ledger: Ledger, kind: str) -> None:
+    """It has no values that a correction could become."""
+    run = ledger.run(ledger.dataset(10), ledger.version(), kind=kind, dead=3)
+
+    with pytest.raises(errors.InputError, match=f"of kind {kind}"):
+        engine.letters.correct(run, 1, {"sentiment": "positive"}, key="c")

@@ -231,5 +231,5 @@ def _config() -> dict[str, Any]:
         "min_length": column.NumberColumn("Shortest", width=75, min_value=0, step=1, help="characters of a text"),
         "max_length": column.NumberColumn("Longest", width=75, min_value=0, step=1, help="characters of a text"),
         "pattern": column.TextColumn("Pattern", width=85, help="regular expression that a text must match"),
-        "description": column.TextColumn("Description", width=230, help="told to the model where the schema is sent"),
+        "description": column.TextColumn("Description", width=165, help="told to the model where the schema is sent"),
     }

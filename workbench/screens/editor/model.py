@@ -9,8 +9,8 @@ from workbench.screens.editor.draft import FORMATS, Draft
 
 FORMAT_WORDS = {
     "text": "text: the prompt alone asks for JSON",
-    "json_object": "json_object: the endpoint answers with some JSON object",
-    "json_schema": "json_schema: the endpoint is held to the contract",
+    "json_object": "json_object: any JSON object",
+    "json_schema": "json_schema: held to the contract",
 }
 
 

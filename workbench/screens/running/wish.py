@@ -79,8 +79,22 @@ def choose(datasets: Sequence[Dataset]) -> Wish | None:
                 help="Several rows share one request and its fixed part. Each answer carries its row's id and is judged by itself; "
                 "what a reply leaves out is asked again with fewer rows, and costs no strike.",
             )
-            rpm = st.number_input("Requests a minute", 1, value=usual.rpm, placeholder="the connection's", key="rpm")
-            tpm = st.number_input("Tokens a minute", 1, value=usual.tpm, placeholder="the connection's", key="tpm")
+            rpm = st.number_input(
+                "Requests a minute",
+                1,
+                value=usual.rpm,
+                placeholder="inherited",
+                help="of this run; the connection's own hold in any case",
+                key="rpm",
+            )
+            tpm = st.number_input(
+                "Tokens a minute",
+                1,
+                value=usual.tpm,
+                placeholder="inherited",
+                help="of this run; the connection's own hold in any case",
+                key="tpm",
+            )
             timeout = st.number_input("Timeout, s", 1.0, 3600.0, usual.timeout, key="timeout", help="for one request")
         session.link(
             "How many rows a call? …",
