@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from jobs.reply import has_turn
 from jobs.signature import signature
 from jobs.values import Edit, Message, Problem, Verdict
 
@@ -281,7 +282,8 @@ def _entries(text: str) -> list[Entry]:
     while True:
         # Outside of all brackets there may be prose, whose quotation marks mean nothing.
         token = (_TOKEN if stack else _OPENER).search(text, at)
-        if token is None:
+        # What follows the mark of another turn is invented: it may well answer what the reply itself has left out.
+        if token is None or (not stack and at and has_turn(text, at, token.start())):
             return found
         at, mark = token.end(), token[0]
         if mark in "{[":

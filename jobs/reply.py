@@ -67,6 +67,11 @@ _PROSE_BRACKETS = re.compile(r"""\{\s*(?=\{)|\{[^{}\[\]"'“”‘’:]*\}|\[[^{
 _SLASH = re.compile(r"\\(.)", re.DOTALL)
 
 
+def has_turn(text: str, start: int, end: int) -> bool:
+    """Whether another turn begins in that part of a reply, from where on nothing is a part of the reply."""
+    return _TURN.search(text, start, end) is not None
+
+
 class NotStrict(ValueError):
     """A text is not strict JSON, or not within the limits."""
 

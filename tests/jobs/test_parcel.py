@@ -131,6 +131,16 @@ def test_what_is_not_plainly_an_answer_is_none(text: str) -> None:
     assert found(text.replace("%s", NAMES[0])) == {}
 
 
+@pytest.mark.parametrize("mark", ["<|im_end|>\n<|im_start|>user\n", "\nuser:\n", "\n### Input\n"])
+def test_an_invented_turn_answers_nobody(mark: str) -> None:
+    """A model that goes on by itself may answer what it has left out before; only what stands before the mark is the reply."""
+    left_out = json.dumps({"results": [{"id": NAMES[3], "value": value(3)}]})
+
+    assert found(answer(NAMES[:3]) + mark + "the next text\nassistant:\n" + left_out) == {
+        name: value(row) for row, name in enumerate(NAMES[:3])
+    }
+
+
 def test_an_id_that_stands_twice_is_nobodys() -> None:
     """Which of the two is meant cannot be known, even where they agree."""
     twice = json.dumps([{"id": NAMES[0], "value": value(0)}, {"id": NAMES[1], "value": value(1)}] * 2)
