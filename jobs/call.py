@@ -236,8 +236,14 @@ def _with_what_came(answer: llm.Answer, names: Sequence[str]) -> llm.Answer:
     if not parcel.unpacked(answer.partial.decode("utf-8", "surrogatepass"), names).entries:
         return answer
     usage = Usage(prompt=estimate_tokens(answer.sent), completion=estimate_tokens(answer.partial), estimated=True)
-    reply = Reply(raw=answer.partial, finish_reason=parcel.BROKEN, usage=usage, seconds=answer.seconds)
-    return replace(answer, reply=reply, failure=None, partial=b"")
+    reply = Reply(
+        raw=answer.partial,
+        finish_reason=parcel.BROKEN,
+        usage=usage,
+        seconds=answer.seconds,
+        tokens=answer.tokens,
+    )
+    return replace(answer, reply=reply, failure=None, partial=b"", tokens=())
 
 
 def _to_nobody(_: str) -> None:

@@ -130,6 +130,8 @@ class Reply(Value):
     request_id: str | None = None
     #: seconds from sending to the last byte
     seconds: float = 0.0
+    #: tokens with their log-probabilities, as far as the endpoint tells them: together a part of the text that stands there once
+    tokens: tuple[tuple[str, float], ...] = ()
 
     @property
     def text(self) -> str:

@@ -1,11 +1,12 @@
 """Stop 5: one OpenAI-compatible request -> a reply to judge, or a typed failure.
 
-    file         what it does
-    request      messages and settings -> the request's body and its exact bytes
-    rates        a response's headers -> what the provider says is left
-    failures     status, code, words, exception -> one Failure, in one place
-    answers      a response's body, whole or in events -> Reply
-    endpoint     the client: the only place that opens a connection to a provider
+    file           what it does
+    request        messages and settings -> the request's body and its exact bytes
+    rates          a response's headers -> what the provider says is left
+    failures       status, code, words, exception -> one Failure, in one place
+    probabilities  what is told of a reply's tokens -> tokens that fit its text
+    answers        a response's body, whole or in events -> Reply
+    endpoint       the client: the only place that opens a connection to a provider
 
 Each request is sent once. Whether and when it is sent again is for ``lifecycle`` to say: the SDK's own retries are off,
 since layers of retries multiply and hide paid attempts.

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from jobs.llm import rates
 from jobs.llm.failures import classify, redact, words_in
+from jobs.llm.probabilities import Token, entries_of, tokens_of
 from jobs.llm.rates import Rates
 from jobs.prices import estimate_tokens
 from jobs.redaction import Secrets
@@ -54,6 +55,8 @@ class Answer:
     rates: Rates = rates.NOTHING
     #: beside a failure: what had come of the reply's text, or the body of the error
     partial: bytes = b""
+    #: beside a failure: the tokens of that text, as a reply has them
+    tokens: tuple[Token, ...] = ()
     #: the endpoint has repeated our key in the text that is kept, and a mark stands in its place
     repeated_key: bool = False
 
@@ -111,6 +114,7 @@ def reply_of(body: bytes, *, envelope: Envelope, seconds: float, whole: bool = T
         finish_reason=finish,
         refusal=refusal,
         model=_text(data.get("model")),
+        told=entries_of(choice),
     )
 
 
@@ -124,6 +128,7 @@ class Events:
         self._finish: str | None = None
         self._model: str | None = None
         self._usage: object = None
+        self._told: list[object] = []
         self._error: dict[str, Any] | None = None
         self._ended = False
 
@@ -131,6 +136,11 @@ class Events:
     def text(self) -> str:
         """The text that has come so far."""
         return "".join(self._parts)
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        """The tokens of that text, as far as they are told and fit it."""
+        return tokens_of(self._told, raw=raw_of(self.text))
 
     def feed(self, chunk: bytes) -> Iterator[str]:
         """Takes in bytes and gives the pieces of text that are complete with them."""
@@ -160,6 +170,7 @@ class Events:
             finish_reason=self._finish,
             refusal="".join(self._refusals) or None,
             model=self._model,
+            told=self._told,
         )
 
     def _event(self, data: bytes) -> str:
@@ -181,6 +192,7 @@ class Events:
         if choice is None:
             return ""
         self._finish = _finish(choice.get("finish_reason")) or self._finish
+        self._told += entries_of(choice)
         delta = choice.get("delta")
         if not isinstance(delta, dict):
             return ""
@@ -255,6 +267,7 @@ def _reply(
     finish_reason: str | None = None,
     refusal: str | None = None,
     model: str | None = None,
+    told: Sequence[object] = (),
 ) -> Reply:
     raw = raw_of(text)
     if finish_reason == "content_filter" and refusal is None:
@@ -268,6 +281,7 @@ def _reply(
         status=envelope.status,
         request_id=envelope.request_id,
         seconds=seconds,
+        tokens=tokens_of(told, raw=raw),
     )
 
 

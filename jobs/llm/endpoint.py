@@ -32,6 +32,7 @@ from jobs import errors, logs
 from jobs.llm import rates
 from jobs.llm.answers import EVENT_STREAM, Answer, Envelope, Events, raw_of, reply_of, told_usage
 from jobs.llm.failures import classify, is_moderated, redact, words_of
+from jobs.llm.probabilities import Token
 from jobs.llm.request import encode
 from jobs.redaction import Secrets, Veil
 from jobs.settings import SECRET_LENGTH, Connection, sendable
@@ -266,7 +267,9 @@ class Endpoint:
             for name in ("finish_reason", "refusal", "model", "request_id")
             if isinstance(said := getattr(reply, name), str)
         }
-        hidden = reply.model_copy(update={"raw": raw, **words})
+        # A token may hold a piece of the key, and where the text has changed they no longer say which part of it they are.
+        tokens = reply.tokens if raw == reply.raw else ()
+        hidden = reply.model_copy(update={"raw": raw, "tokens": tokens, **words})
         return exchange.answer(reply=hidden, repeated_key=raw != reply.raw)
 
     def _failed(self, failure: Failure, exchange: _Exchange, *, partial: bytes, usage: Usage | None = None) -> Answer:
@@ -274,7 +277,9 @@ class Endpoint:
         code = failure.code and redact(failure.code, self._secrets)
         hidden = failure.model_copy(update={"message": redact(failure.message, self._secrets), "code": code})
         kept = self._secrets.hide_bytes(partial, pieces=True)
-        return exchange.answer(failure=hidden, partial=kept, usage=usage, repeated_key=kept != partial)
+        repeated = kept != partial
+        tokens = () if exchange.events is None or repeated else exchange.events.tokens
+        return exchange.answer(failure=hidden, partial=kept, tokens=tokens, usage=usage, repeated_key=repeated)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,6 +333,7 @@ class _Exchange:
         failure: Failure | None = None,
         usage: Usage | None = None,
         partial: bytes = b"",
+        tokens: tuple[Token, ...] = (),
         repeated_key: bool = False,
     ) -> Answer:
         return Answer(
@@ -339,6 +345,7 @@ class _Exchange:
             usage=usage,
             rates=self._rates,
             partial=partial,
+            tokens=tokens,
             repeated_key=repeated_key,
         )
 

@@ -27,8 +27,12 @@ def body(
     strict: bool = True,
     settings: Mapping[str, Any] | None = None,
     stream: bool = False,
+    logprobs: bool = False,
 ) -> dict[str, Any]:
     """The body of a chat completion request, as the connection wants its fields named.
+
+    With ``logprobs`` it asks for the log-probability of each token of the reply, whatever the settings say of that; without,
+    the settings' own wish stands.
 
     Raises:
         PromptError: the settings hold a field that is not theirs to set.
@@ -51,6 +55,8 @@ def body(
             raise errors.ContractError("the response format json_schema needs a schema")
         named = {"name": schema_name, "strict": strict, "schema": dict(schema)}
         made["response_format"] = {"type": "json_schema", "json_schema": named}
+    if logprobs:
+        made["logprobs"] = True
     if stream:
         made |= {"stream": True, "stream_options": {"include_usage": True}}
     return made

@@ -29,6 +29,7 @@ from jobs.testing.bodies import completion, dumps, events, item_sample, plain, u
 from jobs.testing.ledger import Entry, Ledger
 from jobs.testing.samples import sample_of
 from jobs.testing.script import ANSWER, Act, Ask, Record, Script, error_body, failed, marked
+from jobs.testing.tokens import Confidence
 from jobs.testing.wire import Request, Wire, chunk_of, head_of
 from jobs.values import Usage
 
@@ -82,7 +83,7 @@ class _Call:
 class StubProvider:
     """An OpenAI-compatible server on loopback that answers by script; a context manager.
 
-    ``latency``, ``scripts``, ``answer`` and ``limit()`` may be changed while it runs.
+    ``latency``, ``scripts``, ``answer``, ``confidence`` and ``limit()`` may be changed while it runs.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class StubProvider:
         price: Price | None = None,
         cached_share: float = 0.0,
         models: Sequence[str] = ("stub-model",),
+        confidence: Confidence | None = None,
         port: int = 0,
     ) -> None:
         """Opens nothing yet.
@@ -112,11 +114,13 @@ class StubProvider:
             price: what it bills; 1 and 2 US dollars a million tokens unless set.
             cached_share: the share of prompt tokens that it calls cached.
             models: what it lists; it answers to any name.
+            confidence: how sure it says to be of its values where it is asked for log-probabilities; None says nothing.
             port: 0 for a free one.
         """
         self.scripts: tuple[Script, ...] = scripts or (marked,)
         self.answer = answer
         self.latency = latency
+        self.confidence = confidence
         self.ledger = Ledger()
         self.port = port
         self._keys = None if keys is None else set(keys)
@@ -362,10 +366,11 @@ class StubProvider:
         if act.body is not None:
             return usage, self._parts(act, act.body)
         if not ask.body.get("stream"):
-            return usage, self._parts(act, completion(ask, act, text, usage=usage))
+            return usage, self._parts(act, completion(ask, act, text, usage=usage, confidence=self.confidence))
         # All events at once: who reads them cannot tell, and a test need not wait.
         head = head_of(200, None, content_type="text/event-stream", headers=self._headers(act))
-        chunks = [chunk_of(b"data: %b\n\n" % event) for event in events(ask, act, text, usage=usage)]
+        sent = events(ask, act, text, usage=usage, confidence=self.confidence)
+        chunks = [chunk_of(b"data: %b\n\n" % event) for event in sent]
         if act.ends == "whole":
             chunks += [chunk_of(b"data: [DONE]\n\n"), chunk_of(b"")]
         return usage, (head, *chunks)

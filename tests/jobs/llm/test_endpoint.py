@@ -5,7 +5,7 @@ import socket
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -316,6 +316,46 @@ def completion(**message: Any) -> bytes:
     outer = {name: message.pop(name) for name in ("model",) if name in message}
     choice = {"index": 0, "message": message, "finish_reason": message.pop("finish_reason", "stop")}
     return json.dumps({"choices": [choice], **outer}).encode()
+
+
+def told(content: str, *, stream: bool, ends: Literal["whole", "cut"] = "whole") -> Act:
+    """A reply that tells its tokens, character by character."""
+    entries = [{"token": char, "logprob": -0.5, "bytes": list(char.encode())} for char in content]
+    choice = {"delta" if stream else "message": {"content": content}, "logprobs": {"content": entries}}
+    body = json.dumps(
+        {"choices": [{"index": 0, "finish_reason": None if ends == "cut" else "stop", **choice}]}
+    ).encode()
+    return Act(
+        body=b"data: %b\n\n" % body if stream else body,
+        content_type="text/event-stream" if stream else "application/json",
+    )
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("content", [f"a {ODD_KEY} b", f'{{"a": "{SPELLED}"}}', "a plain text"])
+def test_the_tokens_of_a_text_that_held_the_key_are_dropped(content: str, stream: bool) -> None:
+    """They would spell it out piece by piece; those of any other text are handed on."""
+    with StubProvider(lambda _: told(content, stream=stream)) as mirror:
+        reply = ask(mirror, "row", key=ODD_KEY).reply
+
+    assert reply is not None
+    assert reply.tokens == (tuple((char, -0.5) for char in content) if content == "a plain text" else ())
+
+
+@pytest.mark.parametrize("content", [f"it is {ODD_KEY}", f"it is {ODD_KEY[:12]}", "it is"])
+def test_a_stream_that_broke_off_has_the_tokens_of_what_had_come_unless_the_key_was_in_it(content: str) -> None:
+    """Whole answers in it are kept, so their tokens are worth as much; a half key is a key."""
+    with StubProvider(lambda _: told(content, stream=True, ends="cut")) as mirror:
+        answer = with_endpoint(
+            mirror,
+            lambda opened: opened.stream(request(opened.connection, "row", stream=True), on_delta=lambda _: None),
+            key=ODD_KEY,
+        )
+
+    assert answer.failure is not None
+    assert "".join(token for token, _ in answer.tokens) == ("it is" if content == "it is" else "")
+    assert answer.partial.startswith(b"it is")
+    assert ODD_KEY[:8] not in repr(answer)
 
 
 @pytest.mark.parametrize(

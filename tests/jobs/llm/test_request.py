@@ -49,6 +49,22 @@ def test_a_plain_body_says_no_more_than_it_must() -> None:
     assert with_object["response_format"] == {"type": "json_object"}
 
 
+def test_log_probabilities_are_asked_for_where_they_are_wanted_whatever_the_settings_say() -> None:
+    """A version that asks for them itself is as it was, and one that forbids them gives way to who needs them."""
+    plain, wanted = (
+        [
+            body(USER, model="m", connection=CONNECTION, max_tokens=9, settings=settings, logprobs=logprobs)
+            for settings in ({}, {"logprobs": False}, {"logprobs": True, "top_logprobs": 3})
+        ]
+        for logprobs in (False, True)
+    )
+
+    assert ["logprobs" in made for made in plain] == [False, True, True]
+    assert plain[1]["logprobs"] is False
+    assert [made["logprobs"] for made in wanted] == [True, True, True]
+    assert [made.get("top_logprobs") for made in wanted] == [None, None, 3]
+
+
 @pytest.mark.parametrize("field", ["model", "n", "stream", "max_tokens", "max_completion_tokens", "response_format"])
 def test_settings_cannot_set_what_redrive_sets(field: str) -> None:
     """A setting that would be overwritten in silence is refused by name."""
