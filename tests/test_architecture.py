@@ -50,6 +50,8 @@ BANDS = [
         "jobs.signature",
         "jobs.judge",
         "jobs.parcel",
+        "jobs.confidence",
+        "jobs.thresholds",
         "jobs.evals",
         "jobs.review",
         "jobs.plan",

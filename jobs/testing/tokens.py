@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from jobs.contract.words import json_path
 from jobs.cursor import Stop
 from jobs.places import Reader, Spot
 
@@ -84,7 +85,7 @@ def _fields(row: str, spot: Spot) -> list[tuple[str, str, int, int]]:
     fields = []
     for name, (_, value) in (spot.members or {}).items():
         bare = isinstance(value.value, str) and value.end - value.start > 2
-        fields.append((row, f"$.{name}", value.start + bare, value.end - bare))
+        fields.append((row, json_path((name,)), value.start + bare, value.end - bare))
     return fields
 
 
