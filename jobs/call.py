@@ -15,12 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jobs import errors, llm, parcel
+from jobs import errors, ladder, llm, parcel
 from jobs.contract import Contract
 from jobs.judge import judge
 from jobs.messages import Ask, Brief, Outcome, RowVerdict
 from jobs.prices import estimate_tokens
 from jobs.settings import Connection, Settings, key_of, reload
+from jobs.signature import signature
 from jobs.templates import parse
 from jobs.values import Failure, FailureKind, Message, Reply, Usage
 
@@ -53,22 +54,26 @@ class Called:
 
 
 class Caller:
-    """Makes the calls of one run."""
+    """Makes the calls of one run on one rung of its ladder; most runs have one."""
 
-    def __init__(self, brief: Brief, settings: Settings) -> None:
+    def __init__(self, brief: Brief, settings: Settings, *, rung: int = 0) -> None:
         """Opens the endpoint; no request is made yet.
 
         Raises:
             UnusableConnection: this worker does not have the run's connection, its key, or the same address for it.
             ContractError, PromptError: the version cannot be held.
         """
-        connection = reload(settings).connection(brief.connection)
-        if connection.base_url != brief.base_url:
+        self.rung = brief.rungs[rung]
+        connection = reload(settings).connection(self.rung.connection)
+        if connection.base_url != self.rung.base_url:
             raise errors.UnusableConnection(
-                f"connection {brief.connection!r} is {connection.base_url} for this worker, "
-                f"but the run was started for {brief.base_url}"
+                f"connection {connection.name!r} is {connection.base_url} for this worker, "
+                f"but the run was started for {self.rung.base_url}"
             )
         self.brief = brief
+        #: what is doubted of its answers; nothing on the top rung
+        self._doubts = brief.ladder if brief.ladder is not None and rung < len(brief.upper) else None
+        self._wants_confidence = brief.confidence or (self._doubts is not None and self._doubts.confidence is not None)
         self._slow_rows = 0
         self._aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"run-{brief.run}")
         self._template = parse(brief.content.template)
@@ -103,7 +108,7 @@ class Caller:
         in_pieces = len(ask.rows) > 1 and self._endpoint.connection.stream
         body = llm.body(
             await self._messages(ask, names),
-            model=brief.model,
+            model=self.rung.model,
             connection=self._endpoint.connection,
             max_tokens=ask.max_tokens,
             response_format=brief.content.response_format,
@@ -162,6 +167,7 @@ class Caller:
             "run": ask.run,
             "try_id": ask.try_id,
             "lane": lane,
+            "rung": ask.rung,
             "ordinals": tuple(row.ordinal for row in ask.rows),
             "sent_at": answer.started_at if answer.sent else 0.0,
             "seconds": answer.seconds,
@@ -202,7 +208,29 @@ class Caller:
             echo=tuple(row.cells.values()),
             nulls_for_absent=self._nulls_for_absent,
         )
-        return (RowVerdict(ordinal=row.ordinal, asked=row.asked, verdict=verdict),)
+        return (self._weighed(RowVerdict(ordinal=row.ordinal, asked=row.asked, verdict=verdict), reply),)
+
+    def _weighed(self, judged: RowVerdict, reply: Reply, *, within: tuple[int, int] | None = None) -> RowVerdict:
+        """The verdict with how sure the model was, and with what is doubted of it on this rung."""
+        verdict = judged.verdict
+        if verdict.value is None:
+            return judged
+        sure = self._sureness(verdict.value, reply, within) if self._wants_confidence else None
+        why = ladder.doubt(self._doubts, verdict.value, sure, place=within) if self._doubts is not None else None
+        update: dict[str, Any] = {}
+        if why is not None:
+            update = {"kind": "rejected", "receipt": None, "problems": (why,), "signature": signature([why])}
+        elif self.brief.upper and verdict.receipt is not None:
+            update = {"receipt": verdict.receipt.model_copy(update={"model": self.rung.model})}
+        return judged.model_copy(
+            update={"verdict": verdict.model_copy(update=update), "confidence": sure[1] if sure else None}
+        )
+
+    def _sureness(
+        self, value: Mapping[str, Any], reply: Reply, within: tuple[int, int] | None
+    ) -> tuple[str, float] | None:
+        """The field that the model was least sure of, and its probability; None where the endpoint does not tell."""
+        return None
 
     def _judged_several(self, ask: Ask, reply: Reply) -> Iterator[RowVerdict]:
         text, names = reply.text, parcel.ids(ask.try_id, len(ask.rows))
@@ -225,7 +253,8 @@ class Caller:
                 verdict = parcel.taken_back(entry, exchanged[name])
             else:
                 verdict, own = parcel.placed(judged[name], entry, is_whole=found.is_whole), True
-            yield RowVerdict(ordinal=row.ordinal, asked=row.asked, verdict=verdict, own=own)
+            one = RowVerdict(ordinal=row.ordinal, asked=row.asked, verdict=verdict, own=own)
+            yield one if entry is None else self._weighed(one, reply, within=(entry.value_start, entry.value_end))
 
 
 def _with_what_came(answer: llm.Answer, names: Sequence[str]) -> llm.Answer:

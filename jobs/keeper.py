@@ -295,9 +295,8 @@ class Keeper:
             self._tray.brief(_brief(record, self._in_flight[record.id]))
             self._briefed.add(record.id)
         with transaction(self._db):
-            due = rows.due(self._db, record, most=most, now=now)
-            known = rows.answered(self._db, [row.reuse_key for row in due if row.reuse_key is not None])
-            pairs = [(row, known[row.reuse_key]) for row in due if row.reuse_key in known and not row.strikes]
+            due = rows.climbed(self._db, record, rows.due(self._db, record, most=most, now=now))
+            pairs = rows.answers(self._db, record, due)
             recorder = Recorder(self._db, now=now, chance=self._chance)
             recorder.accept_reused(record, rows.reuse(self._db, record, pairs, now=now))
             served = {row.ordinal for row, _ in pairs}
@@ -308,7 +307,9 @@ class Keeper:
         if due:
             progress.busy = progress.busy or bool(asks or pairs)
 
-    def _asks(self, record: RunRecord, due: Sequence[rows.DueRow], *, now: float) -> list[Ask]:
+    def _asks(self, record: RunRecord, asked: Sequence[rows.DueRow], *, now: float) -> list[Ask]:
+        # Stable: on its rung every row keeps its turn.
+        due = sorted(asked, key=lambda row: -row.rung)
         struck = rows.rejected(self._db, [row.attempt for row in due if row.strikes and row.attempt is not None])
         most = record.options.rows_per_call
         limits = [1 if row.strikes or row.max_tokens else min(most, row.together or most) for row in due]
@@ -321,9 +322,10 @@ class Keeper:
                 max_tokens=(group[0].max_tokens or record.content.max_tokens)
                 if len(group) == 1
                 else plan.tokens_together(record.content.max_tokens, len(group)),
+                rung=group[0].rung,
                 dispatched_at=now,
             )
-            for group in (due[piece] for piece in plan.parcels(limits, sizes))
+            for group in (due[piece] for piece in plan.parcels(limits, sizes, rungs=[row.rung for row in due]))
         ]
 
     def _stop_asking(self, at_rest: Sequence[RunRecord]) -> None:
@@ -399,6 +401,10 @@ def _brief(record: RunRecord, in_flight: int) -> Brief:
             "connection": record.connection,
             "base_url": record.base_url,
             "model": record.model,
+            "upper": record.rungs[1:],
+            "ladder": record.options.ladder,
+            "confidence": record.options.confidence,
+            "echo": record.options.echo,
             "timeout": record.options.timeout,
             "in_flight": in_flight,
             "rpm": record.options.rpm,

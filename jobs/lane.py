@@ -62,30 +62,40 @@ class _Begun(NamedTuple):
 
 
 @dataclass
-class _Work:
-    """What a lane has of a run: its caller, and the calls that it has taken."""
+class _Line:
+    """What a lane has of a rung of a run: its caller, and the calls that it has taken."""
 
     caller: Caller
     allowance: Allowance
     backlog: deque[tuple[str, Ask]] = field(default_factory=deque)
     running: int = 0
+    #: no call begins before this, on the loop's clock
+    blocked_until: float = 0.0
+
+
+@dataclass
+class _Work:
+    """What a lane has of a run: a line for each of its rungs, and the places that they share."""
+
+    brief: Brief
+    #: the dearest rung first, so that what has waited longest goes first
+    lines: dict[int, _Line] = field(default_factory=dict)
+    running: int = 0
     #: places in flight that the lane holds of the run
     held: int = 0
     used_at: float = 0.0
-    #: no call begins before this, on the loop's clock
-    blocked_until: float = 0.0
-    #: when to ask for more places than the share, on the same clock
+    #: when to ask for more places than the share, on the loop's clock
     more_at: float = 0.0
-
-    @property
-    def brief(self) -> Brief:
-        """What the run is."""
-        return self.caller.brief
 
     @property
     def busy(self) -> int:
         """Calls that are running or wait to."""
-        return self.running + len(self.backlog)
+        return self.running + sum(len(line.backlog) for line in self.lines.values())
+
+    async def close(self) -> None:
+        """Close its endpoints."""
+        for line in self.lines.values():
+            await line.caller.close()
 
 
 class Lane:
@@ -142,7 +152,7 @@ class Lane:
             await self._outbox.post()
             await self._limits.leave()
         for work in self._work.values():
-            await work.caller.close()
+            await work.close()
         await self._redis.aclose()
         logger.info("lane ends", extra={"action": "lane_ends", "lane": self.name})
         for end in ends:
@@ -168,7 +178,7 @@ class Lane:
 
     def _resign(self) -> None:
         """It was frozen or cut off: others have been asked for what it had not begun, so it would be paid for twice."""
-        left = sum(len(work.backlog) for work in self._work.values())
+        left = sum(work.busy - work.running for work in self._work.values())
         logger.warning("the lease had run out", extra={"action": "lease_lapsed", "lane": self.name, "calls": left})
         for work in self._work.values():
             self._return_backlog(work, "the lease of this worker had run out")
@@ -182,7 +192,7 @@ class Lane:
         for run, work in list(self._work.items()):
             if run not in self._control and not work.busy and now - work.used_at > IDLE_SECONDS:
                 del self._work[run]
-                await work.caller.close()
+                await work.close()
 
     # -- taking --------------------------------------------------------------------------------------------------------
 
@@ -227,9 +237,11 @@ class Lane:
         if isinstance(ask, Unreadable):
             await self._refuse(entry, ask)
             return
-        work = self._work.get(ask.run) or await self._open(ask, entry)
+        work = self._work.get(ask.run)
+        if work is None or ask.rung not in work.lines:
+            work = await self._open(ask, entry)
         if work is not None:
-            work.backlog.append((entry, ask))
+            work.lines[ask.rung].backlog.append((entry, ask))
             work.used_at = time.monotonic()
             self._begin_what_may(ask.run, work)
 
@@ -252,14 +264,14 @@ class Lane:
         await dispatch.pass_on(self._redis, self._keys, entry, call.fields)
 
     async def _open(self, ask: Ask, entry: str) -> _Work | None:
-        """Get ready for a run that this lane has not seen."""
+        """Get ready for a run, or a rung of one, that this lane has not seen."""
         brief = await dispatch.briefing(self._redis, self._keys, ask.run)
-        if brief is None:
+        if brief is None or ask.rung >= len(brief.rungs):
             self._outbox.give_back(entry, ask, "this worker knows nothing of the run yet")
             return None
         try:
             # In a thread: a long template or contract takes a second to compile, and the loop has others' calls to make.
-            caller = await asyncio.to_thread(Caller, brief, self._settings)
+            caller = await asyncio.to_thread(Caller, brief, self._settings, rung=ask.rung)
         except errors.RedriveError as error:
             failure = Failure(kind=FailureKind.BLOCKED, message=error.message, code="worker")
             self._outbox.fail(entry, ask, failure, sent=False)
@@ -267,7 +279,9 @@ class Lane:
         except Exception as error:  # noqa: BLE001  see _fault
             self._fault(entry, ask, error, sent=False)
             return None
-        work = self._work[ask.run] = _Work(caller=caller, allowance=Allowance(brief, caller.connection))
+        work = self._work.setdefault(ask.run, _Work(brief))
+        lines = work.lines | {ask.rung: _Line(caller, Allowance(brief, caller.connection))}
+        work.lines = dict(sorted(lines.items(), reverse=True))
         return work
 
     # -- places and rates ----------------------------------------------------------------------------------------------
@@ -293,11 +307,13 @@ class Lane:
         if control.state == "stop":
             self._return_backlog(work, "the run does not go on for now")
         await self._hold_places(run, work, control)
-        may_begin = now >= work.blocked_until and control.state == "go"
         # A few more than there are places for: the next ones to become free need not wait for an answer from Redis.
-        ready = min(len(work.backlog), self._free_places(work) + work.running // AHEAD) if may_begin else 0
-        if work.allowance.wants(ready, now=now):
-            await self._ask_for(run, work, ready)
+        room = self._free_places(work) + work.running // AHEAD if control.state == "go" else 0
+        for line in list(work.lines.values()):
+            ready = min(len(line.backlog), room) if now >= line.blocked_until else 0
+            room -= ready
+            if line.allowance.wants(ready, now=now):
+                await self._ask_for(run, line, ready)
 
     async def _hold_places(self, run: int, work: _Work, control: Control) -> None:
         """Hold enough places for what is there, without a question for each call: the lane's share, and what others leave free.
@@ -319,60 +335,68 @@ class Lane:
     def _free_places(self, work: _Work) -> int:
         return max(0, work.held - work.running)
 
-    async def _ask_for(self, run: int, work: _Work, ready: int) -> None:
-        """Ask the run's own limits, if it has any, then those of its pool."""
-        allowance, brief = work.allowance, work.brief
+    async def _ask_for(self, run: int, line: _Line, ready: int) -> None:
+        """Ask the run's own limits, if it has any, then those of the rung's pool."""
+        allowance, rung = line.allowance, line.caller.rung
         if allowance.has_run_limits:
             grant = await self._limits.ask_run(run, allowance.run_report(ready))
-            pool = await self._limits.ask_pool(brief.connection, brief.model, allowance.report(grant.calls))
+            pool = await self._limits.ask_pool(rung.connection, rung.model, allowance.report(grant.calls))
             allowance.take_of_run(grant, pool.calls, now=time.monotonic())
         else:
-            pool = await self._limits.ask_pool(brief.connection, brief.model, allowance.report(ready))
+            pool = await self._limits.ask_pool(rung.connection, rung.model, allowance.report(ready))
         allowance.take(pool, now=time.monotonic())
 
     # -- one call ------------------------------------------------------------------------------------------------------
 
     def _begin_what_may(self, run: int, work: _Work) -> None:
-        self._begin(run, work, self._may_begin(run, work))
+        for line in work.lines.values():
+            self._begin(run, work, line, self._may_begin(run, work, line))
 
-    def _begin(self, run: int, work: _Work, calls: Sequence[_Begun]) -> None:
+    def _begin(self, run: int, work: _Work, line: _Line, calls: Sequence[_Begun]) -> None:
         for begun in calls:
-            task = asyncio.create_task(self._keep_calling(run, work, begun))
+            task = asyncio.create_task(self._keep_calling(run, work, line, begun))
             self._calls.add(task)
             task.add_done_callback(self._calls.discard)
 
-    def _may_begin(self, run: int, work: _Work) -> list[_Begun]:
-        """The calls that have a place and an allowance now, which are taken with them."""
+    def _may_begin(self, run: int, work: _Work, line: _Line) -> list[_Begun]:
+        """The calls of a line that have a place and an allowance now, which are taken with them."""
         now = time.monotonic()
-        if not work.backlog or now < work.blocked_until or self._stopping.is_set() or not self._has_lease(now):
+        if not line.backlog or now < line.blocked_until or self._stopping.is_set() or not self._has_lease(now):
             return []
         if self._allowed(run, work).state == "stop":
             return []
-        most = min(self._free_places(work), work.allowance.room(work.running, now=now), len(work.backlog))
-        work.running += max(0, most)
-        return [_Begun(*work.backlog.popleft(), work.allowance.begin(now=now)) for _ in range(most)]
+        most = min(self._free_places(work), line.allowance.room(line.running, now=now), len(line.backlog))
+        most = max(0, most)
+        work.running += most
+        line.running += most
+        return [_Begun(*line.backlog.popleft(), line.allowance.begin(now=now)) for _ in range(most)]
 
-    async def _keep_calling(self, run: int, work: _Work, begun: _Begun) -> None:
+    async def _keep_calling(self, run: int, work: _Work, line: _Line, begun: _Begun) -> None:
         """Make a call; its place is taken by the next one in the same stroke, since many replies may wait to be read."""
         while True:
             called: Called | None = None
             try:
-                called = await self._call(work, begun.entry, begun.ask)
+                called = await self._call(line, begun.entry, begun.ask)
             finally:
                 work.running -= 1
-                self._settle(work, called, begun.reserved)
+                line.running -= 1
+                self._settle(work, line, called, begun.reserved)
             self._wake.set()
-            more = self._may_begin(run, work)
-            self._begin(run, work, more[1:])
+            if len(work.lines) > 1:
+                # The place may be another rung's.
+                self._begin_what_may(run, work)
+                return
+            more = self._may_begin(run, work, line)
+            self._begin(run, work, line, more[1:])
             if not more:
                 return
             begun = more[0]
 
-    async def _call(self, work: _Work, entry: str, ask: Ask) -> Called | None:
+    async def _call(self, line: _Line, entry: str, ask: Ask) -> Called | None:
         """Make one call and hand back what came of it; None where that is a fault of ours."""
         try:
-            streamer = partial(live.shown, self._redis, self._keys) if work.brief.kind == "try" else None
-            called = await work.caller.call(ask, self.name, streamer=streamer)
+            streamer = partial(live.shown, self._redis, self._keys) if line.caller.brief.kind == "try" else None
+            called = await line.caller.call(ask, self.name, streamer=streamer)
         except errors.RedriveError as error:
             failure = Failure(kind=FailureKind.INTERNAL, message=error.message, code=type(error).__name__)
             self._outbox.fail(entry, ask, failure, sent=False)
@@ -391,18 +415,19 @@ class Lane:
         failure = Failure(kind=FailureKind.INTERNAL, message=trace[-2000:], code=type(error).__name__)
         self._outbox.fail(entry, ask, failure, sent=sent)
 
-    def _settle(self, work: _Work, called: Called | None, reserved: Reserved) -> None:
+    def _settle(self, work: _Work, line: _Line, called: Called | None, reserved: Reserved) -> None:
         now = time.monotonic()
         work.used_at = now
         if called is None:
             return
-        work.allowance.settle(reserved, usage=called.usage, failure=called.failure, rates=called.rates, now=now)
+        line.allowance.settle(reserved, usage=called.usage, failure=called.failure, rates=called.rates, now=now)
         if called.failure is not None and called.failure.kind is FailureKind.BLOCKED:
-            work.blocked_until = now + BLOCKED_SECONDS
+            line.blocked_until = now + BLOCKED_SECONDS
 
     def _return_backlog(self, work: _Work, note: str) -> None:
-        while work.backlog:
-            self._outbox.give_back(*work.backlog.popleft(), note)
+        for line in work.lines.values():
+            while line.backlog:
+                self._outbox.give_back(*line.backlog.popleft(), note)
 
 
 def enter(settings: Settings) -> Callable[[LaneArguments], None]:

@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
+from pydantic import Field
+
+from jobs.options import Ladder, Rung
 from jobs.values import Failure, Usage, Value, Verdict, VersionContent
 
 #: raised with every change of a message; a worker of another number leaves calls to the others
-WIRE = 2
+WIRE = 3
 
 
 class LaneArguments(Value):
@@ -29,15 +32,28 @@ class Brief(Value):
     run: int
     kind: Literal["run", "replay", "evaluation", "try"]
     content: VersionContent
+    #: of the lowest rung
     connection: str
     #: as frozen when the run was started; a worker whose own differs refuses and says both
     base_url: str
     model: str
+    #: the rungs above, where there are any
+    upper: tuple[Rung, ...] = ()
+    ladder: Ladder | None = None
+    #: ask for log-probabilities
+    confidence: bool = False
+    #: fields of the answer that must repeat a column of the row
+    echo: dict[str, str] = Field(default_factory=dict)
     timeout: float
     #: until a lane has heard more: the control says how it is now
     in_flight: int
     rpm: int | None = None
     tpm: int | None = None
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        """Where questions go, the lowest rung first."""
+        return (Rung(connection=self.connection, base_url=self.base_url, model=self.model), *self.upper)
 
 
 class Complaint(Value):
@@ -67,6 +83,8 @@ class Ask(Value):
     try_id: str
     rows: tuple[RowAsk, ...]
     max_tokens: int
+    #: the rung of the ladder whose model is asked
+    rung: int = 0
     #: epoch seconds
     dispatched_at: float
 
@@ -79,6 +97,8 @@ class RowVerdict(Value):
     verdict: Verdict
     #: whether it is about the row's own answer; False where a reply about several rows holds none for it, which is no fault of it
     own: bool = True
+    #: the probability of the field that the model was least sure of; None where nobody knows
+    confidence: float | None = None
 
 
 class Outcome(Value):
@@ -102,6 +122,10 @@ class Outcome(Value):
     request_id: str | None = None
     usage: Usage | None = None
     model: str | None = None
+    #: the rung that was asked
+    rung: int = 0
+    #: tokens that as many calls about one row each would have taken, estimated; None for a call about one row
+    singly: Usage | None = None
     #: why a call was returned
     note: str = ""
 

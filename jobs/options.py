@@ -2,9 +2,73 @@
 
 from __future__ import annotations
 
+import json
+from typing import Literal
+
 from pydantic import Field
 
+from jobs.settings import Price
 from jobs.values import Value
+
+
+class Rung(Value):
+    """Where the questions of a rung go, frozen with the run."""
+
+    connection: str
+    base_url: str
+    model: str
+    price: Price | None = None
+
+
+class Climb(Value):
+    """A rung above the run's own model, as a person names it."""
+
+    model: str = Field(min_length=1)
+    #: None: the run's own
+    connection: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.model}@{self.connection}" if self.connection else self.model
+
+
+class Route(Value):
+    """A rule over a column that sends a row straight to the top rung."""
+
+    column: str
+    rule: Literal["longer", "is", "matches"]
+    #: characters for ``longer``, the whole cell for ``is``, a regular expression found in the cell for ``matches``
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.column} {self.rule} {self.value}"
+
+
+class Check(Value):
+    """A value of a field of the answer that is always checked by the next rung."""
+
+    field: str
+    value: str | int | float | bool | None
+
+    def __str__(self) -> str:
+        return f"{self.field}={self.value if isinstance(self.value, str) else json.dumps(self.value)}"
+
+
+class Ladder(Value):
+    """What a person chooses of a ladder; its lowest rung is the run's own model."""
+
+    #: the rungs above, the dearest last
+    climbs: tuple[Climb, ...] = Field(min_length=1, max_length=3)
+    routes: tuple[Route, ...] = ()
+    checks: tuple[Check, ...] = ()
+    #: the least probability of the tokens of a field's value; None: nobody asks for it
+    confidence: float | None = Field(default=None, gt=0, lt=1)
+
+    @property
+    def doubts(self) -> str:
+        """What makes an answer of a lower rung doubtful, as a text that is equal for equal doubts; empty where nothing does."""
+        if not self.checks and self.confidence is None:
+            return ""
+        return json.dumps([sorted(map(str, self.checks)), self.confidence])
 
 
 class RunOptions(Value):
@@ -21,3 +85,11 @@ class RunOptions(Value):
     #: seconds for one request
     timeout: float = Field(default=60.0, gt=0, le=3600)
     reuse: bool = True
+    #: dearer models, for the rows that the run's own cannot be left with
+    ladder: Ladder | None = None
+    #: ask for log-probabilities, and keep how sure the model was of each answer; a ladder with a ``confidence`` does it by itself
+    confidence: bool = False
+    #: fields of the answer that must repeat a column of the row, by which exchanged ids are caught: field -> column
+    echo: dict[str, str] = Field(default_factory=dict)
+    #: through the provider's batch endpoint: no row, rows that are asked for the first time, or all
+    batch: Literal["no", "first", "all"] = "no"

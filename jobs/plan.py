@@ -22,7 +22,7 @@ PARCEL_CHARS, ID_TOKENS = 60_000, 24
 
 
 def reuse_key(
-    *, base_url: str, model: str, content: VersionContent, version_hash: str, cells: Mapping[str, str]
+    *, base_url: str, model: str, content: VersionContent, version_hash: str, cells: Mapping[str, str], doubts: str = ""
 ) -> bytes:
     """Names the question: equal for rows that would be asked the same thing of the same model.
 
@@ -32,10 +32,10 @@ def reuse_key(
         content: its settings are inside ``version_hash``; taken so that a caller cannot pass one without the other.
         version_hash: the tagged hash of the content.
         cells: the columns that the template uses, and only those.
+        doubts: what the answer has passed beside its contract; it is good only where no more is asked for.
     """
-    question = json.dumps(
-        [base_url, model, version_hash, content.max_tokens, sorted(cells.items())], ensure_ascii=True
-    ).encode()
+    parts = [base_url, model, version_hash, content.max_tokens, sorted(cells.items())]
+    question = json.dumps([*parts, doubts] if doubts else parts, ensure_ascii=True).encode()
     return hashlib.sha256(question).digest()[:20]
 
 
@@ -107,17 +107,19 @@ def shares(wishes: Sequence[Wish], at_once: int) -> dict[int, int]:
     return given
 
 
-def parcels(limits: Sequence[int], sizes: Sequence[int]) -> list[slice]:
+def parcels(limits: Sequence[int], sizes: Sequence[int], rungs: Sequence[int] | None = None) -> list[slice]:
     """Which neighbouring rows go into one call together.
 
     Args:
         limits: for each row the most rows that a call about it may hold.
         sizes: characters of each row's cells; a call holds at most ``PARCEL_CHARS``, or one row.
+        rungs: of each row, if they differ; a call is about rows of one rung.
     """
     found: list[slice] = []
     start, least, size = 0, 0, 0
     for place, (limit, chars) in enumerate(zip(limits, sizes, strict=True)):
-        if place > start and (place - start >= min(least, limit) or size + chars > PARCEL_CHARS):
+        apart = rungs is not None and rungs[place] != rungs[start]
+        if place > start and (apart or place - start >= min(least, limit) or size + chars > PARCEL_CHARS):
             found.append(slice(start, place))
             start, least, size = place, limit, 0
         least = min(least, limit) if place > start else limit

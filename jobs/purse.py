@@ -42,7 +42,7 @@ class Purse:
 
     def within(self, record: RunRecord, asks: list[Ask]) -> tuple[list[Ask], dict[str, float]]:
         """The calls that the budget has room for, with the most that each can cost; pauses a run that is at its end."""
-        if record.price is None:
+        if all(rung.price is None for rung in record.rungs):
             return asks, {}
         fresh = runs.run(self._db, record.id) or record
         left = None if fresh.options.budget is None else fresh.options.budget - fresh.cost - fresh.reserved
@@ -50,7 +50,7 @@ class Purse:
         reserved: dict[str, float] = {}
         for place, ask in enumerate(asks):
             tokens = sum(plan.reserved_tokens(record.content, row.cells, row.complaint) for row in ask.rows)
-            most = ceiling(tokens, max(ask.max_tokens, longest), price=record.price) or 0.0
+            most = ceiling(tokens, max(ask.max_tokens, longest), price=record.rungs[ask.rung].price) or 0.0
             if left is not None and most > left:
                 if not reserved and not rows.wishes(self._db, record, now=self._now())[1]:
                     runs.pause_for_budget(self._db, fresh, next_call=most, now=self._now())

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from jobs.options import RunOptions
+from jobs.options import Rung, RunOptions
 from jobs.settings import Price
 from jobs.values import Value
 
@@ -25,6 +25,8 @@ class Start(Value):
     base_url: str
     model: str
     price: Price | None = None
+    #: the rungs above the run's own model, where its options name any
+    upper: tuple[Rung, ...] = ()
     options: RunOptions = RunOptions()
     #: the columns that the template uses
     columns: tuple[str, ...]

@@ -25,7 +25,7 @@ class Problem(Value):
 
     path: str
     #: the JSON Schema keyword that is broken (``required``, ``type``, ``enum`` ...) or one of ours: ``not_json``,
-    #: ``cut``, ``refusal``, ``empty``, ``unanswered``, ``duplicate_key``, ``not_finite``, ``surrogate``, ``too_long``,
+    #: ``cut``, ``refusal``, ``empty``, ``unanswered``, ``doubted``, ``duplicate_key``, ``not_finite``, ``surrogate``, ``too_long``,
     #: ``unreachable``, ``internal``
     rule: str
     expected: str
@@ -55,6 +55,8 @@ class Receipt(Value):
     asked: int = 1
     #: the attempt that a reused value came from
     source: int | None = None
+    #: the model that answered, in a run whose rows are answered by several
+    model: str | None = None
 
     @property
     def label(self) -> str:
@@ -70,6 +72,8 @@ class Receipt(Value):
         }[self.how]
         if self.coerced:
             words += f", {len(self.coerced)} coerced"
+        if self.model:
+            words += f", by {self.model}"
         return f"{words}, re-asked ×{self.asked - 1}" if self.asked > 1 else words
 
 

@@ -52,6 +52,7 @@ BANDS = [
         "jobs.parcel",
         "jobs.confidence",
         "jobs.thresholds",
+        "jobs.ladder",
         "jobs.evals",
         "jobs.review",
         "jobs.plan",

@@ -15,14 +15,14 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from jobs import errors, templates, views
+from jobs import errors, ladder, templates, views
 from jobs.api import exports
 from jobs.api.datasets import check_id_column
 from jobs.api.forecast import Wish, forecast
 from jobs.api.outlook import outlook
 from jobs.api.prompts import unknown_columns
 from jobs.api.room import Room
-from jobs.options import RunOptions
+from jobs.options import Rung, RunOptions
 from jobs.prices import price_of
 from jobs.requests import Cancel, Pause, Resume, SetBudget, Start
 from jobs.settings import Connection, Price
@@ -152,6 +152,7 @@ class Runs(Room):
             base_url=connection.base_url,
             model=model,
             price=self.price(model, connection, options),
+            upper=self._upper(version, dataset, connection, options),
             options=options,
             columns=columns,
             id_column=id_column,
@@ -194,6 +195,32 @@ class Runs(Room):
                 f'{self.settings.home / "connections.toml"} under [{connection.name}.prices."{model}"], or leave the budget out'
             )
         return price
+
+    def _upper(
+        self, version: views.Version, dataset: views.Dataset, connection: Connection, options: RunOptions
+    ) -> tuple[Rung, ...]:
+        """The rungs above a run's own model, with what they charge.
+
+        Raises:
+            InputError: a rule of the ladder cannot be used with this dataset or contract, a connection is not there, or there is
+                a budget and a rung without a price.
+        """
+        if options.ladder is None:
+            return ()
+        ladder.must_fit(options.ladder, columns=dataset.columns, contract=version.content.contract)
+        there = self.settings.with_embedded().connections
+        rungs = []
+        for climb in options.ladder.climbs:
+            at = connection if climb.connection is None else there.get(climb.connection)
+            if at is None:
+                known = ", ".join(sorted(there)) or "none"
+                raise errors.InputError(
+                    f"rung {climb}: there is no connection {climb.connection!r}; there are: {known}"
+                )
+            model = self.model_of(version, at, climb.model)
+            price = self.price(model, at, options)
+            rungs.append(Rung(connection=at.name, base_url=at.base_url, model=model, price=price))
+        return tuple(rungs)
 
     def usable(
         self,

@@ -147,8 +147,9 @@ def _set_budget(db: Database, request: SetBudget, *, now: float) -> dict[str, An
     record = _must(db, request.run)
     if record.state not in (RunState.RUNNING, RunState.PAUSED):
         raise errors.Refused(f"run {record.id} is {record.state}: its budget no longer matters")
-    if request.budget is not None and record.price is None:
-        raise errors.Refused(f"the price of {record.model} is unknown, so no budget can be kept: give it a price")
+    if request.budget is not None and not record.has_price:
+        unknown = next(rung.model for rung in record.rungs if rung.price is None)
+        raise errors.Refused(f"the price of {unknown} is unknown, so no budget can be kept: give it a price")
     runs.set_budget(db, record, request.budget)
     if record.paused_by == "budget":
         runs.set_state(db, record.id, RunState.RUNNING, now=now)

@@ -30,7 +30,7 @@ _REFUSES = 400
 _COLUMNS = (
     "try_id", "run", "lane", "outcome", "sent_at", "seconds", "queue_seconds", "status", "failure", "model", "finish_reason",
     "request_id", "prompt_tokens", "completion_tokens", "cached_tokens", "estimated", "cost", "price", "reserved", "settled",
-    "request", "raw", "recorded_at", "wasted",
+    "request", "raw", "recorded_at", "wasted", "rung",
 )  # fmt: skip
 _WASTED = _COLUMNS.index("wasted")
 _TALLIED = itemgetter(*(_COLUMNS.index(name) for name in tallies.COLUMNS))
@@ -38,12 +38,12 @@ _INSERT = f"INSERT INTO calls (id, {', '.join(_COLUMNS)}) VALUES (?{', ?' * len(
 _UPDATE = f"UPDATE calls SET {', '.join(f'{name} = ?' for name in _COLUMNS)} WHERE id = ?"
 _ATTEMPT = """
     INSERT INTO attempts (id, call, run, ordinal, verdict, strike, asked, value, receipt, problems, signature, superseded,
-                          failure, recorded_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                          failure, confidence, recorded_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _LATE_ATTEMPT = """
     UPDATE attempts SET verdict = ?, strike = ?, asked = ?, value = ?, receipt = ?, problems = ?, signature = ?, superseded = ?,
-           failure = ?, recorded_at = ?
+           failure = ?, confidence = ?, recorded_at = ?
     WHERE call = ? AND ordinal = ? RETURNING id
 """
 #: made once, since ``json.dumps`` makes another for every text that is not plain ASCII
@@ -70,7 +70,7 @@ class Calls:
     def __init__(self, db: Database, batch: Batch, *, now: float) -> None:
         self._db, self._batch, self._now = db, batch, now
         self._sums: dict[int, _Sum] = {}
-        self._prices: dict[int, str | None] = {}
+        self._prices: dict[tuple[int, int], str | None] = {}
         self._last: dict[str, int] = {}
         self._tally = tallies.Tally()
         #: what was written down of calls of which it is not said yet what they brought
@@ -79,7 +79,7 @@ class Calls:
     def enter(self, received: Received, record: RunRecord, tried: Try) -> int:
         """Write down what came of a call whose request went out, or may have; its number."""
         outcome = received.outcome
-        money = _money(outcome, record.price)
+        money = _money(outcome, record.rungs[outcome.rung].price)
         values = self._values(received, record, tried, money=money)
         if tried.call is not None:
             call = tried.call
@@ -113,6 +113,7 @@ class Calls:
         superseded: bool = False,
         value: Verdict | None = None,
         failure: Failure | None = None,
+        confidence: float | None = None,
     ) -> int:
         """Write down what a call did for a row; its number. What comes late of a lost call takes the place of the loss.
 
@@ -130,6 +131,7 @@ class Calls:
             judged.signature,
             int(superseded),
             failure.model_dump_json() if failure else None,
+            confidence,
             self._now,
         )
         if tried.call is not None:
@@ -142,7 +144,7 @@ class Calls:
         """A call turns out not to have been sent: its money is free, also where it had been given up as lost."""
         self._sum(record.id).released += tried.reserved
         if tried.call is not None:
-            known = None if record.price is None else 0.0
+            known = None if record.rungs[tried.rung].price is None else 0.0
             self._tally.take_back(tallies.of_call(self._db, tried.call))
             self._db.conn.execute("UPDATE calls SET settled = 1, cost = ? WHERE id = ?", [known, tried.call])
             self._tally.add(tallies.of_call(self._db, tried.call))
@@ -192,10 +194,11 @@ class Calls:
         self._last[table] += 1
         return self._last[table]
 
-    def _price(self, record: RunRecord) -> str | None:
-        if record.id not in self._prices:
-            self._prices[record.id] = record.price.model_dump_json() if record.price else None
-        return self._prices[record.id]
+    def _price(self, record: RunRecord, rung: int) -> str | None:
+        if (record.id, rung) not in self._prices:
+            price = record.rungs[rung].price
+            self._prices[record.id, rung] = price.model_dump_json() if price else None
+        return self._prices[record.id, rung]
 
     def _values(self, received: Received, record: RunRecord, tried: Try, *, money: float | None) -> tuple[object, ...]:
         """What to write, in the order of the columns."""
@@ -219,13 +222,14 @@ class Calls:
             usage.cached if usage else None,
             int(usage.estimated) if usage else 0,
             money,
-            self._price(record),
+            self._price(record, outcome.rung),
             tried.reserved,
             int(not is_open(outcome)),
             received.request,
             received.raw,
             self._now,
             int(not _has_value(outcome)),
+            outcome.rung,
         )
 
 

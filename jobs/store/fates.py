@@ -6,6 +6,7 @@ whoever waits for an answer that does not come is due and asks for itself.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 from sqlite_utils import Database
@@ -30,6 +31,11 @@ _AGAIN = """
            trouble_seconds = ?, due_at = ?, max_tokens = ?, together = coalesce(?, together), try_id = NULL, reserved = 0
     WHERE run = ? AND ordinal = ?
 """
+_CLIMB = """
+    UPDATE run_rows SET state = 'due', rung = ?, reuse_key = ?, attempt = coalesce(?, attempt), strikes = 0, tries = 0, faults = 0,
+           losses = 0, waits = 0, trouble_seconds = 0, due_at = ?, max_tokens = NULL, together = NULL, try_id = NULL, reserved = 0
+    WHERE run = ? AND ordinal = ?
+"""
 _OVER = "UPDATE run_rows SET try_id = NULL, reserved = 0 WHERE run = ? AND ordinal = ?"
 _RESULT = """
     INSERT INTO results (root, ordinal, run, attempt) VALUES (?, ?, ?, ?)
@@ -42,6 +48,11 @@ SPENT = """
         FROM attempts a JOIN calls c ON c.id = a.call WHERE a.run = dead_letters.run AND a.ordinal = dead_letters.ordinal
     )
 """
+_CELLS = """
+    SELECT coalesce(run_rows.cells, rows.cells) FROM run_rows JOIN runs ON runs.id = run_rows.run
+    JOIN rows ON rows.dataset = runs.dataset AND rows.ordinal = run_rows.ordinal WHERE run_rows.run = ? AND run_rows.ordinal = ?
+"""
+_CLIMBED = "INSERT OR IGNORE INTO climbed (run, key, rung, upper) VALUES (?, ?, ?, ?)"
 _ANSWER = "INSERT OR IGNORE INTO reuse (key, attempt) VALUES (?, ?)"
 
 
@@ -157,6 +168,19 @@ class Fates:
                 row.ordinal,
             ),
         )
+
+    def climb(self, record: RunRecord, row: Row, *, attempt: int) -> None:
+        """A row goes on a rung higher, as if it were new there, and equal rows that come later follow it without asking below."""
+        if record.state == RunState.CANCELLED:
+            self.again(record, row, trouble=Trouble(), attempt=attempt)
+            return
+        rung, key = row.rung + 1, None
+        if row.reuse_key is not None:
+            (text,) = self._db.conn.execute(_CELLS, [row.run, row.ordinal]).fetchone()
+            key = runs.key_maker(record)(record.cells(json.loads(text)), rung)
+            self._batch.add(_CLIMBED, (row.run, row.reuse_key, rung, key))
+        self._batch.add(_CLIMB, (rung, key, attempt, self._now, row.run, row.ordinal))
+        self._free(row)
 
     def paid(self, run: int, ordinals: Iterable[int]) -> None:
         """What calls about these rows cost is another sum now; it matters to those that are dead letters."""

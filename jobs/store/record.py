@@ -15,6 +15,7 @@ from typing import NamedTuple
 from sqlite_utils import Database
 
 from jobs import signature
+from jobs.ladder import DOUBTED, STRIKES_BELOW
 from jobs.lifecycle import ENDS, OF_ONE_ROW, Next, RunState, Trouble, after_failure, raised_max_tokens
 from jobs.messages import Outcome, RowVerdict
 from jobs.outcomes import Received
@@ -41,6 +42,8 @@ class Recorded:
     throttled: int = 0
     superseded: int = 0
     returned: int = 0
+    #: rows that went on a rung higher
+    climbed: int = 0
     paused: list[tuple[int, str]] = field(default_factory=list)
     #: what happened to single rows that did not go well
     mishaps: list[Mishap] = field(default_factory=list)
@@ -49,7 +52,7 @@ class Recorded:
 
     def add(self, other: Recorded) -> None:
         """Count another batch in."""
-        for name in ("accepted", "dead", "strikes", "throttled", "superseded", "returned"):
+        for name in ("accepted", "dead", "strikes", "throttled", "superseded", "returned", "climbed"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.paused += other.paused
         self.mishaps += other.mishaps
@@ -121,6 +124,7 @@ class Recorder:
                 ordinals=tuple(sorted(tried.ordinals)),
                 failure=failure,
                 sent_at=self._now,
+                rung=tried.rung,
             )
             self._enter(Received(place="", outcome=outcome, raw=None, request=None), record, tried)
         self._write()
@@ -192,8 +196,11 @@ class Recorder:
     def _judged(self, end: _End, one: RowVerdict) -> None:
         row, verdict, record = self._tries.row(end.record.id, one.ordinal), one.verdict, end.record
         other_call = row.try_id is not None and row.try_id != end.tried.try_id
-        superseded = row.state in ENDS or (other_call and verdict.kind == "rejected")
-        strike = verdict.kind == "rejected" and not superseded and one.own
+        # What comes late of a rung that the row has left would stand in the books as an answer of the rung that it is on.
+        left = end.outcome.rung != row.rung
+        superseded = row.state in ENDS or left or (other_call and verdict.kind == "rejected")
+        doubted = verdict.kind == "rejected" and verdict.value is not None
+        strike = verdict.kind == "rejected" and not superseded and one.own and not doubted
         attempt = self._calls.attempt(
             row,
             end.tried,
@@ -203,6 +210,7 @@ class Recorder:
             strike=strike,
             superseded=superseded,
             value=verdict,
+            confidence=one.confidence,
         )
         if superseded:
             self._fates.over(row, end.tried)
@@ -215,12 +223,22 @@ class Recorder:
         if not one.own:
             self._fates.again(record, row, trouble=Trouble(), together=end.together)
             return
+        if verdict.problems and verdict.problems[0].rule == DOUBTED and row.rung < record.top:
+            self._climb(record, row, attempt)
+            return
         self._struck(end, row, verdict, attempt)
+
+    def _climb(self, record: RunRecord, row: Row, attempt: int) -> None:
+        self._fates.climb(record, row, attempt=attempt)
+        self.done.climbed += 1
 
     def _struck(self, end: _End, row: Row, verdict: Verdict, attempt: int) -> None:
         record, strikes = end.record, row.strikes + 1
         self.done.strikes += 1
         self._mishap(row, "row_struck", verdict.signature or "", end.outcome.seconds)
+        if row.rung < record.top and strikes >= min(record.options.strikes, STRIKES_BELOW):
+            self._climb(record, row, attempt)
+            return
         if strikes >= record.options.strikes:
             self._die(record, row, attempt, verdict.signature or signature.signature(verdict.problems), strikes=strikes)
             return
@@ -260,7 +278,9 @@ class Recorder:
         self._mishap(row, "call_failed", failure.kind.value, end.outcome.seconds)
         if what.pause:
             self._pause(record, failure)
-        if named:
+        if named and row.rung < record.top:
+            self._climb(record, row, attempt)
+        elif named:
             self._die(record, row, attempt, named, strikes=row.strikes)
         else:
             self._fates.again(record, row, trouble=what.trouble, after=what.after, together=end.together)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlite_utils import Database
 
 from jobs.messages import Ask
+from jobs.store import runs
 from jobs.store.runs import RunRecord, transaction
 from jobs.values import Problem, Receipt
 
@@ -28,6 +29,7 @@ class DueRow:
     #: the most rows that a call about it may hold; None: as many as the run allows
     together: int | None
     cells: dict[str, str]
+    rung: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +74,7 @@ def wishes(db: Database, record: RunRecord, *, now: float) -> tuple[int, int, in
 def due(db: Database, record: RunRecord, *, most: int, now: float) -> list[DueRow]:
     """Rows of a run that may be asked now: those that come again first, then the table's order."""
     query = """
-        SELECT run_rows.ordinal, reuse_key, strikes, max_tokens, attempt, together, coalesce(run_rows.cells, rows.cells)
+        SELECT run_rows.ordinal, reuse_key, strikes, max_tokens, attempt, together, rung, coalesce(run_rows.cells, rows.cells)
         FROM run_rows JOIN rows ON rows.dataset = ? AND rows.ordinal = run_rows.ordinal
         WHERE run_rows.run = ? AND run_rows.state = 'due' AND {when} ORDER BY due_at, run_rows.ordinal LIMIT ?
     """
@@ -88,10 +90,53 @@ def due(db: Database, record: RunRecord, *, most: int, now: float) -> list[DueRo
             max_tokens=max_tokens,
             attempt=attempt,
             together=together,
+            rung=rung,
             cells=record.cells(json.loads(cells)),
         )
-        for ordinal, key, strikes, max_tokens, attempt, together, cells in [*again, *first]
+        for ordinal, key, strikes, max_tokens, attempt, together, rung, cells in [*again, *first]
     ]
+
+
+def climbed(db: Database, record: RunRecord, rows: Sequence[DueRow]) -> list[DueRow]:
+    """The same rows; those whose question this run has given up on stand where it is asked now."""
+    if record.top == 0:
+        return list(rows)
+    keys = [row.reuse_key for row in rows if row.reuse_key is not None and row.rung < record.top]
+    found: dict[bytes, tuple[int, bytes]] = {}
+    for start in range(0, len(keys), _CHUNK):
+        chunk = keys[start : start + _CHUNK]
+        marks = ",".join("?" * len(chunk))
+        query = f"SELECT key, rung, upper FROM climbed WHERE run = ? AND key IN ({marks})"
+        found |= {key: (rung, upper) for key, rung, upper in db.conn.execute(query, [record.id, *chunk])}
+    moved = {row.ordinal: found[row.reuse_key] for row in rows if row.reuse_key in found}
+    if not moved:
+        return list(rows)
+    db.conn.executemany(
+        "UPDATE run_rows SET rung = ?, reuse_key = ? WHERE run = ? AND ordinal = ?",
+        [(rung, upper, record.id, ordinal) for ordinal, (rung, upper) in moved.items()],
+    )
+    above = [
+        replace(row, rung=moved[row.ordinal][0], reuse_key=moved[row.ordinal][1]) if row.ordinal in moved else row
+        for row in rows
+    ]
+    return climbed(db, record, above)
+
+
+def answers(db: Database, record: RunRecord, rows: Sequence[DueRow]) -> list[tuple[DueRow, int]]:
+    """Rows whose question is answered already, on their own rung or a higher one, with the accepted attempt."""
+    key_of = runs.key_maker(record)
+    asked = [row for row in rows if row.reuse_key is not None and not row.strikes]
+    keys = {
+        row.ordinal: [row.reuse_key, *(key_of(row.cells, rung) for rung in range(row.rung + 1, record.top + 1))]
+        for row in asked
+    }
+    known = answered(db, [key for some in keys.values() for key in some if key is not None])
+    pairs = []
+    for row in asked:
+        attempt = next((known[key] for key in keys[row.ordinal] if key in known), None)
+        if attempt is not None:
+            pairs.append((row, attempt))
+    return pairs
 
 
 def answered(db: Database, keys: Sequence[bytes]) -> dict[bytes, int]:

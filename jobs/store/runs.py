@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
+from pydantic import TypeAdapter
 from sqlite_utils import Database
 
-from jobs import plan
+from jobs import ladder, plan
 from jobs.lifecycle import RunState
-from jobs.options import RunOptions
+from jobs.options import Rung, RunOptions
 from jobs.requests import REQUEST, Request, Start
 from jobs.settings import Price
 from jobs.values import VersionContent
@@ -73,6 +74,18 @@ class RunRecord:
     paused_by: str | None
     cost: float
     reserved: float
+    #: where questions go, the lowest rung first
+    rungs: tuple[Rung, ...]
+
+    @property
+    def top(self) -> int:
+        """The highest rung, where nothing is doubted any more."""
+        return len(self.rungs) - 1
+
+    @property
+    def has_price(self) -> bool:
+        """Whether the price of every rung is known."""
+        return all(rung.price is not None for rung in self.rungs)
 
     def cells(self, row: Sequence[str]) -> dict[str, str]:
         """The cells of a whole row that its questions are made of."""
@@ -83,6 +96,8 @@ class RunRecord:
         where = {column: place for place, column in enumerate(self.dataset_columns)}
         return tuple((column, where[column]) for column in self.columns)
 
+
+_UPPER: TypeAdapter[tuple[Rung, ...]] = TypeAdapter(tuple[Rung, ...])
 
 _RUN = """
 SELECT runs.*, versions.content, versions.hash AS version_hash, datasets.columns AS dataset_columns
@@ -125,6 +140,7 @@ def _record(row: dict[str, Any]) -> RunRecord:
         paused_by=row["paused_by"],
         cost=row["cost"],
         reserved=row["reserved"],
+        rungs=_rungs(row["connection"], row["base_url"], row["model"], row["price"], row["upper"]),
     )
 
 
@@ -144,6 +160,12 @@ def _options(text: str) -> RunOptions:
 @lru_cache(maxsize=256)
 def _price(text: str) -> Price:
     return Price.model_validate_json(text)
+
+
+@lru_cache(maxsize=256)
+def _rungs(connection: str, base_url: str, model: str, price: str | None, upper: str) -> tuple[Rung, ...]:
+    lowest = Rung(connection=connection, base_url=base_url, model=model, price=_price(price) if price else None)
+    return (lowest, *_UPPER.validate_json(upper))
 
 
 @lru_cache(maxsize=256)
@@ -187,9 +209,9 @@ def insert_run(db: Database, start: Start, *, row_count: int, now: float) -> int
     prompt = db.conn.execute("SELECT prompt FROM versions WHERE id = ?", [start.version]).fetchone()[0]
     cursor = db.conn.execute(
         """
-        INSERT INTO runs (kind, root, parent, dataset, prompt, version, connection, base_url, model, price, options,
-                          columns, id_column, row_count, state, note, created_at)
-        VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running', ?, ?)
+        INSERT INTO runs (kind, root, parent, dataset, prompt, version, connection, base_url, model, price, upper,
+                          options, columns, id_column, row_count, state, note, created_at)
+        VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running', ?, ?)
         """,
         [
             start.run_kind,
@@ -201,6 +223,7 @@ def insert_run(db: Database, start: Start, *, row_count: int, now: float) -> int
             start.base_url,
             start.model,
             start.price.model_dump_json() if start.price else None,
+            _UPPER.dump_json(start.upper).decode(),
             start.options.model_dump_json(),
             json.dumps(start.columns),
             start.id_column,
@@ -275,17 +298,28 @@ def end(db: Database, run_id: int, *, now: float) -> None:
 # -- laying out --------------------------------------------------------------------------------------------------------
 
 
-def key_maker(record: RunRecord) -> Callable[[dict[str, str]], bytes | None]:
-    """What names a row's question in this run; None for every row where answers are not to be reused."""
+def key_maker(record: RunRecord) -> Callable[[dict[str, str], int], bytes | None]:
+    """What names a row's question on a rung of this run; None for every row where answers are not to be reused."""
     if not record.options.reuse:
-        return lambda cells: None
-    return lambda cells: plan.reuse_key(
-        base_url=record.base_url,
-        model=record.model,
+        return lambda cells, rung: None
+    doubts = record.options.ladder.doubts if record.options.ladder else ""
+    return lambda cells, rung: plan.reuse_key(
+        base_url=record.rungs[rung].base_url,
+        model=record.rungs[rung].model,
         content=record.content,
         version_hash=record.version_hash,
         cells=cells,
+        doubts=doubts if rung < record.top else "",
     )
+
+
+def first_rung(record: RunRecord) -> Callable[[Sequence[str]], int]:
+    """The rung that a whole row begins on."""
+    routes = record.options.ladder.routes if record.options.ladder else ()
+    if not routes:
+        return lambda row: 0
+    goes_up = ladder.straight_up(routes)
+    return lambda row: record.top if goes_up(dict(zip(record.dataset_columns, row, strict=True))) else 0
 
 
 def lay_out(db: Database, record: RunRecord, *, most: int) -> int:
@@ -330,19 +364,21 @@ def _edited_before(db: Database, record: RunRecord) -> dict[int, str]:
 
 
 def _insert_rows(db: Database, record: RunRecord, rows: Sequence[tuple[int, list[str], str | None]]) -> int:
-    key_of = key_maker(record)
+    key_of, rung_of = key_maker(record), first_rung(record)
     id_place = record.dataset_columns.index(record.id_column) if record.id_column else None
     db.conn.executemany(
-        "INSERT INTO run_rows (run, ordinal, row_id, state, reuse_key, cells) VALUES (?, ?, ?, 'due', ?, ?)",
+        "INSERT INTO run_rows (run, ordinal, row_id, state, rung, reuse_key, cells) VALUES (?, ?, ?, 'due', ?, ?, ?)",
         [
             (
                 record.id,
                 ordinal,
                 cells[id_place] if id_place is not None else str(ordinal),
-                key_of(record.cells(cells)),
+                rung,
+                key_of(record.cells(cells), rung),
                 edited,
             )
             for ordinal, cells, edited in rows
+            for rung in (rung_of(cells),)
         ],
     )
     db.conn.execute("UPDATE runs SET laid_out = laid_out + ? WHERE id = ?", [len(rows), record.id])

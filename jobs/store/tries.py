@@ -18,7 +18,10 @@ from jobs.lifecycle import Trouble
 from jobs.messages import Outcome
 from jobs.store.batch import Batch
 
-_COLUMNS = "run, ordinal, row_id, state, reuse_key, strikes, tries, faults, losses, waits, trouble_seconds, try_id, reserved, max_tokens"
+_COLUMNS = (
+    "run, ordinal, row_id, state, reuse_key, strikes, tries, faults, losses, waits, trouble_seconds, try_id, reserved, "
+    "max_tokens, rung"
+)
 _NAMED = "IN (SELECT value FROM json_each(?))"
 
 
@@ -40,6 +43,8 @@ class Row(NamedTuple):
     try_id: str | None
     reserved: float
     max_tokens: int | None
+    #: the rung of the run's ladder that it stands on
+    rung: int
 
     @property
     def trouble(self) -> Trouble:
@@ -70,6 +75,8 @@ class Try(NamedTuple):
     ended: bool = False
     #: the lane that its end came from
     lane: str = ""
+    #: the rung that it asks
+    rung: int = 0
 
 
 class Tries:
@@ -94,12 +101,21 @@ class Tries:
             self._rows[row.run, row.ordinal] = row
             before = self._found.get(row.try_id or "")
             others, reserved = (before.ordinals, before.reserved) if before else (frozenset[int](), 0.0)
-            tried = Try(row.try_id or "", row.run, others | {row.ordinal}, reserved + row.reserved, under_way=True)
+            tried = Try(
+                row.try_id or "",
+                row.run,
+                others | {row.ordinal},
+                reserved + row.reserved,
+                under_way=True,
+                rung=row.rung,
+            )
             self._found[tried.try_id] = tried
 
     def _find_recorded(self, names: str) -> None:
-        query = f"SELECT try_id, id, run, outcome != 'lost', settled, reserved, lane FROM calls WHERE try_id {_NAMED}"
-        for try_id, call, run, heard, settled, reserved, lane in self._db.conn.execute(query, [names]).fetchall():
+        query = (
+            f"SELECT try_id, id, run, outcome != 'lost', settled, reserved, lane, rung FROM calls WHERE try_id {_NAMED}"
+        )
+        for try_id, call, run, heard, settled, reserved, lane, rung in self._db.conn.execute(query, [names]).fetchall():
             ordinals = self._db.conn.execute("SELECT ordinal FROM attempts WHERE call = ?", [call])
             self._found[try_id] = Try(
                 try_id=try_id,
@@ -109,6 +125,7 @@ class Tries:
                 call=call,
                 ended=bool(heard or settled),
                 lane=lane,
+                rung=rung,
             )
 
     def _find_missed(self, names: str) -> None:
@@ -148,7 +165,7 @@ class Tries:
         """Know it by its call from now on."""
         aside = 0.0 if ended else tried.reserved
         self._found[tried.try_id] = Try(
-            tried.try_id, tried.run, tried.ordinals, aside, call=call, ended=ended, lane=lane
+            tried.try_id, tried.run, tried.ordinals, aside, call=call, ended=ended, lane=lane, rung=tried.rung
         )
 
     def forget(self, tried: Try) -> None:

@@ -38,6 +38,8 @@ class Entry(NamedTuple):
     cached: int
     #: US dollars at the provider's own price
     money: float
+    #: the model that was asked for
+    model: str = ""
 
 
 class Ledger:

@@ -96,6 +96,7 @@ class StubProvider:
         burst: float = 1.0,
         tells: bool = True,
         price: Price | None = None,
+        prices: Mapping[str, Price] | None = None,
         cached_share: float = 0.0,
         models: Sequence[str] = ("stub-model",),
         confidence: Confidence | None = None,
@@ -112,6 +113,7 @@ class StubProvider:
             burst: seconds whose allowance may be used at once.
             tells: whether its headers say what is left of the limit and how long to wait.
             price: what it bills; 1 and 2 US dollars a million tokens unless set.
+            prices: what it bills for single models.
             cached_share: the share of prompt tokens that it calls cached.
             models: what it lists; it answers to any name.
             confidence: how sure it says to be of its values where it is asked for log-probabilities; None says nothing.
@@ -128,6 +130,7 @@ class StubProvider:
         self._tells = tells
         self.limit(rpm, burst=burst)
         self._price = price or Price(input=1.0, output=2.0)
+        self._prices = dict(prices or {})
         self._cached_share = cached_share
         self._models = tuple(models)
         self._number = 0
@@ -327,6 +330,7 @@ class StubProvider:
         usage, parts = self._response(call)
         act, wire, ask = call.act, call.wire, call.ask
         wire.when_lost = None
+        model = str(ask.body.get("model", "")) if ask else ""
         # In the books before it is on the wire: a client that has its answer finds it there.
         self.ledger.leave(
             Entry(
@@ -343,7 +347,8 @@ class StubProvider:
                 prompt=usage.prompt,
                 completion=usage.completion,
                 cached=usage.cached,
-                money=cost(usage, self._price) or 0.0,
+                money=cost(usage, self._prices.get(model, self._price)) or 0.0,
+                model=model,
             )
         )
         if act.ends == "reset":

@@ -48,6 +48,11 @@ class Ask:
     answer: Callable[[], str] = field(repr=False)
 
     @property
+    def model(self) -> str:
+        """The model that is asked for."""
+        return str(self.body.get("model", ""))
+
+    @property
     def messages(self) -> list[dict[str, Any]]:
         """The messages as they were sent."""
         return list(self.body["messages"])

@@ -148,7 +148,7 @@ def test_a_lane_that_was_cut_off_does_not_begin_what_others_were_asked_for(
     try:
         number = home.start(ROWS, options=RunOptions(in_flight=1))
         home.until(number, lambda run: run.counts.accepted > 2)
-        wait_until(lambda: any(work.backlog for work in lane._work.values()))
+        wait_until(lambda: any(work.busy > work.running for work in lane._work.values()))
         lane._lease_until = time.monotonic() - 1.0  # as if it had been frozen
         run = home.ended(number)
     finally:

@@ -8,6 +8,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from jobs.messages import Ask, Brief, Complaint, Control, LaneArguments, Outcome, RowAsk, RowVerdict
+from jobs.options import Check, Climb, Ladder, Rung
+from jobs.settings import Price
 from jobs.values import Failure, FailureKind, Problem, Receipt, Usage, Verdict, VersionContent
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -21,6 +23,12 @@ EXAMPLES: dict[str, BaseModel] = {
         connection="c",
         base_url="http://a/v1",
         model="m",
+        upper=(Rung(connection="d", base_url="http://b/v1", model="n", price=Price(input=1.0, output=2.0)),),
+        ladder=Ladder(
+            climbs=(Climb(model="n", connection="d"),), checks=(Check(field="a", value="x"),), confidence=0.9
+        ),
+        confidence=True,
+        echo={"a": "b"},
         timeout=60.0,
         in_flight=8,
         rpm=60,
@@ -32,6 +40,7 @@ EXAMPLES: dict[str, BaseModel] = {
             RowAsk(ordinal=3, cells={"a": "é"}, asked=2, complaint=Complaint(answer="{", problems="`x` is missing")),
         ),
         max_tokens=64,
+        rung=1,
         dispatched_at=1.5,
     ),
     "outcome": Outcome(
@@ -60,6 +69,8 @@ EXAMPLES: dict[str, BaseModel] = {
         finish_reason="stop",
         usage=Usage(prompt=10, completion=5, cached=2),
         model="m",
+        rung=1,
+        singly=Usage(prompt=20, completion=4, estimated=True),
     ),
     "failed_outcome": Outcome(
         run=1,

@@ -177,3 +177,60 @@ def m015_calls_of_unknown_end(db: Database) -> None:
         """,
     )
     tallies.recount(db)
+
+
+@MIGRATIONS()
+def m016_rungs_and_batches(db: Database) -> None:
+    """Written by the keeper alone: the rung that a row stands on, the batch that it is in, and what each call has saved.
+
+    ``rungs`` holds those above a run's own model. ``climbed`` names the questions that a run has given up on at a rung, so that an
+    equal row does not ask them again.
+    """
+    run_all(
+        db,
+        """
+        -- JSON list of Rung
+        ALTER TABLE runs ADD COLUMN upper TEXT NOT NULL DEFAULT '[]';
+        ALTER TABLE run_rows ADD COLUMN rung INTEGER NOT NULL DEFAULT 0;
+        -- the batch that its call is in
+        ALTER TABLE run_rows ADD COLUMN batch INTEGER;
+        ALTER TABLE calls ADD COLUMN rung INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE calls ADD COLUMN batch INTEGER;
+        -- of the field that the model was least sure of
+        ALTER TABLE attempts ADD COLUMN confidence REAL;
+        CREATE TABLE climbed (
+            run INTEGER NOT NULL,
+            key BLOB NOT NULL,                  -- the question as it was asked below
+            rung INTEGER NOT NULL,              -- where equal rows go now
+            upper BLOB NOT NULL,                -- the question as it is asked there
+            PRIMARY KEY (run, key)
+        ) WITHOUT ROWID;
+        CREATE TABLE batches (
+            id INTEGER PRIMARY KEY,
+            run INTEGER NOT NULL,
+            rung INTEGER NOT NULL DEFAULT 0,
+            token TEXT NOT NULL UNIQUE,         -- by it a batch that was submitted but not noted is found again
+            state TEXT NOT NULL,                -- BatchState of jobs.batches
+            remote TEXT,                        -- the provider's name of it
+            status TEXT,                        -- the provider's word for its state
+            input_file TEXT,
+            output_file TEXT,
+            error_file TEXT,
+            calls INTEGER NOT NULL,
+            rows INTEGER NOT NULL,
+            answered INTEGER NOT NULL DEFAULT 0, -- calls, by the provider's count
+            failed INTEGER NOT NULL DEFAULT 0,
+            words TEXT NOT NULL DEFAULT '',     -- what the provider, or we, say of it
+            created_at REAL NOT NULL,
+            submitted_at REAL,
+            checked_at REAL,
+            expires_at REAL,
+            next_at REAL NOT NULL,              -- when the next step is due
+            handed_at REAL,                     -- when a lane was last asked for it
+            ended_at REAL
+        );
+        CREATE INDEX batches_open ON batches (next_at) WHERE ended_at IS NULL;
+        CREATE INDEX batches_run ON batches (run);
+        CREATE INDEX run_rows_batch ON run_rows (batch) WHERE batch IS NOT NULL;
+        """,
+    )

@@ -1,0 +1,168 @@
+"""A ladder of models: which rows go straight to the dear one, and which answers of a cheap one are not left at that.
+
+A run begins a row on its lowest rung, its own model. A row climbs when an answer there breaks the contract once more after its
+re-ask, when what it says is always checked, or when the model was not sure of it; a rule over the row's columns sends it
+straight to the top. On the top rung nothing is doubted any more: there a row is accepted, or it dies.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import SchemaError, SchemaValidator, core_schema
+
+from jobs import errors
+from jobs.contract.patterns import ascii_classes
+from jobs.options import Check, Climb, Ladder, Route
+from jobs.values import Problem
+
+#: the rule of a valid answer that is not left at that
+DOUBTED = "doubted"
+#: strikes on a rung under the top one after which a row climbs: the answer and its re-ask
+STRIKES_BELOW = 2
+_ROUTE = re.compile(r"\s*(?P<column>.+?)\s+(?P<rule>longer|is|matches)\s+(?P<value>.+)", re.DOTALL)
+
+
+# -- as a person writes it ---------------------------------------------------------------------------------------------
+
+
+def climb(text: str) -> Climb:
+    """A rung of ``MODEL`` or ``MODEL@CONNECTION``; raises InputError."""
+    model, _, connection = text.strip().rpartition("@") if "@" in text else (text.strip(), "", "")
+    if not model:
+        raise errors.InputError(f"a rung is MODEL or MODEL@CONNECTION; {text!r} names no model")
+    return Climb(model=model, connection=connection or None)
+
+
+def route(text: str) -> Route:
+    """A rule of ``COLUMN longer N``, ``COLUMN is VALUE`` or ``COLUMN matches REGEX``.
+
+    Raises:
+        InputError: it is none of these, or cannot be used.
+    """
+    found = _ROUTE.fullmatch(text)
+    if found is None:
+        raise errors.InputError(
+            f"a route is COLUMN longer CHARACTERS, COLUMN is VALUE, or COLUMN matches REGEX; this is none: {text!r}"
+        )
+    made = Route.model_validate(found.groupdict())
+    _test(made)
+    return made
+
+
+def check(text: str) -> Check:
+    """What is always checked, of ``FIELD=VALUE``; the value is JSON where it is written so, else a text. Raises InputError."""
+    field, equals, value = text.partition("=")
+    if not equals or not field.strip():
+        raise errors.InputError(f"what is always checked is FIELD=VALUE; {text!r} is not")
+    said: str | int | float | bool | None = value.strip()
+    try:
+        read = json.loads(value)
+        said = read if isinstance(read, str | int | float | bool) or read is None else said
+    except ValueError:
+        pass
+    return Check(field=field.strip().removeprefix("$."), value=said)
+
+
+def must_fit(ladder: Ladder, *, columns: Sequence[str], contract: Mapping[str, Any]) -> None:
+    """Refuse a ladder whose rules are about a column or a field that is not there, or cannot be used.
+
+    Raises:
+        InputError: which one, and what there is.
+    """
+    straight_up(ladder.routes)
+    for route in ladder.routes:
+        if route.column not in columns:
+            raise errors.InputError(
+                f"route {str(route)!r}: there is no column {route.column!r}; there are: {_list(columns)}"
+            )
+    fields = contract.get("properties", {})
+    for check in ladder.checks:
+        if check.field not in fields:
+            raise errors.InputError(
+                f"always check {str(check)!r}: the contract has no field {check.field!r}; it has: {_list(fields)}"
+            )
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+# -- routing -----------------------------------------------------------------------------------------------------------
+
+
+def straight_up(routes: Sequence[Route]) -> Callable[[Mapping[str, str]], bool]:
+    """Whether a rule sends a row, given as cells by column, straight to the top.
+
+    Raises:
+        InputError: a rule that cannot be used.
+    """
+    tests = [(one.column, _test(one)) for one in routes]
+    return lambda cells: any(test(cells.get(column, "")) for column, test in tests)
+
+
+def _test(one: Route) -> Callable[[str], bool]:
+    match one.rule:
+        case "is":
+            return lambda cell: cell.strip() == one.value
+        case "longer":
+            try:
+                most = int(one.value)
+            except ValueError:
+                raise errors.InputError(f"{one}: the length must be a number of characters") from None
+            return lambda cell: len(cell) > most
+        case "matches":
+            # Rust's expressions: no cell can make one run for ever.
+            try:
+                validator = SchemaValidator(core_schema.str_schema(pattern=ascii_classes(one.value)))
+            except SchemaError as error:
+                raise errors.InputError(f"{one}: the regular expression cannot be used: {error}") from None
+
+            def matches(cell: str) -> bool:
+                try:
+                    validator.validate_python(cell)
+                except ValidationError:
+                    return False
+                return True
+
+            return matches
+
+
+# -- doubting ----------------------------------------------------------------------------------------------------------
+
+
+def doubt(
+    ladder: Ladder, value: Mapping[str, Any], least: tuple[str, float] | None, *, place: tuple[int, int] | None = None
+) -> Problem | None:
+    """Why a valid answer of a lower rung is not left at that; None where nothing speaks against it.
+
+    Args:
+        ladder: what is doubted.
+        value: the answer.
+        least: the field that the model was least sure of, and its probability; None where the endpoint does not tell.
+        place: of the answer in the reply.
+    """
+    start, end = place or (None, None)
+    for one in ladder.checks:
+        if one.field in value and _same(value[one.field], one.value):
+            return Problem(
+                path=f"$.{one.field}",
+                rule=DOUBTED,
+                expected="a value that is not always checked",
+                got=json.dumps(value[one.field], ensure_ascii=False)[:300],
+                start=start,
+                end=end,
+            )
+    if ladder.confidence is None or (least is not None and least[1] >= ladder.confidence):
+        return None
+    path, got = ("$", "no log-probabilities") if least is None else (least[0], f"a probability of {least[1]:.3f}")
+    expected = f"a probability of {ladder.confidence:g} or more"
+    return Problem(path=path, rule=DOUBTED, expected=expected, got=got, start=start, end=end)
+
+
+def _same(one: object, other: object) -> bool:
+    return type(one) is type(other) and one == other

@@ -1,0 +1,192 @@
+"""A ladder of models through the whole engine: who climbs and why, what it costs, and what is in the books."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobs import errors
+from jobs.options import Check, Climb, Ladder, Route, RunOptions
+from jobs.settings import Price
+from jobs.testing import StubProvider, marked
+from jobs.testing.script import Act, Ask
+from tests.house import Home
+
+GOOD = {"sentiment": "good", "words": 2}
+BAD = {"sentiment": "bad", "words": 1}
+CHEAP, DEAR = Price(input=1.0, output=2.0), Price(input=10.0, output=20.0)
+
+
+def of_the_cheap(ask: Ask) -> Act | None:
+    """The cheap model breaks the contract on hard rows, and calls unsure ones bad."""
+    if ask.model == "dear" or ask.records[0].id:
+        return None
+    if "hard" in ask.user:
+        return Act(kind="invalid", content='{"sentiment": "so-so"}')
+    if "unsure" in ask.user:
+        return Act(kind="unsure", content=json.dumps(BAD))
+    return None
+
+
+@pytest.fixture
+def stub() -> Iterator[StubProvider]:
+    with StubProvider(of_the_cheap, marked, answer=GOOD, prices={"dear": DEAR}) as provider:
+        yield provider
+
+
+@pytest.fixture
+def home(tmp_path: Path, redis_address: str, stub: StubProvider) -> Iterator[Home]:
+    dear = "[stub.prices.dear]\ninput = 10.0\noutput = 20.0\n"
+    home = Home(tmp_path / "home", redis_address, stub, chance=lambda: 0.0, more=dear)
+    yield home
+    home.close()
+
+
+def up(**rest: object) -> RunOptions:
+    options = {name: rest.pop(name) for name in ("strikes", "rows_per_call", "budget", "reuse") if name in rest}
+    return RunOptions.model_validate(
+        {"ladder": Ladder.model_validate({"climbs": (Climb(model="dear"),), **rest}), **options}
+    )
+
+
+def models(home: Home, run: int) -> dict[int, str]:
+    """Which model's answer each row has."""
+    found = home.engine._house.read().execute(
+        "SELECT ordinal, json_extract(receipt, '$.model') FROM attempts WHERE run = ? AND verdict = 'accepted'", [run]
+    )
+    return dict(found.fetchall())
+
+
+def test_a_row_climbs_when_the_answer_and_its_re_ask_break_the_contract(home: Home) -> None:
+    """Two calls below, then one above, with no strike left over; the others stay with the cheap model."""
+    run = home.went(["easy a", "hard b", "easy c"], options=up())
+
+    assert (run.counts.accepted, run.calls) == (3, 5)
+    assert models(home, run.id) == {1: "stub-model", 2: "dear", 3: "stub-model"}
+    assert [entry.model for entry in home.stub.ledger.of("hard")] == ["stub-model", "stub-model", "dear"]
+
+
+def test_what_it_costs_is_what_each_model_charges(home: Home) -> None:
+    """To the cent of the provider's own books, and the price stands with each call."""
+    run = home.went([*(f"easy {n}" for n in range(8)), "hard x"], options=up())
+    prices = home.engine._house.read().execute(
+        "SELECT DISTINCT rung, json_extract(price, '$.input') FROM calls ORDER BY 1"
+    )
+
+    assert run.cost == pytest.approx(home.stub.ledger.money, abs=1e-12)
+    assert prices.fetchall() == [(0, 1.0), (1, 10.0)]
+
+
+def test_on_the_top_rung_a_row_dies_of_its_strikes(home: Home) -> None:
+    """Three there, beside the two below."""
+    run = home.went(["[[always bad]]"], options=up())
+
+    assert (run.counts.dead, run.calls) == (1, 5)
+    assert [attempt.strike for attempt in home.engine.letters.inspect(run.id, 1).attempts] == [True] * 5
+
+
+def test_a_value_that_is_always_checked_climbs_without_a_strike(home: Home) -> None:
+    """The cheap answer is kept with its value, as what it was doubted for."""
+    run = home.went(["easy", "unsure"], options=up(checks=(Check(field="sentiment", value="bad"),)))
+    first, second = home.engine.letters.inspect(run.id, 2).attempts
+
+    assert (run.counts.accepted, run.calls, run.counts.struck) == (2, 3, 0)
+    assert (first.verdict, first.strike, first.value) == ("rejected", False, BAD)
+    assert first.problems[0].rule == "doubted"
+    assert (second.verdict, second.value) == ("accepted", GOOD)
+
+
+def test_a_rule_over_a_column_sends_a_row_straight_up(home: Home) -> None:
+    """It is asked once, and above only."""
+    run = home.went(
+        ["short", "a very long message"], options=up(routes=(Route(column="text", rule="longer", value="9"),))
+    )
+
+    assert run.calls == 2
+    assert models(home, run.id) == {1: "stub-model", 2: "dear"}
+
+
+def test_equal_rows_climb_together(home: Home) -> None:
+    """The cheap model is asked twice for all of them, the dear one once."""
+    run = home.went(["hard same"] * 40 + ["easy"], options=up())
+
+    assert run.counts.accepted == 41
+    assert [entry.model for entry in home.stub.ledger.of("hard")] == ["stub-model", "stub-model", "dear"]
+
+
+def test_an_answer_of_a_higher_rung_serves_a_lower_one(home: Home) -> None:
+    """A second run over the same rows asks nobody, also for the row that had climbed."""
+    home.went(["easy", "hard"], options=up())
+    before = home.stub.ledger.calls
+    run = home.went(["easy", "hard"], options=up())
+
+    assert (run.counts.accepted, run.counts.reused, home.stub.ledger.calls) == (2, 2, before)
+
+
+def test_an_unchecked_answer_does_not_serve_where_more_is_asked_for(home: Home) -> None:
+    """What a run without a doubt took is asked again by one that always checks it."""
+    home.went(["unsure"], options=RunOptions())
+    run = home.went(["unsure"], options=up(checks=(Check(field="sentiment", value="bad"),)))
+
+    assert (run.counts.reused, run.calls) == (0, 2)
+    assert models(home, run.id) == {1: "dear"}
+
+
+def test_several_rows_a_call_climb_each_for_itself(home: Home) -> None:
+    """A call is about rows of one rung; those that climb go together again."""
+
+    def some_bad(ask: Ask) -> Act | None:
+        if ask.model == "dear" or not ask.records[0].id:
+            return None
+        results = [{"id": one.id, "value": BAD if "unsure" in one.text else GOOD} for one in ask.records]
+        return Act(content=json.dumps({"results": results}))
+
+    home.stub.scripts = (some_bad, marked)
+    rows = [f"{'unsure' if n % 3 == 0 else 'easy'} {n}" for n in range(12)]
+    run = home.went(rows, options=up(rows_per_call=4, checks=(Check(field="sentiment", value="bad"),)))
+    answered = models(home, run.id)
+
+    assert run.counts.accepted == 12
+    assert [ordinal for ordinal, model in answered.items() if model == "dear"] == [1, 4, 7, 10]
+    assert [entry.model for entry in home.stub.ledger.entries].count("dear") <= 3
+
+
+def test_what_would_kill_a_row_below_makes_it_climb(home: Home) -> None:
+    """A prompt that is too long for the cheap model may fit the dear one."""
+
+    def too_long(ask: Ask) -> Act | None:
+        told = b'{"error": {"message": "maximum context length is 10", "code": "context_length_exceeded"}}'
+        return None if ask.model == "dear" else Act(status=400, body=told)
+
+    home.stub.scripts = (too_long,)
+    run = home.went(["any"], options=up())
+
+    assert (run.counts.accepted, run.calls, models(home, run.id)) == (1, 2, {1: "dear"})
+
+
+def test_a_budget_reserves_by_the_price_of_the_rung(home: Home) -> None:
+    """The run pauses before the dear call that it cannot pay for."""
+    run_id = home.start(["hard"], options=up(budget=0.001))
+    run = home.until(run_id, lambda run: run.state == "paused")
+
+    assert run.reason is not None and "no room for the next call" in run.reason
+    home.engine.runs.set_budget(run_id, 1.0)
+    assert home.ended(run_id).counts.accepted == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (up(routes=(Route(column="massage", rule="is", value="x"),)), "no column 'massage'"),
+        (up(checks=(Check(field="sort", value="x"),)), "no field 'sort'"),
+        (RunOptions(ladder=Ladder(climbs=(Climb(model="dear", connection="moon"),))), "no connection 'moon'"),
+    ],
+)
+def test_a_ladder_that_does_not_fit_is_refused_at_launch(home: Home, options: RunOptions, words: str) -> None:
+    """Before anything is asked."""
+    with pytest.raises(errors.InputError, match=words):
+        home.start(["any"], options=options)
+    assert home.stub.ledger.calls == 0
