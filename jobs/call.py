@@ -10,18 +10,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 from jobs import errors, ladder, llm, parcel
+from jobs.confidence import Odds, least
 from jobs.contract import Contract
 from jobs.judge import judge
 from jobs.messages import Ask, Brief, Outcome, RowVerdict
 from jobs.prices import estimate_tokens
 from jobs.settings import Connection, Settings, key_of, reload
-from jobs.signature import signature
 from jobs.templates import parse
 from jobs.values import Failure, FailureKind, Message, Reply, Usage
 
@@ -78,6 +78,7 @@ class Caller:
         self._aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"run-{brief.run}")
         self._template = parse(brief.content.template)
         self._contract = Contract.from_schema(brief.content.contract)
+        self._deciding = ladder.deciding(brief.content.contract)
         self._strict = self._contract.strict_schema()
         self._held_to_schema = brief.content.response_format == "json_schema"
         self._nulls_for_absent = self._held_to_schema and self._strict.usable
@@ -116,6 +117,7 @@ class Caller:
             strict=self._strict.usable,
             settings=brief.content.settings,
             stream=in_pieces or streamer is not None,
+            logprobs=self._wants_confidence,
         )
         if streamer is not None:
             answer = await streamer(self._endpoint, body, ask.run, ask.rows[0].ordinal)
@@ -197,7 +199,7 @@ class Caller:
 
     def _judged(self, ask: Ask, reply: Reply) -> tuple[RowVerdict, ...]:
         if len(ask.rows) > 1:
-            return tuple(self._judged_several(ask, reply))
+            return tuple(self._weighed(self._judged_several(ask, reply), reply))
         (row,) = ask.rows
         verdict = judge(
             reply.text,
@@ -208,31 +210,28 @@ class Caller:
             echo=tuple(row.cells.values()),
             nulls_for_absent=self._nulls_for_absent,
         )
-        return (self._weighed(RowVerdict(ordinal=row.ordinal, asked=row.asked, verdict=verdict), reply),)
+        (judged,) = self._weighed([(RowVerdict(ordinal=row.ordinal, asked=row.asked, verdict=verdict), None)], reply)
+        return (judged,)
 
-    def _weighed(self, judged: RowVerdict, reply: Reply, *, within: tuple[int, int] | None = None) -> RowVerdict:
-        """The verdict with how sure the model was, and with what is doubted of it on this rung."""
-        verdict = judged.verdict
-        if verdict.value is None:
-            return judged
-        sure = self._sureness(verdict.value, reply, within) if self._wants_confidence else None
-        why = ladder.doubt(self._doubts, verdict.value, sure, place=within) if self._doubts is not None else None
-        update: dict[str, Any] = {}
-        if why is not None:
-            update = {"kind": "rejected", "receipt": None, "problems": (why,), "signature": signature([why])}
-        elif self.brief.upper and verdict.receipt is not None:
-            update = {"receipt": verdict.receipt.model_copy(update={"model": self.rung.model})}
-        return judged.model_copy(
-            update={"verdict": verdict.model_copy(update=update), "confidence": sure[1] if sure else None}
-        )
+    def _weighed(
+        self, judged: Iterable[tuple[RowVerdict, tuple[int, int] | None]], reply: Reply
+    ) -> Iterator[RowVerdict]:
+        """Verdicts, each with the place of its answer, with how sure the model was and what is doubted of them on this rung."""
+        odds = Odds(reply.text, reply.tokens) if self._wants_confidence else None
+        for one, place in judged:
+            value = one.verdict.value
+            if value is None:
+                yield one
+                continue
+            sure = None if odds is None else least(odds.confidences(paths=self._deciding, window=place, answer=value))
+            why = ladder.doubt(self._doubts, value, sure, place=place) if self._doubts is not None else None
+            verdict = one.verdict if why is None else ladder.doubted(one.verdict, why)
+            if self.brief.upper and verdict.receipt is not None:
+                receipt = verdict.receipt.model_copy(update={"model": self.rung.model})
+                verdict = verdict.model_copy(update={"receipt": receipt})
+            yield one.model_copy(update={"verdict": verdict, "confidence": sure[1] if sure else None})
 
-    def _sureness(
-        self, value: Mapping[str, Any], reply: Reply, within: tuple[int, int] | None
-    ) -> tuple[str, float] | None:
-        """The field that the model was least sure of, and its probability; None where the endpoint does not tell."""
-        return None
-
-    def _judged_several(self, ask: Ask, reply: Reply) -> Iterator[RowVerdict]:
+    def _judged_several(self, ask: Ask, reply: Reply) -> Iterator[tuple[RowVerdict, tuple[int, int] | None]]:
         text, names = reply.text, parcel.ids(ask.try_id, len(ask.rows))
         found = parcel.unpacked(text, names)
         judged = {
@@ -253,8 +252,8 @@ class Caller:
                 verdict = parcel.taken_back(entry, exchanged[name])
             else:
                 verdict, own = parcel.placed(judged[name], entry, is_whole=found.is_whole), True
-            one = RowVerdict(ordinal=row.ordinal, asked=row.asked, verdict=verdict, own=own)
-            yield one if entry is None else self._weighed(one, reply, within=(entry.value_start, entry.value_end))
+            place = None if entry is None else (entry.value_start, entry.value_end)
+            yield RowVerdict(ordinal=row.ordinal, asked=row.asked, verdict=verdict, own=own), place
 
 
 def _with_what_came(answer: llm.Answer, names: Sequence[str]) -> llm.Answer:

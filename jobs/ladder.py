@@ -16,9 +16,11 @@ from pydantic import ValidationError
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
 from jobs import errors
+from jobs.contract import words
 from jobs.contract.patterns import ascii_classes
 from jobs.options import Check, Climb, Ladder, Route
-from jobs.values import Problem
+from jobs.signature import signature
+from jobs.values import Problem, Verdict
 
 #: the rule of a valid answer that is not left at that
 DOUBTED = "doubted"
@@ -162,6 +164,29 @@ def doubt(
     path, got = ("$", "no log-probabilities") if least is None else (least[0], f"a probability of {least[1]:.3f}")
     expected = f"a probability of {ladder.confidence:g} or more"
     return Problem(path=path, rule=DOUBTED, expected=expected, got=got, start=start, end=end)
+
+
+def doubted(verdict: Verdict, why: Problem) -> Verdict:
+    """The verdict on a valid answer that is not left at that; its value is kept, and accepted is it not."""
+    return verdict.model_copy(
+        update={"kind": "rejected", "receipt": None, "problems": (why,), "signature": signature([why])}
+    )
+
+
+def deciding(contract: Mapping[str, Any]) -> list[str] | None:
+    """The fields whose probability says something: labels, numbers, yes and no. None where there are none, so that all count.
+
+    A free text is never probable, whoever writes it.
+    """
+    fields = contract.get("properties", {})
+    found = [name for name, field in fields.items() if isinstance(field, Mapping) and _decides(field)]
+    return [words.json_path([name]) for name in found] or None
+
+
+def _decides(field: Mapping[str, Any]) -> bool:
+    kinds = field.get("type", ())
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    return "enum" in field or "const" in field or bool({"integer", "number", "boolean"} & set(kinds))
 
 
 def _same(one: object, other: object) -> bool:

@@ -190,3 +190,38 @@ def test_a_ladder_that_does_not_fit_is_refused_at_launch(home: Home, options: Ru
     with pytest.raises(errors.InputError, match=words):
         home.start(["any"], options=options)
     assert home.stub.ledger.calls == 0
+
+
+@pytest.mark.parametrize("rows_per_call", [1, 3])
+def test_an_answer_that_the_model_was_not_sure_of_climbs(home: Home, rows_per_call: int) -> None:
+    """By the least sure of the deciding fields; how sure it was is kept with each attempt."""
+    home.stub.confidence = lambda row, path: 0.6 if "doubtful" in row and path == "$.sentiment" else 0.97
+    rows = ["clear 1", "doubtful 2", "clear 3"]
+    run = home.went(rows, options=up(confidence=0.9, rows_per_call=rows_per_call))
+    query = (
+        "SELECT a.ordinal, c.rung, round(a.confidence, 2) FROM attempts a JOIN calls c ON c.id = a.call ORDER BY 2, 1"
+    )
+
+    assert models(home, run.id) == {1: "stub-model", 2: "dear", 3: "stub-model"}
+    assert home.engine._house.read().execute(query).fetchall() == [
+        (1, 0, 0.97),
+        (2, 0, 0.6),
+        (3, 0, 0.97),
+        (2, 1, None),
+    ]
+
+
+def test_where_nobody_tells_how_sure_a_model_was_every_row_climbs(home: Home) -> None:
+    """No answer is taken for certain."""
+    run = home.went(["one", "two"], options=up(confidence=0.9))
+
+    assert models(home, run.id) == {1: "dear", 2: "dear"}
+
+
+def test_a_run_may_keep_how_sure_the_model_was_without_doubting_it(home: Home) -> None:
+    """For finding a threshold."""
+    home.stub.confidence = 0.7
+    run = home.went(["one"], options=RunOptions(confidence=True))
+    (kept,) = home.engine._house.read().execute("SELECT confidence FROM attempts WHERE run = ?", [run.id]).fetchone()
+
+    assert run.counts.accepted == 1 and kept == pytest.approx(0.7, abs=0.01)

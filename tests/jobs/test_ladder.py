@@ -117,3 +117,17 @@ def test_a_ladder_must_fit_the_dataset_and_the_contract() -> None:
         )
     with pytest.raises(errors.InputError, match="no field 'sort'; it has: kind"):
         ladder.must_fit(Ladder(climbs=UP, checks=(ladder.check("sort=x"),)), columns=["id"], contract=contract)
+
+
+def test_labels_numbers_and_yes_or_no_decide() -> None:
+    """A free text is never probable; where there is nothing else, everything counts."""
+    fields = {
+        "kind": {"enum": ["a", "b"]},
+        "n": {"type": ["integer", "null"]},
+        "ok": {"type": "boolean"},
+        "summary": {"type": "string"},
+        "list": {"type": "array"},
+    }
+
+    assert ladder.deciding({"properties": fields}) == ["$.kind", "$.n", "$.ok"]
+    assert ladder.deciding({"properties": {"summary": {"type": "string"}}}) is None
