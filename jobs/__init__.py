@@ -9,6 +9,8 @@
     lane, call        4  the worker's loop; one call: render, ask, judge
     llm, limits       5  one OpenAI-compatible request -> reply or typed failure; the shared limits
     reply, judge      6  raw text -> candidate values with places; value x contract -> verdict
+    confidence, thresholds
+                         log-probabilities of tokens -> how sure each field is; from where on that is enough
     outcomes          7  the stream back
     keeper, lifecycle 8  the owner of every run's state; all states and transitions
     store                SQLite: migrations, writer, reader
