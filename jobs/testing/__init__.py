@@ -5,6 +5,7 @@
     samples      a JSON Schema -> an answer that satisfies it
     tokens       a reply -> its tokens, as probable as a test says of each value
     ledger       what was asked and answered, as the provider's own books
+    batches      files and batches, at half the price
     wire         HTTP/1.1 on a socket, as little of it as such a server needs
     provider     the server, in this process or (``python -m jobs.testing``) in its own
 

@@ -40,6 +40,8 @@ class Entry(NamedTuple):
     money: float
     #: the model that was asked for
     model: str = ""
+    #: the batch that it was a line of
+    batch: str = ""
 
 
 class Ledger:

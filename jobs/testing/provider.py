@@ -25,6 +25,7 @@ from typing import Any, Self
 
 from jobs.prices import cost
 from jobs.settings import Price
+from jobs.testing.batches import Batches, Tray
 from jobs.testing.bodies import completion, dumps, events, item_sample, plain, usage_of
 from jobs.testing.ledger import Entry, Ledger
 from jobs.testing.samples import sample_of
@@ -78,12 +79,14 @@ class _Call:
     at: float
     ask: Ask | None = None
     act: Act = ANSWER
+    #: the batch that it is a line of
+    batch: str = ""
 
 
 class StubProvider:
     """An OpenAI-compatible server on loopback that answers by script; a context manager.
 
-    ``latency``, ``scripts``, ``answer``, ``confidence`` and ``limit()`` may be changed while it runs.
+    ``latency``, ``scripts``, ``answer``, ``confidence``, ``batches`` and ``limit()`` may be changed while it runs.
     """
 
     def __init__(
@@ -124,6 +127,7 @@ class StubProvider:
         self.latency = latency
         self.confidence = confidence
         self.ledger = Ledger()
+        self.batches = Batches(self._line)
         self.port = port
         self._keys = None if keys is None else set(keys)
         self._bucket: Bucket | None = None
@@ -188,6 +192,9 @@ class StubProvider:
         if path.endswith("/chat/completions"):
             self._chat(request, wire)
             return
+        if self.batches.takes(path):
+            self.batches.serve(request, wire, refused=self._stranger(request))
+            return
         status, told = self._other(request, path, query)
         body = json.dumps(told).encode()
         wire.send(head_of(status, len(body)), body)
@@ -199,7 +206,7 @@ class StubProvider:
         if path.endswith("/health"):
             return 200, {"status": "ok"}
         if path == "/_ledger":
-            summary = self.ledger.summary()
+            summary = {**self.ledger.summary(), "batches": self.batches.summary()}
             if "entries=1" in query:
                 summary["entries"] = [entry._asdict() for entry in self.ledger.entries]
             return 200, summary
@@ -208,17 +215,27 @@ class StubProvider:
         return 404, {"error": {"message": f"Invalid URL ({request.method} {path})", "type": "invalid_request_error"}}
 
     def _control(self, body: bytes) -> tuple[int, Any]:
-        """Changes a running server from outside its process: ``{"rpm": 75, "latency": 0.3, "clear": true}``."""
+        """Changes a running server from outside its process: ``{"rpm": 75, "batches": {"polls": 3}}``."""
         told = json.loads(body or b"{}")
         if "latency" in told:
             self.latency = float(told["latency"])
         if "rpm" in told:
             self.limit(told["rpm"], burst=told.get("burst", 1.0))
+        self.batches.set(told.get("batches", {}))
         if told.get("clear"):
             self.ledger.clear()
         return 200, {"status": "ok"}
 
-    def _chat(self, request: Request, wire: Wire) -> None:
+    def _line(self, body: bytes, authorization: str, batch: str) -> tuple[int, bytes]:
+        """A line of a batch, answered as a request is, but for what only a socket can suffer."""
+        tray = Tray()
+        call = self._call(Request("POST", "", authorization, body), tray, batch=batch)
+        if call.act.ends != "whole":
+            call.act = failed(500, kind=call.act.kind)
+        self._finish(call, self._number)
+        return call.act.status, b"".join(tray.parts[1:])
+
+    def _call(self, request: Request, wire: Wire, *, batch: str = "") -> _Call:
         self._number += 1
         self.ledger.arrive()
         call = _Call(
@@ -227,8 +244,13 @@ class StubProvider:
             key=self._key_name(request.authorization),
             arrived=time.monotonic(),
             at=time.time(),
+            batch=batch,
         )
         call.act = self._decide(request, call)
+        return call
+
+    def _chat(self, request: Request, wire: Wire) -> None:
+        call = self._call(request, wire)
         delay = call.act.delay + (self.latency if call.act.status < 400 else min(self.latency, _SLOWEST_REFUSAL))
         if delay <= 0:
             self._finish(call, self._number)
@@ -241,16 +263,22 @@ class StubProvider:
         timer.cancel()
         self._finish(call, number)
 
-    def _decide(self, request: Request, call: _Call) -> Act:
+    def _stranger(self, request: Request) -> Act | None:
+        """The refusal of who has no key that is let in."""
         key = request.authorization.removeprefix("Bearer ")
-        if self._keys is not None and key not in self._keys:
-            message = f"Incorrect API key provided: {key}." if key else "You didn't provide an API key."
-            return Act(kind="401", status=401, body=error_body(message, code="invalid_api_key"))
+        if self._keys is None or key in self._keys:
+            return None
+        message = f"Incorrect API key provided: {key}." if key else "You didn't provide an API key."
+        return Act(kind="401", status=401, body=error_body(message, code="invalid_api_key"))
+
+    def _decide(self, request: Request, call: _Call) -> Act:
+        if (refused := self._stranger(request)) is not None:
+            return refused
         try:
             call.ask = self._read(request.body)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             return Act(kind="400", status=400, body=error_body(f"Cannot read the request: {error!r}", code=None))
-        if self._bucket is not None and (wait := self._bucket.take(call.arrived)):
+        if self._bucket is not None and not call.batch and (wait := self._bucket.take(call.arrived)):
             limited = failed(429, retry_after=wait if self._tells else None, kind="limited")
             if not self._tells:
                 return limited
@@ -331,6 +359,7 @@ class StubProvider:
         act, wire, ask = call.act, call.wire, call.ask
         wire.when_lost = None
         model = str(ask.body.get("model", "")) if ask else ""
+        share = self.batches.share if call.batch else 1.0
         # In the books before it is on the wire: a client that has its answer finds it there.
         self.ledger.leave(
             Entry(
@@ -347,8 +376,9 @@ class StubProvider:
                 prompt=usage.prompt,
                 completion=usage.completion,
                 cached=usage.cached,
-                money=cost(usage, self._prices.get(model, self._price)) or 0.0,
+                money=share * (cost(usage, self._prices.get(model, self._price)) or 0.0),
                 model=model,
+                batch=call.batch,
             )
         )
         if act.ends == "reset":

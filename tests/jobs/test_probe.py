@@ -46,6 +46,7 @@ def obedient(ask: Ask) -> Act:
 def test_an_endpoint_that_takes_all_and_heeds_nothing() -> None:
     """Each field that is silently left out of account is found out."""
     with StubProvider(deaf) as stub:
+        stub.batches.lists_batches = False
         told = found(stub)
 
     assert {name: told[name].answer for name in ("max_tokens", "json_object", "json_schema", "logprobs")} == {
@@ -62,7 +63,17 @@ def test_an_endpoint_that_heeds_what_it_is_told() -> None:
     with StubProvider(obedient, rpm=6_000, tells=True) as stub:
         told = found(stub)
 
-    wanted = ("reply", "usage", "max_tokens", "json_object", "json_schema", "stream", "stream_usage", "rate_headers")
+    wanted = (
+        "reply",
+        "usage",
+        "max_tokens",
+        "json_object",
+        "json_schema",
+        "stream",
+        "stream_usage",
+        "rate_headers",
+        "batch",
+    )
     assert {name: told[name].answer for name in wanted} == dict.fromkeys(wanted, "yes")
     assert "6,000 requests" in told["rate_headers"].words
     # that the same answer came twice may be chance
