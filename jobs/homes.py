@@ -1,7 +1,8 @@
 """Which homes keep their streams in a Redis, so that a worker on another machine finds the one that it is to work for.
 
 A keeper announces its home; a worker whose own folder belongs to no home yet takes the name of the one that is there. The
-name of a home is no secret: whoever reaches its Redis can see it in every key.
+name of a home is no secret: whoever reaches its Redis can see it in every key. One keeper at a time has a home: two folders of
+one name, as a copy of a home is, would take each other's outcomes from the stream.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ from typing import cast
 from redis import Redis
 from redis.exceptions import RedisError
 
-from jobs import dispatch, errors
+from jobs import dispatch, errors, scripts
+from jobs.keys import Keys
 from jobs.settings import Settings
 
 #: hash: home id -> JSON of where its keeper is; shared by all homes of a server
 HOMES = "redrive:homes"
 #: seconds that a worker waits for its keeper to be up
 PATIENCE = 15.0
+#: seconds that a keeper's lease on its home lasts, longer than a step that waits for the file; and between renewals
+KEEPER_LEASE, RENEW_SECONDS = 8.0, 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +39,62 @@ class Announced:
     home: str
     #: its keeper's machine and folder, for people
     place: str
+
+
+class Lease:
+    """That this keeper, and no other at this Redis, has the home; held by saying so again and again."""
+
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        self._redis, self._settings = redis, settings
+        self._key, self._place, self._token = Keys(settings.home_id).keeper, _place(settings), secrets.token_hex(8)
+        self._keep, self._leave = redis.register_script(scripts.KEEP), redis.register_script(scripts.LEAVE)
+        self._starts, self._renew_at = True, 0.0
+
+    def hold(self, *, now: bool = False) -> None:
+        """Take or renew it, at most once a second unless it must be now; a server in the home's own folder has no other.
+
+        Raises:
+            HomeBusy: another keeper has the home, in another folder or on another machine.
+        """
+        if self._settings.redis_url is None or (time.monotonic() < self._renew_at and not now):
+            return
+        arguments: list[bytes | str | int] = [self._place, self._token, int(KEEPER_LEASE * 1000), int(self._starts)]
+        other = cast("bytes", self._keep([self._key], arguments))
+        if other:
+            raise errors.HomeBusy(_copied(self._settings, other))
+        self._starts, self._renew_at = False, time.monotonic() + RENEW_SECONDS
+
+    def end(self) -> None:
+        """Give it back, so that a folder that was moved need not wait for its end."""
+        with suppress(RedisError):
+            self._leave([self._key], [self._token])
+
+
+def see_free(redis: Redis, settings: Settings) -> None:
+    """Say before anything is started what a keeper of this home would meet.
+
+    Raises:
+        EngineDown: Redis does not answer.
+        HomeBusy: a keeper in another folder or on another machine has a home of this name.
+    """
+    try:
+        other = cast("bytes | None", redis.hget(Keys(settings.home_id).keeper, "place"))
+    except RedisError as error:
+        raise errors.EngineDown(f"Redis does not answer: {error}") from error
+    if other is not None and other != _place(settings):
+        raise errors.HomeBusy(_copied(settings, other))
+
+
+def _place(settings: Settings) -> bytes:
+    return os.fsencode(f"{settings.home.resolve()} on {socket.gethostname()}")
+
+
+def _copied(settings: Settings, other: bytes) -> str:
+    place = "".join(sign if sign.isprintable() else "?" for sign in other.decode("utf-8", "replace")[:300])
+    return (
+        f"home {settings.home_id} is kept by the keeper of {place}, at the same Redis ({settings.redis_label}); "
+        f"if {settings.home} is a copy of it, it needs a name of its own: delete {settings.home / 'home.id'} and start again"
+    )
 
 
 def announce(redis: Redis, home: str, folder: Path) -> None:

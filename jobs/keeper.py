@@ -74,6 +74,7 @@ class Keeper:
         self._db = open_writer(settings.database, patience=FILE_SECONDS)
         self._redis = dispatch.connect(settings.redis_address, timeout=10)
         self._keys = Keys(settings.home_id)
+        self._lease = homes.Lease(self._redis, settings)
         self._tray = dispatch.Tray(self._redis, self._keys)
         self._inbox = Inbox(self._redis, self._keys)
         self._limits = KeeperLimits(self._redis, self._keys)
@@ -93,10 +94,16 @@ class Keeper:
         """Let go of the file and of Redis."""
         self._note.close()
         self._db.close()
+        if self._server not in ("", AWAY):
+            self._lease.end()
         self._redis.close()
 
     def run(self, stopped: Callable[[], bool]) -> None:
-        """Step until stopped; a step that fails is told of once and tried again until it does not."""
+        """Step until stopped; a step that fails is told of once and tried again until it does not.
+
+        Raises:
+            HomeBusy: a keeper in another folder, or on another machine, has a home of the same name.
+        """
         logger.info("keeper begins", extra={"action": "keeper_begins"})
         while not stopped():
             began = time.monotonic()
@@ -109,6 +116,8 @@ class Keeper:
         """One step; whether there may be more to do at once. What keeps it from its end is undone and told."""
         try:
             busy = self.step()
+        except errors.HomeBusy:
+            raise
         except (RedisError, errors.EngineDown) as error:
             self._server = AWAY
             words = f"Redis at {self._settings.redis_label} does not do what the keeper asks: {error}"
@@ -178,6 +187,7 @@ class Keeper:
             return
         self._meet_at = time.monotonic() + MEET_SECONDS
         server = str(self._redis.info("server")["run_id"])
+        self._lease.hold(now=server != self._server)
         if server == self._server:
             self._tray.ensure_spare_lane()
             return

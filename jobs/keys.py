@@ -38,6 +38,11 @@ class Keys:
         return self._of("leases")
 
     @property
+    def keeper(self) -> str:
+        """Hash: place and token of the one keeper of the home, for as long as its lease lasts."""
+        return self._of("keeper")
+
+    @property
     def control(self) -> str:
         """Hash: run -> JSON of Control."""
         return self._of("control")

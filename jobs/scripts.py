@@ -1,5 +1,7 @@
-"""What Redis does in one step, on its own clock: the scripts of the shared limits.
+"""What Redis does in one step, on its own clock: the scripts of the shared limits, and of who keeps a home.
 
+    KEEP     a keeper takes or renews its lease on a home
+    LEAVE    it gives it back
     BEAT     a lane renews its lease
     PLACES   a lane holds places in flight of a run
     EXCHANGE a lane tells what it has sent and got, and asks for more
@@ -9,6 +11,20 @@ providers limit (requests, tokens, input, output), how much may be sent now and 
 """
 
 NOW = "local t = redis.call('TIME'); local now = t[1] + t[2] / 1000000; "
+
+#: KEYS keeper; ARGV place, token, milliseconds, 1 for a keeper that has just started -> where the other keeper is, or ''
+KEEP = """
+local held = redis.call('HMGET', KEYS[1], 'place', 'token')
+-- A lock of its own lets one keeper into a folder: who starts at the same place follows one that is dead.
+local own = held[2] == ARGV[2] or (held[1] == ARGV[1] and ARGV[4] == '1')
+if held[1] and not own then return held[1] end
+redis.call('HSET', KEYS[1], 'place', ARGV[1], 'token', ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return ''
+"""
+
+#: KEYS keeper; ARGV token
+LEAVE = "if redis.call('HGET', KEYS[1], 'token') == ARGV[1] then redis.call('DEL', KEYS[1]) end"
 
 #: KEYS leases, control; ARGV lane, seconds
 BEAT = (

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from jobs import dispatch, errors, processes
+from jobs import dispatch, errors, homes, processes
 from jobs.settings import Serving, Settings
 from workbench import local_model, local_valkey, ownership, ports
 from workbench.ownership import Ownership, Running
@@ -168,9 +168,9 @@ class Household:
     def _start_redis(self, supervisor: Supervisor) -> None:
         if self._settings.redis_url:
             try:
-                found = dispatch.look(
-                    dispatch.connect(self._settings.redis_address, timeout=5.0), self._settings.home_id
-                )
+                with dispatch.connect(self._settings.redis_address, timeout=5.0) as redis:
+                    found = dispatch.look(redis, self._settings.home_id)
+                    homes.see_free(redis, self._settings)
             except (errors.EngineDown, ValueError) as error:
                 reason = self._settings.hide(str(error))
                 raise errors.EngineDown(f"REDIS_URL ({self._settings.redis_label}) is of no use: {reason}") from error
