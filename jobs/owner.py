@@ -32,8 +32,8 @@ def apply_requests(db: Database, *, now: float) -> int:
     for number, request in waiting:
         with transaction(db):
             try:
-                if request is None:
-                    raise errors.InputError("this request cannot be read: it is of another version of Redrive")
+                if isinstance(request, errors.InputError):
+                    raise request
                 with attempt(db):
                     result = applying.apply(db, request, now=now)
                 runs.mark_applied(db, number, now=now, result=result)

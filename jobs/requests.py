@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
 
+from jobs import errors
 from jobs.options import Rung, RunOptions
 from jobs.settings import Price
 from jobs.values import Value
@@ -100,3 +101,34 @@ class Undo(Value):
 
 Request = Annotated[Start | Pause | Resume | Cancel | SetBudget | Correct | Discard | Undo, Field(discriminator="kind")]
 REQUEST: TypeAdapter[Request] = TypeAdapter(Request)
+#: characters of a name in a stored request that are repeated to a person
+MOST_NAMED = 60
+
+
+def read(body: str) -> Request:
+    """A stored request.
+
+    Raises:
+        InputError: it is none of these; says what is wrong with it, and nothing of what it holds but names.
+    """
+    try:
+        return REQUEST.validate_json(body)
+    except ValidationError as error:
+        raise errors.InputError(f"this request cannot be read: {_wrong(error)}") from None
+
+
+def _wrong(error: ValidationError) -> str:
+    """The first thing that is wrong."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    kind, told = first["type"], first.get("ctx", {})
+    place = ".".join(str(part)[:MOST_NAMED] for part in first["loc"][:8])
+    if kind == "json_invalid":
+        return f"what is stored of it is no JSON ({told.get('error')})"
+    if kind == "union_tag_invalid":
+        tag = str(told.get("tag"))[:MOST_NAMED]
+        return f"this version of Redrive knows no request of kind {tag!r}; another version has written it"
+    if kind == "extra_forbidden":
+        return f"this version of Redrive knows no {place!r} in a request; another version has written it"
+    if kind == "union_tag_not_found" or not place:
+        return f"it does not say what is asked for ({first['msg']})"
+    return f"{place}: {first['msg']}"

@@ -12,10 +12,10 @@ from typing import Any
 from pydantic import TypeAdapter
 from sqlite_utils import Database
 
-from jobs import ladder, plan
+from jobs import errors, ladder, plan, requests
 from jobs.lifecycle import RunState
 from jobs.options import Rung, RunOptions
-from jobs.requests import REQUEST, Request, Start
+from jobs.requests import Request, Start
 from jobs.settings import Price
 from jobs.values import VersionContent
 
@@ -176,14 +176,14 @@ def _names(text: str) -> tuple[str, ...]:
 # -- requests ----------------------------------------------------------------------------------------------------------
 
 
-def open_requests(db: Database) -> list[tuple[int, Request | None]]:
-    """Requests that nobody has applied, the oldest first; None stands for one that cannot be read."""
-    found: list[tuple[int, Request | None]] = []
+def open_requests(db: Database) -> list[tuple[int, Request | errors.InputError]]:
+    """Requests that nobody has applied, the oldest first; of one that cannot be read, why."""
+    found: list[tuple[int, Request | errors.InputError]] = []
     for row in db.query("SELECT id, body FROM requests WHERE applied_at IS NULL ORDER BY id LIMIT 100"):
         try:
-            found.append((row["id"], REQUEST.validate_json(row["body"])))
-        except ValueError:
-            found.append((row["id"], None))
+            found.append((row["id"], requests.read(row["body"])))
+        except errors.InputError as error:
+            found.append((row["id"], error))
     return found
 
 

@@ -59,3 +59,28 @@ def test_a_request_that_breaks_a_rule_of_the_store_is_refused_with_the_reason(db
     assert refused is not None and refused.error == "this request cannot be applied: no such state"
     assert applied is not None and applied.error is None
     assert apply_requests(db, now=4.0) == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("{", "what is stored of it is no JSON"),
+        ("[]", "it does not say what is asked for"),
+        ('{"run": 1}', "it does not say what is asked for"),
+        ('{"kind": "fly"}', "knows no request of kind 'fly'; another version has written it"),
+        ('{"kind": "pause", "run": 1, "softly": true}', "knows no 'pause.softly' in a request; another version has"),
+        ('{"kind": "pause", "run": "a secret"}', "pause.run: Input should be a valid integer"),
+        ('{"kind": "pause"}', "pause.run: Field required"),
+    ],
+)
+def test_a_request_that_cannot_be_read_is_answered_with_what_is_wrong(db: Database, body: str, said: str) -> None:
+    """Another version is blamed only where the request says something that this one does not know."""
+    db.execute("INSERT INTO requests (key, kind, body, created_at) VALUES ('odd', 'pause', ?, 1.0)", [body])
+    db.conn.commit()
+
+    assert apply_requests(db, now=2.0) == 1
+
+    answer = drawer.answer_of(db, "odd")
+    assert answer is not None and answer.error is not None
+    assert answer.error.startswith("this request cannot be read: ") and said in answer.error
+    assert "a secret" not in answer.error
