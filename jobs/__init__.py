@@ -9,6 +9,7 @@
     lane, call        4  the worker's loop; one call: render, ask, judge
     llm, limits       5  one OpenAI-compatible request -> reply or typed failure; the shared limits
     reply, judge      6  raw text -> candidate values with places; value x contract -> verdict
+    parcel, pairing      several rows a call: which answer is whose; whether what it repeats shows that
     confidence, thresholds
                          log-probabilities of tokens -> how sure each field is; from where on that is enough
     outcomes          7  the stream back

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jobs import errors, ladder, llm, parcel
+from jobs import errors, ladder, llm, pairing, parcel
 from jobs.confidence import Odds, least
 from jobs.contract import Contract
 from jobs.judge import judge
@@ -23,7 +23,7 @@ from jobs.messages import Ask, Brief, Outcome, RowVerdict
 from jobs.prices import estimate_tokens
 from jobs.settings import Connection, Settings, key_of, reload
 from jobs.templates import parse
-from jobs.values import Failure, FailureKind, Message, Reply, Usage
+from jobs.values import Failure, FailureKind, Message, Reply, Usage, Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -241,19 +241,26 @@ class Caller:
             for name, entry in found.entries.items()
         }
         rows = dict(zip(names, ask.rows, strict=True))
-        exchanged = parcel.exchanged(
-            {name: (one.value, rows[name].cells) for name, one in judged.items() if one.value is not None}
+        strays = pairing.strays(
+            {name: _said(text, found.entries[name], one) for name, one in judged.items()},
+            {name: row.cells for name, row in rows.items()},
+            self.brief.echo,
         )
         for name, row in rows.items():
             entry, own = found.entries.get(name), False
             if entry is None:
                 verdict = parcel.unanswered(text, name, found, finish_reason=reply.finish_reason, refusal=reply.refusal)
-            elif name in exchanged:
-                verdict = parcel.taken_back(entry, exchanged[name])
+            elif name in strays:
+                verdict = pairing.taken_back(entry, strays[name])
             else:
                 verdict, own = parcel.placed(judged[name], entry, is_whole=found.is_whole), True
             place = None if entry is None else (entry.value_start, entry.value_end)
             yield RowVerdict(ordinal=row.ordinal, asked=row.asked, verdict=verdict, own=own), place
+
+
+def _said(text: str, entry: parcel.Entry, verdict: Verdict) -> Mapping[str, Any]:
+    """What an answer says, broken or not: an answer of another row is no strike of this one either."""
+    return verdict.value if verdict.value is not None else pairing.said(text[entry.value_start : entry.value_end])
 
 
 def _with_what_came(answer: llm.Answer, names: Sequence[str]) -> llm.Answer:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -187,52 +187,6 @@ def unanswered(text: str, name: str, found: Unpacked, *, finish_reason: str | No
         )
     problem = Problem(
         path="$", rule="unanswered", expected=f"an answer under the id {name}", got=got[:300], start=0, end=len(text)
-    )
-    return Verdict(kind="rejected", problems=(problem,), signature=signature([problem]))
-
-
-def echoed(names: Iterable[str], columns: Iterable[str]) -> tuple[str, ...]:
-    """The fields of a contract that repeat a column of the row, by their name: by them exchanged ids are caught."""
-    known = {_plain(column) for column in columns}
-    return tuple(name for name in names if _plain(name) in known)
-
-
-def exchanged(answers: Mapping[str, tuple[Mapping[str, Any], Mapping[str, str]]]) -> dict[str, str]:
-    """The ids whose value repeats what another row's column holds and its own does not, each with the field that says so.
-
-    Args:
-        answers: id -> the value that stands under it, and the cells of its row.
-    """
-    cells = {name: {_plain(column): _bare(text) for column, text in row.items()} for name, (_, row) in answers.items()}
-    found: dict[str, str] = {}
-    for name, (value, _) in answers.items():
-        for key in value:
-            column, said = _plain(key), value[key]
-            own = cells[name].get(column)
-            if own is None or not isinstance(said, str) or _bare(said) in ("", own):
-                continue
-            if any(other != name and cells[other].get(column) == _bare(said) for other in cells):
-                found[name] = key
-    return found
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\W_]+", "", name).casefold()
-
-
-def _bare(text: str) -> str:
-    return " ".join(text.split()).casefold()
-
-
-def taken_back(entry: Entry, key: str) -> Verdict:
-    """What is said of a row whose answer is another row's by what it repeats: no fault of its own."""
-    problem = Problem(
-        path=f"$.{key}",
-        rule="unanswered",
-        expected="what the row itself says there",
-        got="what another row of the call says: their ids were exchanged",
-        start=entry.value_start,
-        end=entry.value_end,
     )
     return Verdict(kind="rejected", problems=(problem,), signature=signature([problem]))
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import click
 from pydantic import ValidationError
 
-from jobs import errors, settings
+from jobs import errors, pairing, settings
 from jobs.api import Engine
 from jobs.options import RunOptions
 from jobs.settings import Settings
@@ -59,6 +59,15 @@ def _bounded(name: str) -> Amount | Whole:
     return Whole(ends.get("ge"), ends.get("le"))
 
 
+def _echo(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str] | None:
+    """Which fields repeat which columns; None where nothing is said."""
+    pairs = [pairing.pair(text) for text in given]
+    twice = sorted({field for field, _ in pairs if sum(field == other for other, _ in pairs) > 1})
+    if twice:
+        raise errors.InputError(f"--echo: field {twice[0]!r} can repeat one column only")
+    return dict(pairs) or None
+
+
 # -- options -----------------------------------------------------------------------------------------------------------
 
 
@@ -90,6 +99,13 @@ def run_options(command: F) -> F:
                 type=_bounded("rows_per_call"),
                 metavar="K",
                 help="Rows in one call, 1 to 50; each is judged alone.",
+            ),
+            click.option(
+                "--echo",
+                multiple=True,
+                callback=_echo,
+                metavar="FIELD=COLUMN",
+                help="In such calls a field that must repeat a column: exchanged ids are caught by it.",
             ),
             click.option("--strikes", type=_bounded("strikes"), metavar="N", help="Strikes to a dead letter [3]."),
             click.option("--in-flight", type=_bounded("in_flight"), metavar="N", help="Calls at once, over all lanes."),

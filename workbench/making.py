@@ -36,7 +36,8 @@ def run_command(file: Path, prompt: str, id_column: str | None, note: str, no_re
         version = engine.prompts.resolve(prompt)
         _must_be_payable(here, engine, version, rest)
         dataset = engine.datasets.add(file)
-        engine.runs.usable(version, dataset, id_column=id_column)
+        echo = chosen(rest, in_flight=1, defaults=version.defaults, of=version.reference).echo
+        engine.runs.usable(version, dataset, id_column=id_column, echo=echo)
     with steps.engine_up(here.settings, workers=rest["workers"], quiet=here.as_json) as at_work:
         connection = at_work.settings.connection(rest["connection"])
         options = chosen(rest, in_flight=connection.in_flight, defaults=version.defaults, of=version.reference)
@@ -71,6 +72,9 @@ def replay_command(run: int, prompt: str | None, group: str | None, **rest: Any)
         letters = engine.letters.ids(run=run, signature=group)[: rest["limit"]]
         if not letters:
             raise errors.InputError(_nothing_open(engine, run, group))
+        if rest["echo"]:
+            asked = version or engine.prompts.get(before.version_id)
+            engine.runs.usable(asked, engine.datasets.get(before.dataset), echo=rest["echo"])
     with steps.engine_up(here.settings, workers=rest["workers"], quiet=here.as_json) as at_work:
         engine, usual = at_work.engine, before.options
         made = engine.letters.replay(

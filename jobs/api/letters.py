@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobs import errors, review, views
+from jobs import errors, pairing, review, templates, views
 from jobs.api.datasets import Datasets
 from jobs.api.prompts import Prompts
 from jobs.api.room import House, Room
@@ -175,7 +175,7 @@ class Letters(Room):
             version: a better prompt.
             model: None: the given version's own, else the parent's.
             connection: where to ask.
-            options: how.
+            options: how. Where they name the parent's echo and the version is another, its own default or what still fits is meant.
             edits: cells of letters as a person edited them; the rows in the dataset stay as they are.
             note: why.
             key: idempotency key of the whole act.
@@ -192,7 +192,7 @@ class Letters(Room):
                 dataset=one.dataset,
                 connection=one.connection,
                 model=one.model,
-                options=options or one.parent.options,
+                options=_options(one, options or one.parent.options),
                 ordinals=one.ordinals,
                 id_column=one.parent.id_column,
                 kind="replay",
@@ -392,6 +392,16 @@ class Letters(Room):
             limit: at most so many.
         """
         return reading_letters.decisions(self.read(), run=run, rows_of=rows_of, prompt=prompt, limit=limit)
+
+
+def _options(one: _Replay, chosen: RunOptions) -> RunOptions:
+    """How a replay is made: another version's answers have other fields to repeat a column by."""
+    if one.version.id == one.parent.version_id or chosen.echo != one.parent.options.echo:
+        return chosen
+    used = templates.parse(one.version.content.template).columns(one.dataset.columns)
+    own = one.version.defaults.get("echo")
+    kept = pairing.fitting(chosen.echo, contract=one.version.content.contract, used=used)
+    return chosen.model_copy(update={"echo": kept if own is None else own})
 
 
 def _by_run(letters: Sequence[LetterId]) -> dict[int, tuple[int, ...]]:

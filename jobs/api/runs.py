@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from jobs import errors, ladder, templates, views
+from jobs import errors, ladder, pairing, templates, views
 from jobs.api import exports
 from jobs.api.datasets import check_id_column
 from jobs.api.forecast import Wish, forecast
@@ -134,8 +134,10 @@ class Runs(Room):
         """
         if id_column is Unsaid.UNSAID:
             id_column = dataset.id_column
-        columns = self.usable(version, dataset, limit=limit, ordinals=ordinals, edits=edits, id_column=id_column)
         options = options or _usual(version)
+        columns = self.usable(
+            version, dataset, limit=limit, ordinals=ordinals, edits=edits, id_column=id_column, echo=options.echo
+        )
         if kind in QUIET_KINDS:
             options = options.model_copy(update={"reuse": False})
         if options.rows_per_call > 1 and not templates.parse(version.content.template).shares_rows:
@@ -231,8 +233,9 @@ class Runs(Room):
         ordinals: Sequence[int] | None = None,
         edits: dict[int, dict[str, str]] | None = None,
         id_column: str | None = None,
+        echo: Mapping[str, str] | None = None,
     ) -> tuple[str, ...]:
-        """The columns that the template uses, if it can be asked about these rows.
+        """The columns that the template uses, if it can be asked about these rows and an answer can repeat what it is to.
 
         Raises:
             InputError: why not.
@@ -258,7 +261,9 @@ class Runs(Room):
                 )
         if id_column is not None and id_column != dataset.id_column:
             check_id_column(self.read(), dataset, id_column)
-        return template.columns(dataset.columns)
+        used = template.columns(dataset.columns)
+        pairing.must_fit(echo or {}, contract=version.content.contract, columns=dataset.columns, used=used)
+        return used
 
     def get(self, run_id: int) -> views.Run:
         """The run of that number, as it is now; raises NotFound."""

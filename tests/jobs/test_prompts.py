@@ -100,6 +100,10 @@ def test_front_matter_may_say_nothing(tmp_path: Path, prompt: str):
             "prompt.md:5: defaults: unknown key 'strike'; did you",
         ),
         ("---\ndefaults:\n  strikes: 0\n---\n{{ a }}", "prompt.md:3: defaults: 'strikes': input should be greater"),
+        (
+            "---\ndefaults:\n  strikes: 3\n  echo:\n    order: 7\n---\n{{ a }}",
+            "prompt.md:4: defaults: 'echo': input should be a valid string",
+        ),
         ("---\ndefaults: all\n---\n{{ a }}", "prompt.md:2: defaults must be lines"),
         ("---\nmodel: m\n---\n\n\nuser:\n{{ a }}\n{{ b | uper }}", "prompt.md:8: there is no filter 'uper'"),
         ("user:\n{% if a %}\n", "prompt.md:2: {% if %} is not closed"),
@@ -206,13 +210,14 @@ CONTENTS = st.builds(
 def test_what_is_written_is_read_back(tmp_path: Path, written: VersionContent, description: str):
     """Whatever text, settings or contract: the folder gives the same content, and writing it again the same bytes."""
     path = tmp_path / "round"
+    defaults = {"strikes": 4, "budget": 0.5, "echo": {"order": "Order no: 1", "null": "7"}}
 
-    prompts.write_folder(path, written, description=description, defaults={"strikes": 4, "budget": 0.5})
+    prompts.write_folder(path, written, description=description, defaults=defaults)
     found = prompts.load_folder(path)
 
     assert found.content == prompts.canonical(written)
     assert prompts.content_hash(found.content) == prompts.content_hash(written)
-    assert (found.description, found.defaults) == (description, {"strikes": 4, "budget": 0.5})
+    assert (found.description, found.defaults) == (description, defaults)
     before = (path / "prompt.md").read_bytes(), (path / "schema.json").read_bytes()
     prompts.write_folder(path, found.content, description=found.description, defaults=found.defaults)
     assert before == ((path / "prompt.md").read_bytes(), (path / "schema.json").read_bytes())

@@ -13,6 +13,7 @@ from jobs import errors
 from jobs.options import RunOptions
 from jobs.testing import StubProvider, marked
 from jobs.testing.script import Act, Ask
+from jobs.views import Dataset, Version
 from tests.house import CONTENT, Home
 
 GOOD = {"sentiment": "good", "words": 2}
@@ -180,9 +181,113 @@ def test_exchanged_ids_give_nobody_the_others_value(home: Home) -> None:
     assert strikes == (0.0,) and run.counts.accepted == 3
 
 
-def _exchanges(ask: Ask) -> Act | None:
-    """In the first call the first two answers stand under each other's ids."""
-    if ask.number > 1:
+KEYED = {
+    "type": "object",
+    "properties": {"key": {"type": ["integer", "string"]}, "mood": {"type": "string", "enum": ["good", "bad"]}},
+    "required": ["key", "mood"],
+    "additionalProperties": False,
+}
+TABLE = "id,text\n" + "".join(f"{row:03d},row {row}\n" for row in range(1, 9))
+
+
+def _keyed(home: Home, **rest: object) -> tuple[Version, Dataset]:
+    """A version whose answers repeat the id in a field of another name, and eight rows."""
+    file = home.folder / "keyed.csv"
+    file.write_text(TABLE)
+    contract = KEYED | rest
+    content = CONTENT.model_copy(update={"contract": contract, "template": "user:\n{{ id }}\n{{ text }}\n"})
+    home.stub.answer = lambda messages, text: {"key": int(text.split()[0]), "mood": "good"}
+    return home.version(content), home.engine.datasets.add(file)
+
+
+def _values(home: Home) -> list[int]:
+    query = "SELECT value FROM attempts WHERE verdict = 'accepted' ORDER BY ordinal, id"
+    return [json.loads(value)["key"] for (value,) in home.engine._house.read().execute(query)]
+
+
+def _struck(home: Home) -> float:
+    return float(home.engine._house.read().execute("SELECT total(strike) FROM attempts").fetchone()[0])
+
+
+def test_a_named_field_catches_exchanged_ids(home: Home) -> None:
+    """Where it is not named, the exchange is not seen: this is what naming it is for."""
+    version, dataset = _keyed(home)
+    home.stub.scripts = (_exchanges,)
+    run = home.ended(home.start(dataset, version=version, options=together(4, echo={"key": "id"}, reuse=False)))
+
+    assert run.counts.accepted == 8 and _values(home) == list(range(1, 9)) and _struck(home) == 0
+    assert run.calls == 4  # two, and one each for the two rows that were exchanged
+
+    asked = len(home.stub.ledger.entries)
+    home.stub.scripts = (lambda ask: _exchanges(ask, asked + 1),)
+    home.ended(home.start(dataset, version=version, options=together(4, reuse=False)))
+    assert sorted(_values(home)[:4]) == [1, 1, 2, 2] and _values(home)[:4] != [1, 1, 2, 2]
+
+
+def test_a_row_whose_answer_repeats_nothing_is_taken_alone(home: Home) -> None:
+    """There it is certain whose it is, however the model writes its key."""
+    version, dataset = _keyed(home)
+    home.stub.answer = lambda messages, text: {
+        "key": "who knows" if "row 3" in text else int(text.split()[0]),
+        "mood": "good",
+    }
+    run = home.ended(home.start(dataset, version=version, options=together(8, echo={"key": "id"})))
+
+    assert (run.counts.accepted, run.calls, _struck(home)) == (8, 2, 0)
+    assert _values(home)[2] == "who knows"
+
+
+def test_a_broken_answer_of_another_row_is_no_strike(home: Home) -> None:
+    """Of two exchanged answers one breaks the contract: the row that it is about has the strike, once it is asked alone."""
+    version, dataset = _keyed(home)
+    home.stub.answer = lambda messages, text: {
+        "key": int(text.split()[0]),
+        "mood": "odd" if "row 1" in text else "good",
+    }
+    home.stub.scripts = (_exchanges,)
+    run = home.ended(home.start(dataset, version=version, options=together(8, echo={"key": "id"})))
+    struck = home.engine._house.read().execute("SELECT DISTINCT ordinal FROM attempts WHERE strike = 1").fetchall()
+
+    assert (run.counts.accepted, run.counts.dead, struck) == (7, 1, [(1,)])
+
+
+def test_an_echo_that_cannot_be_is_refused_before_anything_is_asked(home: Home) -> None:
+    """Also one that a prompt sets for its runs."""
+    version, dataset = _keyed(home)
+
+    with pytest.raises(errors.InputError, match="the contract has no field 'no'"):
+        home.start(dataset, version=version, options=together(4, echo={"no": "id"}))
+    usual = home.engine.prompts.save("task", version.content, note="", defaults={"echo": {"key": "nowhere"}})
+    with pytest.raises(errors.InputError, match="there is no column 'nowhere'"):
+        home.start(dataset, version=usual, options=None)
+    assert not home.stub.ledger.entries
+
+
+def test_a_replay_with_another_version_keeps_what_its_answers_can_repeat(home: Home) -> None:
+    """The version's own default, else what of the run's still fits; what somebody chooses anew is held to."""
+    version, dataset = _keyed(home)
+    home.stub.answer = lambda messages, text: {"key": int(text.split()[0]), "mood": "odd"}
+    run = home.ended(home.start(dataset, version=version, options=together(4, echo={"key": "id"})))
+    first, second, third = home.engine.letters.ids(run=run.id)[:3]
+    renamed = KEYED | {"properties": {"name": {"type": "string"}, **KEYED["properties"]}, "required": ["mood"]}
+    without = KEYED | {"properties": {"mood": {"type": "string"}}, "required": ["mood"]}
+
+    def replayed(letter: tuple[int, int], contract: object, name: str, **rest: object) -> dict[str, str]:
+        content = version.content.model_copy(update={"contract": contract})
+        better = home.engine.prompts.save(name, content, note="n", **rest)
+        (made,) = home.engine.letters.replay([letter], version=better, key=name)
+        return home.ended(made).options.echo
+
+    assert replayed(first, without, "without") == {}
+    assert replayed(second, renamed, "kept") == {"key": "id"}
+    assert replayed(third, renamed, "own", defaults={"echo": {"name": "text"}}) == {"name": "text"}
+    with pytest.raises(errors.InputError, match="has no field 'gone'"):
+        home.engine.letters.replay([first], options=together(2, echo={"gone": "id"}), key="anew")
+
+
+def _exchanges(ask: Ask, first: int = 1) -> Act | None:
+    """In that call the first two answers stand under each other's ids."""
+    if ask.number != first:
         return None
     told = json.loads(ask.answer())
     first, second, *_ = told["results"]
