@@ -80,10 +80,13 @@ def fields_of(schema: Mapping[str, Any]) -> list[FlatField]:
     return found
 
 
-def schema_from_fields(fields: Sequence[FlatField], base: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def schema_from_fields(
+    fields: Sequence[FlatField], base: Mapping[str, Any] | None = None, *, unnamed: bool = False
+) -> dict[str, Any]:
     """A schema with exactly these flat fields, and the properties of ``base`` that are not flat, where they were.
 
-    Fields take the order given; new ones come last. Whether the schema can be held is for ``Contract.from_schema`` to say.
+    Fields take the order given; new ones come last. With ``unnamed`` one may have the empty name, as a draft has it. Whether the
+    schema can be held is for ``Contract.from_schema`` to say.
 
     Raises:
         ContractError: a name is missing, given twice, or taken by a property that is not flat; a limit does not fit the type.
@@ -95,7 +98,7 @@ def schema_from_fields(fields: Sequence[FlatField], base: Mapping[str, Any] | No
     fixed = {name for name, below in before.items() if _flat_type(below) is None}
     seen: set[str] = set()
     for row, one in enumerate(fields, start=1):
-        if not one.name.strip():
+        if not one.name.strip() and not unnamed:
             raise ContractError(f"field {row} has no name", place="#/properties")
         if one.name in seen:
             raise ContractError(f"two fields are named {one.name!r}", place=f"#/properties/{one.name}")

@@ -101,6 +101,52 @@ def test_rows_that_are_taken_out_and_put_in() -> None:
     ]
 
 
+def test_a_row_without_a_name_is_said_and_kept_in_the_draft(open_screen: Open, saved: str, engine: Engine) -> None:
+    """It is there after a reload, what else was edited is taken over beside it, and no version is saved with it."""
+    app = open_screen("prompt", name=saved, view="Contract")
+    added = [{"type": "integer", "required": True, "description": "how sure"}]
+    edits = {"edited_rows": {1: {"maximum": 5}}, "added_rows": added, "deleted_rows": []}
+    app.session_state["edit:triage:0:fields"] = edits
+    app.run()
+    assert "Row 3 of the table has no name" in texts(app)
+    kept = json.loads((engine.prompts.draft(saved) or {})["contract"])
+    assert kept["properties"][""] == {"type": "integer", "description": "how sure"}
+    assert kept["properties"]["score"]["maximum"] == 5
+
+    again = open_screen("prompt", name=saved, view="Contract")
+    assert "Row 3 of the table has no name" in texts(again)
+    press(again, "Save a new version …")
+    assert "This draft cannot be saved" in texts(again) and "a field has no name" in texts(again)
+
+    edits = {"edited_rows": {2: {"name": "sure"}}, "added_rows": [], "deleted_rows": []}
+    again.session_state["edit:triage:0:fields"] = edits
+    again.run()
+    assert "has no name" not in texts(again)
+    assert list(json.loads((engine.prompts.draft(saved) or {})["contract"])["properties"]) == [
+        "label", "score", "tags", "sure",
+    ]  # fmt: skip
+
+
+def test_two_rows_without_a_name_are_both_told(open_screen: Open, saved: str, engine: Engine) -> None:
+    """A draft keeps one of them: nothing is taken over until the other one has a name."""
+    app = open_screen("prompt", name=saved, view="Contract")
+    app.session_state["edit:triage:0:fields"] = {"edited_rows": {}, "added_rows": [{}, {}], "deleted_rows": []}
+    app.run()
+    assert "rows 3, 4 have no name" in texts(app) and "not taken over yet" in texts(app)
+    assert engine.prompts.draft(saved) is None
+
+
+def test_the_line_where_the_json_breaks_is_shown_with_its_number(open_screen: Open, saved: str) -> None:
+    """The text area has no numbers to count by; what stands there is shown as it is, and as text."""
+    app = open_screen("prompt", name=saved, view="Contract")
+    app.button_group(key="contract-way:triage").set_value("schema").run()
+    (area,) = [one for one in app.text_area if one.label == "Contract"]
+    area.input('{\n  "type": "object",\n  "properties": <b>{}\n}').run()
+    assert "contract, line 3" in texts(app)
+    assert '<span class="old">▸ 3    &quot;properties&quot;: &lt;b&gt;{}' in texts(app)
+    assert '<span class="at">  2    &quot;type&quot;' in texts(app)
+
+
 @pytest.mark.parametrize(
     ("kind", "texts", "values"),
     [("string", ["1", "a b"], ("1", "a b")), ("integer", ["1", "-2"], (1, -2)), ("boolean", ["true"], (True,))],

@@ -201,6 +201,23 @@ def test_an_unknown_variable_is_told_with_its_line(open_screen: Open, saved: str
     said = html.unescape(texts(app))
     assert "This prompt does not fit messages.csv" in said and "in this draft" not in said
     assert "It has no column 'txt' (template, line 2); did you mean text?" in said
+    assert "template, line 2" in said and "▸ 2  {{ txt }}" in said
+
+
+def test_the_line_that_is_no_jinja_is_shown_with_its_number(open_screen: Open, saved: str) -> None:
+    """The text area has no numbers to count by."""
+    app = open_screen("prompt", name=saved)
+    area(app, "Template").input("system:\nBe brief.\n\nuser:\n{% if %}<i>\n").run()
+    said = texts(app)
+    assert "1 problem in this draft" in said and "template, line 5" in said
+    assert "▸ 5  {% if %}<i>" in html.unescape(said) and "<i>" not in said
+
+
+def test_the_line_where_the_other_settings_break_is_shown(open_screen: Open, saved: str) -> None:
+    """They are JSON as well."""
+    app = open_screen("prompt", name=saved, view="Model and settings")
+    area(app, "Other settings, as the endpoint names them (JSON)").input('{\n"stop": }').run()
+    assert "other settings, line 2" in texts(app)
 
 
 def test_without_a_dataset_no_variable_is_held_against_the_draft(open_screen: Open, saved: str) -> None:

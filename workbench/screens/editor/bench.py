@@ -9,7 +9,7 @@ import streamlit as st
 from jobs import errors
 from jobs.views import Dataset
 from workbench import fitting, parts, session
-from workbench.screens.editor import desk
+from workbench.screens.editor import desk, lines
 from workbench.screens.editor.draft import Draft
 
 TRIED = 5
@@ -112,6 +112,7 @@ def rendered(draft: Draft, bench: Bench, *, told: bool) -> None:
     except errors.PromptError as error:
         place = "template, " if error.line else ""
         parts.error(f"{place}{error.message}", title=f"Row {bench.ordinal} cannot be rendered")
+        lines.show(draft.template, [error.line or 0], of="template")
         return
     parts.chat(messages)
 

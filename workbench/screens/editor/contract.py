@@ -18,7 +18,7 @@ import streamlit as st
 from jobs import errors
 from jobs.contract import Contract, FlatField, schema_from_fields
 from workbench import parts
-from workbench.screens.editor import desk
+from workbench.screens.editor import desk, lines
 from workbench.screens.editor import draft as drafts
 from workbench.screens.editor.draft import Draft
 
@@ -65,17 +65,20 @@ def edit(name: str, draft: Draft) -> None:
         )
     else:
         _table(name, draft)
-    trouble = problem(desk.held(name))
+    contract = desk.held(name).contract
+    trouble = problem(contract)
     if trouble:
         parts.error(trouble, title="This contract cannot be held")
+    if isinstance(trouble, drafts.TornJson):
+        lines.show(contract, [trouble.line], of="contract")
 
 
-def problem(draft: Draft) -> str | None:
-    """What keeps the contract from being held, with its place."""
+def problem(contract: str) -> errors.InputError | None:
+    """What keeps a contract from being held, with its place."""
     try:
-        Contract.from_schema(drafts.read_object(draft.contract, what="the contract"))
+        Contract.from_schema(drafts.read_object(contract, what="the contract"))
     except errors.InputError as error:
-        return error.message
+        return error
     return None
 
 
@@ -106,9 +109,15 @@ def _table(name: str, draft: Draft) -> None:
         st.caption(f"{len(others)} more, not flat, are edited as JSON Schema and stay as they are.")
         parts.plain(", ".join(others))
     try:
-        _take_over(name, held)
+        fields = _take_over(name, held)
     except errors.InputError as error:
         parts.error(error, title="This table is not taken over yet")
+        return
+    if lacking := _unnamed(fields):
+        parts.panel(
+            "It stays in this draft, and no version can be saved with it: name it, or take the row out.",
+            title=f"Row {lacking[0]} of the table has no name",
+        )
 
 
 def _edited(name: str, held: str) -> None:
@@ -118,12 +127,22 @@ def _edited(name: str, held: str) -> None:
         _take_over(name, held)
 
 
-def _take_over(name: str, held: str) -> None:
+def _take_over(name: str, held: str) -> list[FlatField]:
     source: Source = st.session_state[f"{held}:source"]
-    made = schema_from_fields(rows(applied(source.table, st.session_state[held])), source.schema)
+    fields = rows(applied(source.table, st.session_state[held]))
+    if len(lacking := _unnamed(fields)) > 1:
+        told = ", ".join(map(str, lacking))
+        raise errors.ContractError(f"rows {told} have no name; one may be left so for now", place="#/properties")
+    made = schema_from_fields(fields, source.schema, unnamed=True)
     text = source.text if made == source.schema else drafts.pretty(made)
     if text != desk.held(name).contract:
         desk.change(name, contract=text)
+    return fields
+
+
+def _unnamed(fields: Sequence[FlatField]) -> list[int]:
+    """The rows of the table that have no name, counted from 1."""
+    return [place for place, field in enumerate(fields, start=1) if not field.name]
 
 
 def applied(table: pd.DataFrame, edits: Mapping[str, Any]) -> list[dict[Any, Any]]:
@@ -160,7 +179,7 @@ def rows(records: Sequence[Mapping[Any, Any]]) -> list[FlatField]:
 
 
 def _field(place: int, record: Mapping[Any, Any]) -> FlatField:
-    name = str(_or(record["name"], ""))
+    name = str(_or(record["name"], "")).strip()
     kind = str(_or(record["type"], "string"))
     return FlatField.model_validate(
         {
@@ -221,7 +240,8 @@ def _whole(value: Any) -> int | None:
 def _config() -> dict[str, Any]:
     column = st.column_config
     return {
-        "name": column.TextColumn("Name", required=True, width=115),
+        # not required: the browser hands over no row that lacks what is, and says nothing of it
+        "name": column.TextColumn("Name", width=115),
         "type": column.SelectboxColumn("Type", options=TYPES, required=True, default="string", width=80),
         "required": column.CheckboxColumn("Required", default=True, width=75, help="the key must be there"),
         "nullable": column.CheckboxColumn("Nullable", default=False, width=75, help="null is allowed as its value"),

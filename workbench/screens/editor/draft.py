@@ -44,6 +44,14 @@ def _told(column: str) -> str:
     return " ".join(column.replace("{", "(").replace("}", ")").split()) or "-"
 
 
+class TornJson(errors.InputError):
+    """A text is no JSON; ``line`` is where it stops being so."""
+
+    def __init__(self, message: str, *, line: int) -> None:
+        super().__init__(message)
+        self.line = line
+
+
 @dataclass(frozen=True, kw_only=True)
 class Draft:
     """The editor's fields; ``base`` is the number of the version that it began from."""
@@ -64,13 +72,13 @@ class Draft:
         """The version that this draft would be.
 
         Raises:
-            InputError: a text is no JSON object, with the place.
+            InputError: a text is no JSON object, with the place; a field of the contract has no name yet.
         """
         settings: dict[str, Any] = {name: value for name in NUMBERS if (value := getattr(self, name)) is not None}
         settings |= read_object(self.more, what="the other settings") if self.more.strip() else {}
         return VersionContent(
             template=self.template,
-            contract=read_object(self.contract, what="the contract"),
+            contract=_named(read_object(self.contract, what="the contract")),
             model=self.model.strip() or None,
             response_format=cast(Format, self.response_format),
             settings=settings,
@@ -114,6 +122,16 @@ def from_body(body: Mapping[str, Any]) -> Draft | None:
     return Draft(**{name: body[name] for name in names})
 
 
+def _named(contract: dict[str, Any]) -> dict[str, Any]:
+    """The contract itself. A row of the field table that has no name yet is kept in the draft under the empty one."""
+    properties = contract.get("properties")
+    if isinstance(properties, dict) and "" in properties:
+        raise errors.InputError(
+            "the contract: a field has no name; name it in the field table, or take its row out there"
+        )
+    return contract
+
+
 def pretty(value: Mapping[str, Any]) -> str:
     """A JSON object as it is edited."""
     return json.dumps(value, ensure_ascii=False, indent=2)
@@ -123,7 +141,8 @@ def read_object(text: str, *, what: str) -> dict[str, Any]:
     """The JSON object that a text is.
 
     Raises:
-        InputError: it is none, with line and column; a key stands twice; a number is not finite.
+        TornJson: it is none, with line and column.
+        InputError: it is another value, or too deep; a key stands twice; a number is not finite.
     """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -140,8 +159,8 @@ def read_object(text: str, *, what: str) -> dict[str, Any]:
     try:
         value = json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
     except json.JSONDecodeError as error:
-        raise errors.InputError(
-            f"{what}: line {error.lineno}, column {error.colno}: {error.msg}; mend the JSON there"
+        raise TornJson(
+            f"{what}: line {error.lineno}, column {error.colno}: {error.msg}; mend the JSON there", line=error.lineno
         ) from error
     except RecursionError as error:
         raise errors.InputError(f"{what} is too deeply nested") from error

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from workbench.screens.editor import desk
-from workbench.screens.editor.draft import FORMATS, Draft
+from jobs import errors
+from workbench.screens.editor import desk, lines
+from workbench.screens.editor.draft import FORMATS, Draft, TornJson, read_object
 
 FORMAT_WORDS = {
     "text": "text: the prompt alone asks for JSON",
@@ -35,6 +36,12 @@ def edit(name: str, draft: Draft, *, models: list[str]) -> None:
         on_change=desk.typed,
         args=(name, "more", key),
     )
+    try:
+        read_object(draft.more or "{}", what="the other settings")
+    except TornJson as error:
+        lines.show(draft.more, [error.line], of="other settings")
+    except errors.InputError:
+        pass  # it names no line
 
 
 def _select(name: str, field: str, value: str, options: list[str], *, words: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ import streamlit as st
 from jobs import errors, prompts, templates
 from jobs.markers import Role, Turn
 from workbench import parts, session
-from workbench.screens.editor import desk
+from workbench.screens.editor import desk, lines
 from workbench.screens.editor.draft import Draft, read_object
 
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -45,7 +45,17 @@ def edit(name: str, draft: Draft, *, columns: Sequence[str], cells: dict[str, st
             "a user and an assistant message before the last user message are a few-shot example. Ctrl+Enter applies.",
             label_visibility="collapsed",
         )
+    lines.show(draft.template, _amiss(draft.template, columns), of="template")
     _columns(draft, columns)
+
+
+def _amiss(template: str, columns: Sequence[str]) -> list[int]:
+    """The lines with what cannot be read, or else with what the chosen dataset lacks."""
+    try:
+        unknown = templates.parse(template).unknown(columns) if columns else []
+    except errors.PromptError as error:
+        return [error.line] if error.line else []
+    return [name.line for name in unknown]
 
 
 def _columns(draft: Draft, columns: Sequence[str]) -> None:
