@@ -52,10 +52,10 @@ def edit(name: str, draft: Draft, *, columns: Sequence[str], cells: dict[str, st
 def _amiss(template: str, columns: Sequence[str]) -> list[int]:
     """The lines with what cannot be read, or else with what the chosen dataset lacks."""
     try:
-        unknown = templates.parse(template).unknown(columns) if columns else []
+        read = templates.parse(template)
     except errors.PromptError as error:
         return [error.line] if error.line else []
-    return [name.line for name in unknown]
+    return [name.line for name in read.unknown(columns)] if columns else []
 
 
 def _columns(draft: Draft, columns: Sequence[str]) -> None:
