@@ -300,6 +300,22 @@ def test_a_saved_draft_is_a_version_and_no_draft(saved: str, engine: Engine, ope
     assert engine.prompts.draft(saved) is None
 
 
+@pytest.mark.parametrize(("template", "kept"), [("{{ text }}!", {"label": "text"}), ("{{ note }}", {})])
+def test_a_default_echo_goes_with_what_it_repeats(
+    open_screen: Open, engine: Engine, template: str, kept: dict[str, str]
+) -> None:
+    """A new version keeps it as long as it can be had; else every run of it would be refused."""
+    engine.prompts.save("echoing", CONTENT, note="n", defaults={"strikes": 2, "echo": {"label": "text"}})
+    app = open_screen("prompt", name="echoing")
+    area(app, "Template").input(f"user:\n{template}").run()
+    press(app, "Save a new version …")
+    (note,) = [one for one in app.text_input if one.label == "What changes and why"]
+    note.input("shorter")
+    confirm(app, "Save a new version …", "Save")
+    newest = engine.prompts.versions("echoing")[0]
+    assert newest.number == 2 and newest.defaults == {"strikes": 2, "echo": kept}
+
+
 # history
 
 

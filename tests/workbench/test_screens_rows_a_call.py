@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from jobs.api import Engine
 from tests.jobs.ledger import Ledger
-from tests.workbench.conftest import CONTENT, Open, tables, texts
+from tests.workbench.conftest import CONTENT, Open, press, tables, texts
 
 
 def test_it_says_what_a_try_takes_before_it_takes_it(open_screen: Open, engine: Engine, table: str) -> None:
@@ -15,6 +17,26 @@ def test_it_says_what_a_try_takes_before_it_takes_it(open_screen: Open, engine: 
     assert "task@1" in said and "20 rows" in said and "stub-small at stub" in said
     # 20 rows in ones, twos, fives, tens and twenties
     assert f"{20 + 10 + 4 + 2 + 1} at least" in said
+
+
+@pytest.mark.usefixtures("keeper")
+def test_it_tries_with_the_echo_that_was_chosen_and_says_what_it_catches(
+    open_screen: Open, engine: Engine, table: str
+) -> None:
+    """On the form, or by the prompt; where no field repeats a column that stands there too."""
+    contract = {"type": "object", "properties": {"key": {"type": "string"}}}
+    content = CONTENT.model_copy(update={"contract": contract})
+    plain = engine.prompts.save("plain", content, note="n")
+    named = engine.prompts.save("named", content, note="n", defaults={"echo": {"key": "text"}})
+
+    assert "is not caught" in texts(
+        open_screen("rows_a_call", prompt=plain.reference, dataset=table, connection="stub")
+    )
+    for version, more in ((named, {}), (plain, {"echo": "key=text"})):
+        app = open_screen("rows_a_call", prompt=version.reference, dataset=table, connection="stub", **more)
+        assert "caught by 'key', which must repeat 'text'" in texts(app)
+        press(app, "Try 1, 2, 5, 10 and 20 rows a call")
+        assert {run.version: run.options.echo for run in engine.runs.list()[0]}[version.reference] == {"key": "text"}
 
 
 def test_the_sizes_stand_side_by_side_each_with_its_n(open_screen: Open, ledger: Ledger) -> None:

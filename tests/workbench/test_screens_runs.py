@@ -126,10 +126,60 @@ def test_several_rows_a_call_are_said_to_need_a_template_that_shares_them(
     open_screen: Open, engine: Engine, table: str, prompt: str
 ) -> None:
     """Where the template takes one row alone that is said beside the field, and else what is not caught."""
-    assert "exchanges the ids of two rows" in texts(open_screen("launch", prompt="triage@1", dataset=table))
+    assert "exchanges the ids of two rows is not caught" in texts(
+        open_screen("launch", prompt="triage@1", dataset=table)
+    )
     alone = VersionContent(template="system:\nOf {{ id }}.\n\nuser:\n{{ text }}", contract=CONTENT.contract)
     engine.prompts.save("alone", alone, note="x")
     assert "this version takes one" in texts(open_screen("launch", prompt="alone@1", dataset=table))
+
+
+KEYED = VersionContent(
+    template="user:\n{{ id }} {{ text }}",
+    contract={
+        "type": "object",
+        "properties": {"key": {"type": "string"}, "text": {"type": "string"}, "sure": {"type": "boolean"}},
+    },
+)
+
+
+@pytest.mark.usefixtures("keeper")
+def test_a_field_can_be_named_by_which_exchanged_ids_are_caught(open_screen: Open, engine: Engine, table: str) -> None:
+    """Where a call holds several rows; the words beside it follow the choice, and the run's page says it."""
+    engine.prompts.save("keyed", KEYED, note="x")
+    app = open_screen("launch", prompt="keyed@1", dataset=table)
+    assert "Echo field" not in [one.label for one in app.selectbox]
+    app = app.number_input(key="rows_per_call:1").set_value(5).run()
+    assert "caught only where the answer says" in texts(app) and "'text'" in texts(app)
+    (field,) = [one for one in app.selectbox if one.label == "Echo field"]
+    assert field.options == ["none named", "key", "text"]
+    app = field.set_value("key").run()
+    (column,) = [one for one in app.selectbox if one.label == "repeats column"]
+    assert column.options == ["id", "text"] and column.value == "id"
+    assert "caught by 'key', which must repeat 'id'" in texts(app)
+    press(app, "Launch 120 rows")
+    (run,) = engine.runs.list()[0]
+    assert run.options == RunOptions(rows_per_call=5, echo={"key": "id"})
+    assert "key repeats id" in texts(open_screen("run", id=run.id, view="Settings and lineage"))
+
+
+@pytest.mark.parametrize(
+    ("echo", "chosen", "said"),
+    [
+        ({"text": "text"}, "text", "must repeat 'text'"),
+        ({"key": "id", "text": "text"}, "*", "'key', which must repeat 'id' and 'text', which must repeat 'text'"),
+        ({"key": "note"}, "", "Left out, since it does not fit this version and table: echo key=note."),
+    ],
+)
+def test_the_echo_that_a_prompt_sets_is_chosen_where_it_fits(
+    open_screen: Open, engine: Engine, table: str, echo: dict[str, str], chosen: str, said: str
+) -> None:
+    """One that does not is named, since no run could have it."""
+    engine.prompts.save("keyed", KEYED, note="x", defaults={"rows_per_call": 4, "echo": echo})
+    app = open_screen("launch", prompt="keyed@1", dataset=table)
+    (field,) = [one for one in app.selectbox if one.label == "Echo field"]
+
+    assert field.value == chosen and said in texts(app).replace("\\", "")
 
 
 def test_only_the_chosen_prompt_of_the_folder_becomes_a_version(open_screen: Open, engine: Engine, table: str) -> None:

@@ -12,6 +12,7 @@ from jobs.options import RunOptions
 from jobs.settings import Connection
 from jobs.views import Dataset, Trial, Version
 from workbench import parts, session, wording
+from workbench.screens.running import echoing
 
 #: seconds between two looks while a size is at work
 GLANCE = 2.0
@@ -47,6 +48,7 @@ def _before(version: Version, dataset: Dataset, connection: Connection, model: s
     engine = session.engine()
     chosen = engine.runs.model_of(version, connection, model)
     rows = min(SAMPLE, dataset.row_count)
+    echo, _ = echoing.proposed(version, dataset.columns)
     one = engine.runs.forecast(
         version=version,
         dataset=dataset,
@@ -67,6 +69,7 @@ def _before(version: Version, dataset: Dataset, connection: Connection, model: s
             else wording.money(one.cost_ceiling),
         }
     )
+    st.caption(wording.escaped(echoing.catches(version.content, dataset.columns, echo)))
     st.caption("Each size is a try of its own: in the ledger and in the costs, and nothing is reused.")
     action = f"trial:{version.id}:{dataset.id}"
     key = session.button(f"Try {_SIZES} rows a call", action=action, type="primary")
@@ -75,7 +78,12 @@ def _before(version: Version, dataset: Dataset, connection: Connection, model: s
     made = parts.perform(
         action,
         lambda: engine.trials.start(
-            version=version, dataset=dataset, connection=connection, model=chosen, options=RunOptions(), key=key
+            version=version,
+            dataset=dataset,
+            connection=connection,
+            model=chosen,
+            options=RunOptions(echo=echo),
+            key=key,
         ),
     )
     if made is not None:
@@ -128,7 +136,8 @@ def _table(trials: Sequence[Trial]) -> None:
     st.caption("A click takes that number to the launch form.")
     if picked:
         run = trials[0].run
-        session.go("launch", prompt=run.version, dataset=run.dataset, rows_a_call=picked)
+        echo = echoing.address(run.options.echo)
+        session.go("launch", prompt=run.version, dataset=run.dataset, rows_a_call=picked, echo=echo)
 
 
 def _row(trial: Trial) -> dict[str, str | parts.Cell]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
-from jobs import errors, prompts
+from jobs import errors, pairing, prompts
 from jobs.values import VersionContent
 from jobs.views import Version
 from workbench import parts, session, wording
 from workbench.screens.editor import desk
 from workbench.screens.editor.draft import Draft
+from workbench.screens.running import echoing
 
 _FROM_FOLDER = "as it stands in the folder"
 
@@ -70,7 +73,7 @@ def dialog(
         # below the button: what goes away above it would move it under the next press
         parts.panel("Say in a few words what changes and why.", title="The note is missing")
         return
-    defaults = latest.defaults if latest else folder.defaults if folder else None
+    defaults = _carried(latest.defaults if latest else folder.defaults if folder else None, content)
     saved = parts.perform(
         f"save:{name}",
         lambda: session.engine().prompts.save(
@@ -82,6 +85,15 @@ def dialog(
         session.put(saved=saved.number)
         session.notify(wording.escaped(f"Saved as {saved.reference}"))
         st.rerun()
+
+
+def _carried(defaults: dict[str, Any] | None, content: VersionContent) -> dict[str, Any] | None:
+    """The run defaults for another content: an echo of a field or a column that it no longer has would stop every run."""
+    if not defaults or not defaults.get("echo"):
+        return defaults
+    echo = defaults["echo"]
+    kept = pairing.fitting(echo, contract=content.contract, used=echoing.used(content, list(echo.values())))
+    return defaults | {"echo": kept}
 
 
 def _difference(latest: Version | None, content: VersionContent, folder: prompts.PromptFolder | None) -> None:

@@ -34,6 +34,8 @@ def settings(run: Run) -> None:
         "Started": wording.exact(run.created_at, zone),
         "Ended": wording.exact(run.ended_at, zone),
     }
+    if options.echo and options.rows_per_call > 1:
+        pairs["Echo"] = ", ".join(f"{field} repeats {column}" for field, column in options.echo.items())
     if run.note:
         pairs["Note"] = run.note
     parts.facts(pairs)

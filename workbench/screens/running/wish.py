@@ -9,12 +9,13 @@ from typing import Any
 import streamlit as st
 from pydantic import ValidationError
 
-from jobs import errors, prompts, templates
+from jobs import errors, prompts
 from jobs.options import RunOptions
 from jobs.settings import Connection
 from jobs.values import VersionContent
 from jobs.views import Dataset, Forecast, Prompt, Version
 from workbench import fitting, parts, session, wording
+from workbench.screens.running import echoing
 
 NUMBERED = "the row's number"
 
@@ -96,6 +97,10 @@ def choose(datasets: Sequence[Dataset]) -> Wish | None:
                 key="tpm",
             )
             timeout = st.number_input("Timeout, s", 1.0, 3600.0, usual.timeout, key="timeout", help="for one request")
+        if rows_per_call > 1:
+            echo = echoing.choose(version, dataset.columns, key=f"{version.id}:{dataset.id}")
+        else:
+            echo, _ = echoing.proposed(version, dataset.columns)
         session.link(
             "How many rows a call? …",
             "rows_a_call",
@@ -104,6 +109,7 @@ def choose(datasets: Sequence[Dataset]) -> Wish | None:
             dataset=dataset.id,
             connection=connection.name,
             model=model or None,
+            echo=echoing.address(echo),
         )
         reuse = st.toggle(
             "Ask equal rows once, and use earlier answers again",
@@ -112,7 +118,7 @@ def choose(datasets: Sequence[Dataset]) -> Wish | None:
             help="An answer is used again only for the same model, version and cells; its receipt says so.",
         )
         id_column = _id_column(dataset)
-        st.caption(_together(version))
+        st.caption(wording.escaped(echoing.says(version.content, dataset.columns, echo)))
     return Wish(
         dataset=dataset,
         version=version,
@@ -122,6 +128,7 @@ def choose(datasets: Sequence[Dataset]) -> Wish | None:
             update={
                 "in_flight": in_flight,
                 "rows_per_call": rows_per_call,
+                "echo": echo,
                 "strikes": strikes,
                 "budget": budget,
                 "rpm": rpm,
@@ -133,20 +140,6 @@ def choose(datasets: Sequence[Dataset]) -> Wish | None:
         limit=limit,
         id_column=id_column,
         note=note.strip(),
-    )
-
-
-def _together(version: Version) -> str:
-    """What there is to know of several rows a call."""
-    try:
-        shares = templates.parse(version.content.template).shares_rows
-    except errors.PromptError:
-        shares = False
-    if not shares:
-        return "Rows a call: this version takes one. Several need a template whose last user message alone depends on the row."
-    return (
-        "Rows a call: each answer must carry its row's id. A model that exchanges the ids of two rows is caught only where the "
-        "answer repeats a column by its name."
     )
 
 
