@@ -30,6 +30,11 @@ class Costs(Room):
         with self.snapshot() as db:
             return reading_costs.report(db, among, buckets=buckets, by=by)
 
+    def order(self, *, by: By) -> list[str]:
+        """The key of every slice that there is, in an order that no window and no later run changes."""
+        with self.snapshot() as db:
+            return reading_costs.order(db, by)
+
     def calls(
         self,
         among: CallFilter,

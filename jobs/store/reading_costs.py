@@ -50,6 +50,12 @@ def report(db: Database, among: views.CallFilter, *, buckets: int, by: views.By)
     )
 
 
+def order(db: Database, by: views.By) -> list[str]:
+    """Every slice's key, in the order in which the first run of each was begun."""
+    found = runs(db, views.CallFilter(since=0.0, until=math.inf))
+    return list(dict.fromkeys(found[run].slice(by)[0] for run in sorted(found)))
+
+
 def whole(db: Database, among: views.CallFilter) -> Sum:
     """What the calls come to together."""
     found = Sum()

@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from jobs.api import Engine
 from jobs.store import tallies
-from jobs.views import CallFilter, Spending
+from jobs.views import CallFilter, CostReport, Spending
 from tests.jobs.ledger import FAULTS, Ledger
 from tests.workbench.conftest import Open, links, tables, texts
 from workbench.screens.spending import behind, figures, sheet
@@ -300,6 +300,36 @@ def test_beyond_six_slices_the_rest_is_one(open_screen: Open, ledger: Ledger) ->
     assert len(traces) == 7
     assert sum(sum(trace["y"]) for trace in traces) == 36
     assert len(shown(app, "breakdown")) == 9
+
+
+def test_a_colour_keeps_its_meaning_in_every_window(open_screen: Open, ledger: Ledger) -> None:
+    """A model has the colour of its place among all that there ever were, whatever else is in the window and how dear it is."""
+    dataset, version, now = ledger.dataset(12), ledger.version(), time.time()
+    for model, rows, hours in (("first", 2, 40), ("second", 4, 1), ("third", 12, 40), ("first", 1, 1)):
+        ledger.run(dataset, version, rows=rows, model=model, began=now - 3600 * hours)
+
+    def colours(span: str) -> dict[str, str]:
+        app = open_screen("costs", by="model", measure="calls", window=span)
+        return {trace["name"]: trace["marker"]["color"] for trace in specs(app)[0]["data"]}
+
+    week, day = colours("7d"), colours("24h")
+    assert list(week) == ["third", "second", "first"] and list(day) == ["second", "first"]
+    assert day == {name: week[name] for name in day}
+    assert [week[name] for name in ("first", "second", "third")] == list(sheet.palette(False).slices[:3])
+
+
+def test_of_two_that_would_have_one_colour_the_later_takes_the_next() -> None:
+    """Beyond six slices colours come round again, and no two in one chart are the same."""
+    order = [f"m{n}" for n in range(8)]
+    slices = tuple(replace(NONE, key=key, label=key) for key in ("m7", "m0", "m6", "m1", "new"))
+    palette = sheet.palette(False)
+    report = CostReport(total=NONE, slices=slices, buckets=(), series=(), latencies=())
+    place = Place(span="24h", by="model", measure="calls", filters={}, choice=Choice())
+    found = sheet.Sheet(report, place, DAY, BERLIN, palette, order).colours()
+    assert {name: palette.slices.index(colour) for name, colour in found.items()} == {
+        "m0": 0, "m1": 1, "m6": 2, "m7": 3, "new": 4,
+    }  # fmt: skip
+    assert list(found) == [one.label for one in slices]
 
 
 def test_colours_have_both_themes() -> None:

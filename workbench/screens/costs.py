@@ -48,7 +48,8 @@ def page() -> None:
     for strip in figures.tiles(report.total, window):
         parts.figures(strip)
     _unpriced(report.total)
-    _charts(Sheet(report, place, window, zone, palette(st.context.theme.type == "dark")), measure, now)
+    colours = palette(st.context.theme.type == "dark")
+    _charts(Sheet(report, place, window, zone, colours, _order(_home(), place.by)), measure, now)
 
 
 def _charts(sheet: Sheet, measure: str, now: float) -> None:
@@ -163,6 +164,11 @@ def _home() -> str:
 @st.cache_data(ttl=KEPT, max_entries=50, show_spinner=False)
 def _report(home: str, among: CallFilter, buckets: int, by: By) -> CostReport:
     return session.engine().costs.report(among, buckets=buckets, by=by)
+
+
+@st.cache_data(ttl=KEPT, max_entries=10, show_spinner=False)
+def _order(home: str, by: By) -> list[str]:
+    return session.engine().costs.order(by=by)
 
 
 @st.cache_data(ttl=KEPT, max_entries=50, show_spinner=False)

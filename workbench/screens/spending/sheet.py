@@ -1,7 +1,7 @@
 """What every chart of the page is drawn from and how: its title with unit, window and n, its legend, and a click on it.
 
-Colour follows the slice, in the order of the breakdown, in every chart; what is beyond six slices is drawn as one. A click
-goes into the URL as a choice, and the calls behind it are drawn below.
+Colour follows the slice in every chart and every window; what is beyond six slices is drawn as one. A click goes into the URL
+as a choice, and the calls behind it are drawn below.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ class Sheet:
     window: Window
     zone: dt.tzinfo
     palette: Palette
+    #: the key of every slice that there is, in the order in which they first were
+    order: Sequence[str]
 
     def bucket_id(self, bucket: Spending, *, chart: str, slice: str | None = None) -> str:
         """The id of a bucket's part in a chart."""
@@ -77,9 +79,15 @@ class Sheet:
         return wording.duration(self.window.step)
 
     def colours(self) -> dict[str, str]:
-        """The colour of each slice by its label; those that are not in it are drawn as one."""
-        names = [one.label for one in self.report.slices]
-        return dict(zip(names, self.palette.slices, strict=False))
+        """The colour of each slice by its label, the dearest first; those that are not in it are drawn as one."""
+        shown, most = self.report.slices[: len(self.palette.slices)], len(self.palette.slices)
+        ranks = {key: rank for rank, key in enumerate(self.order)}
+        taken: dict[str, int] = {}
+        # of two that would have the same colour, the one that was there first keeps it
+        for key in sorted((one.key for one in shown), key=lambda key: (ranks.get(key, len(ranks)), key)):
+            wished = ranks.get(key, len(ranks))
+            taken[key] = next(place for step in range(most) if (place := (wished + step) % most) not in taken.values())
+        return {one.label: self.palette.slices[taken[one.key]] for one in shown}
 
 
 def palette(dark: bool) -> Palette:
