@@ -57,6 +57,7 @@ def _keeper(here: settings.Settings, parent_fd: int | None) -> None:
         processes.end_with_parent(parent_fd, ask_to_stop)
     with sole_owner(here.home):
         keeper = Keeper(here)
+        processes.settle()
         try:
             keeper.run(stop.is_set)
         finally:

@@ -105,7 +105,7 @@ class Caller:
         Raises:
             PromptError: the template cannot be rendered for this row.
         """
-        brief, names = self.brief, parcel.ids(ask.try_id, len(ask.rows))
+        brief, names = self.brief, parcel.ids(ask.try_id, len(ask.rows)) if len(ask.rows) > 1 else ()
         in_pieces = len(ask.rows) > 1 and self._endpoint.connection.stream
         body = llm.body(
             await self._messages(ask, names),

@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 from redis.exceptions import RedisError
 
-from jobs import dispatch, errors, live
+from jobs import dispatch, errors, live, processes
 from jobs.allowance import AHEAD, Allowance, Reserved
 from jobs.call import Called, Caller
 from jobs.dispatch import Unreadable
@@ -441,6 +441,7 @@ def enter(settings: Settings) -> Callable[[LaneArguments], None]:
 
 async def _main(settings: Settings, arguments: LaneArguments) -> None:
     lane = Lane(settings, arguments)
+    processes.settle()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lane.stop)
     parent = os.getppid()
 

@@ -7,6 +7,7 @@ carries the home; a number alone proves nothing, since numbers are used again. L
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -22,6 +23,8 @@ from pathlib import Path
 PROC = Path("/proc")
 #: the server programs that may hold a home's data; see ``valkey_config``
 SERVERS = ("valkey-server", "redis-server")
+#: new objects before the garbage collector looks at them, and looks before it looks at older ones
+RARELY = (20_000, 20, 100)
 
 
 @dataclass(frozen=True)
@@ -159,3 +162,13 @@ def _from_ps() -> list[Process]:
         for match in matches
         if match and not match[3].startswith(("(", "<defunct>")) and not match[3].endswith("<defunct>")
     ]
+
+
+def settle() -> None:
+    """Spare the garbage collector what a process has made for its whole life; it then looks at what is new, and seldom.
+
+    A lane makes a hundred short-lived objects a call and hardly a cycle; looking through everything cost 5 % of its time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*RARELY)

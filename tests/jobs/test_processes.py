@@ -162,3 +162,17 @@ def test_ps_says_the_same(children: Children, tmp_path: Path) -> None:
 
     assert f"--home {tmp_path} --parent-fd" in listed[child.pid].command.replace("\n", " ")
     assert listed[child.pid].parent == os.getpid()
+
+
+def test_a_settled_process_spares_the_collector_what_it_was_made_of() -> None:
+    """What is there by then is looked at no more; what comes later is still collected."""
+    code = (
+        "import gc, weakref\n"
+        "from jobs import processes\n"
+        "processes.settle()\n"
+        "assert gc.get_freeze_count() > 10_000\n"
+        "class Ring: pass\n"
+        "one = Ring(); one.me = one; ring = weakref.ref(one); del one\n"
+        "gc.collect(); assert ring() is None\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
