@@ -10,6 +10,9 @@ from pydantic import Field
 from jobs.settings import Price
 from jobs.values import Value
 
+#: rungs of a ladder at most
+MOST_RUNGS = 4
+
 
 class Rung(Value):
     """Where the questions of a rung go, frozen with the run."""
@@ -57,7 +60,7 @@ class Ladder(Value):
     """What a person chooses of a ladder; its lowest rung is the run's own model."""
 
     #: the rungs above, the dearest last
-    climbs: tuple[Climb, ...] = Field(min_length=1, max_length=3)
+    climbs: tuple[Climb, ...] = Field(min_length=1, max_length=MOST_RUNGS - 1)
     routes: tuple[Route, ...] = ()
     checks: tuple[Check, ...] = ()
     #: the least probability of the tokens of a field's value; None: nobody asks for it

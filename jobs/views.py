@@ -517,6 +517,39 @@ class Spending:
     latency_n: int
 
 
+#: where the money of a call goes: each call is in one of these
+WENT = ("first", "again", "rejected", "doubted", "failed", "superseded")
+#: or in this one, whose money is set aside and not in what was spent: nobody knows whether it is charged
+OPEN = "open"
+#: how money is saved; a call may have saved in several ways, and the ways add up
+SAVED = ("reuse", "cache", "batch", "rows", "ladder")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """What money went, or was saved, in one way."""
+
+    name: str
+    #: US dollars, of those of which it is known; what was saved may be below 0
+    money: float
+    #: calls; rows of ``reuse``
+    n: int
+    #: of these, how many nobody knows the money of
+    unknown: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ways:
+    """Where the money of some calls went, and what was saved beside it; ways without a call are left out."""
+
+    #: in the order of ``WENT``; together they are the spend
+    went: tuple[Way, ...]
+    #: in the order of ``SAVED``
+    saved: tuple[Way, ...]
+    #: what is set aside for calls of unknown end
+    open: Way | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class CostReport:
     """The calls of a window at one moment, cut in four ways; the sums of each cut are the same."""
@@ -530,6 +563,7 @@ class CostReport:
     series: tuple[Spending, ...]
     #: seconds of replied calls in ascending order; beyond 50,000 evenly thinned
     latencies: tuple[float, ...]
+    ways: Ways
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -552,6 +586,28 @@ class CallRow:
     cached_tokens: int | None
     cost: float | None
     status: int | None
+    #: rows that it was about, of which ``ordinal`` is the first
+    rows: int
+    #: where its money went: one of ``WENT``, or ``OPEN``
+    way: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReusedRow:
+    """One row that was given an answer of earlier, in the list behind a saving."""
+
+    run: int
+    ordinal: int
+    row_id: str
+    version: str
+    #: of the rung that the row stood on
+    model: str
+    connection: str
+    #: what that answer had cost, US dollars; None where it is unknown
+    saved: float | None
+    recorded_at: float
+    #: the attempt that it came from
+    source: int | None
 
 
 @dataclass(frozen=True, kw_only=True)

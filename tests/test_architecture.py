@@ -40,6 +40,7 @@ BANDS = [
         "jobs.prompts",
         "jobs.golden",
         "jobs.prices",
+        "jobs.savings",
         "jobs.numbers",
         "jobs.cursor",
         "jobs.quotes",

@@ -11,7 +11,7 @@
                        outcome, before_after, decisions, decision_of
     engine.evaluations usable, start, report
     engine.trials      start, compare
-    engine.costs       report, slices, order, calls
+    engine.costs       report, slices, order, ways, calls, reused
     engine.system      overview, look, trouble, keeper_alive, pool, live, connections, model_in_words, probe, probed
 """
 

@@ -35,6 +35,16 @@ class Costs(Room):
         with self.snapshot() as db:
             return reading_costs.order(db, by)
 
+    def ways(self, among: CallFilter) -> views.Ways:
+        """Where the money of the calls went and what was saved, in classes that add up."""
+        with self.snapshot() as db:
+            return reading_costs.ways(db, among)
+
+    def reused(self, among: CallFilter, *, offset: int = 0, limit: int = 50) -> tuple[list[views.ReusedRow], int]:
+        """A page of the rows that were given an answer of earlier in that time, the newest first, and how many there are."""
+        with self.snapshot() as db:
+            return reading_calls.reused(db, among, limit=limit, offset=offset)
+
     def calls(
         self,
         among: CallFilter,

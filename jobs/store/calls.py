@@ -9,7 +9,7 @@ charged: its cost is unknown and never 0, and its reservation stays spent. A lat
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
@@ -19,8 +19,9 @@ from jobs.messages import Outcome
 from jobs.outcomes import Received
 from jobs.prices import cost
 from jobs.settings import Price
-from jobs.store import tallies
+from jobs.store import tallies, ways
 from jobs.store.batch import Batch
+from jobs.store.rows import Reused
 from jobs.store.runs import RunRecord
 from jobs.store.tries import Row, Try
 from jobs.values import UNSENT, Failure, FailureKind, Verdict
@@ -30,9 +31,18 @@ _REFUSES = 400
 _COLUMNS = (
     "try_id", "run", "lane", "outcome", "sent_at", "seconds", "queue_seconds", "status", "failure", "model", "finish_reason",
     "request_id", "prompt_tokens", "completion_tokens", "cached_tokens", "estimated", "cost", "price", "reserved", "settled",
-    "request", "raw", "recorded_at", "wasted", "rung",
+    "request", "raw", "recorded_at", "rung", "batch", "singly_prompt", "singly_completion", *ways.DERIVED,
 )  # fmt: skip
-_WASTED = _COLUMNS.index("wasted")
+#: of a call's columns, those that its ``Facts`` begin with
+_DECIDING = itemgetter(
+    *(
+        _COLUMNS.index(name)
+        for name in (
+            "outcome", "settled", "price", "cost", "prompt_tokens", "completion_tokens", "cached_tokens", "singly_prompt",
+            "singly_completion", "batch", "rung",
+        )
+    )
+)  # fmt: skip
 _TALLIED = itemgetter(*(_COLUMNS.index(name) for name in tallies.COLUMNS))
 _INSERT = f"INSERT INTO calls (id, {', '.join(_COLUMNS)}) VALUES (?{', ?' * len(_COLUMNS)})"
 _UPDATE = f"UPDATE calls SET {', '.join(f'{name} = ?' for name in _COLUMNS)} WHERE id = ?"
@@ -64,6 +74,38 @@ class _Sum:
     throttles: int = 0
 
 
+@dataclass
+class _Entered:
+    """A call on its way into the books, and what it has done for its rows."""
+
+    record: RunRecord
+    #: of its columns, but for those that follow from them and from what it has done
+    values: tuple[object, ...]
+    rows: int = 0
+    accepted: int = 0
+    asked: int = 1
+    rejected: int = 0
+    doubted: int = 0
+
+    def add(self, verdict: str, asked: int, value: object, *, superseded: bool) -> None:
+        """Count what it did for one of its rows."""
+        self.rows += 1
+        if superseded:
+            return
+        if verdict == "accepted":
+            self.accepted += 1
+            self.asked = max(self.asked, asked)
+        elif verdict == "rejected":
+            self.rejected += value is None
+            self.doubted += value is not None
+
+    def whole(self) -> tuple[object, ...]:
+        """All of its columns."""
+        told = (max(1, self.rows), self.accepted, self.asked, self.rejected, self.doubted)
+        facts = ways.Facts._make((*_DECIDING(self.values), *told))
+        return *self.values, *facts.derived(self.record.rungs)
+
+
 class Calls:
     """The books of calls, attempts and money, for one batch inside a transaction that its caller holds."""
 
@@ -73,22 +115,17 @@ class Calls:
         self._prices: dict[tuple[int, int], str | None] = {}
         self._last: dict[str, int] = {}
         self._tally = tallies.Tally()
-        #: what was written down of calls of which it is not said yet what they brought
-        self._open: dict[int, tuple[object, ...]] = {}
+        #: calls of which it is not said yet what they brought
+        self._open: dict[int, _Entered] = {}
 
     def enter(self, received: Received, record: RunRecord, tried: Try) -> int:
         """Write down what came of a call whose request went out, or may have; its number."""
         outcome = received.outcome
         money = _money(outcome, record.rungs[outcome.rung].price)
-        values = self._values(received, record, tried, money=money)
         if tried.call is not None:
-            call = tried.call
-            self._tally.take_back(tallies.of_call(self._db, call))
-            self._db.conn.execute(_UPDATE, [*values, call])
-        else:
-            call = self._next("calls")
-            self._batch.add(_INSERT, (call, *values))
-        self._open[call] = values
+            self._tally.take_back(tallies.of_call(self._db, tried.call))
+        call = tried.call or self._next("calls")
+        self._open[call] = _Entered(record, self._values(received, record, tried, money=money))
         total, usage = self._sum(record.id), outcome.usage
         total.calls += tried.call is None
         if usage is not None:
@@ -134,6 +171,8 @@ class Calls:
             confidence,
             self._now,
         )
+        if call is not None:
+            self._open[call].add(verdict, asked, judged.value, superseded=superseded)
         if tried.call is not None:
             return int(self._db.conn.execute(_LATE_ATTEMPT, [*values, tried.call, row.ordinal]).fetchone()[0])
         number = self._next("attempts")
@@ -147,26 +186,28 @@ class Calls:
             known = None if record.rungs[tried.rung].price is None else 0.0
             self._tally.take_back(tallies.of_call(self._db, tried.call))
             self._db.conn.execute("UPDATE calls SET settled = 1, cost = ? WHERE id = ?", [known, tried.call])
+            ways.derive_call(self._db, tried.call)
             self._tally.add(tallies.of_call(self._db, tried.call))
 
     def ended(self, run: int, tried: Try, call: int | None, *, accepted: int, strikes: int, dead: int) -> None:
         """Count what a call has brought its rows: values, strikes, deaths; ``call`` None: it was not sent."""
         if call is None:
-            self._tally.dead(run, self._now, dead)
+            self._tally.dead(run, tried.rung, self._now, dead)
             return
-        values = self._open.pop(call)
-        if not accepted and not values[_WASTED]:
-            # All its values came too late.
-            self._batch.write()
-            self._db.conn.execute("UPDATE calls SET wasted = 1 WHERE id = ?", [call])
+        values = self._open.pop(call).whole()
         if tried.call is None:
+            self._batch.add(_INSERT, (call, *values))
             self._tally.add(tallies.Call._make((*_TALLIED(values), accepted, strikes, dead)))
-        else:
-            self._tally.add(tallies.of_call(self._db, call))
+            return
+        # Of its rows, those that the late reply says nothing about keep what they had: only the ledger knows them all.
+        self._db.conn.execute(_UPDATE, [*values, call])
+        ways.derive_call(self._db, call)
+        self._tally.add(tallies.of_call(self._db, call))
 
-    def reused(self, run: int, saved: Sequence[float | None]) -> None:
-        """Count rows that got an answer of earlier: what each had cost, None where it is unknown."""
-        self._tally.reused(run, self._now, saved)
+    def reused(self, run: int, rows: Iterable[Reused]) -> None:
+        """Count rows that got an answer of earlier."""
+        for one in rows:
+            self._tally.reused(run, one.rung, self._now, one.saved)
 
     def close(self) -> None:
         """Add what the batch came to to its runs and minutes."""
@@ -201,7 +242,7 @@ class Calls:
         return self._prices[record.id, rung]
 
     def _values(self, received: Received, record: RunRecord, tried: Try, *, money: float | None) -> tuple[object, ...]:
-        """What to write, in the order of the columns."""
+        """What to write, in the order of the columns, without those that are derived."""
         outcome, usage, failure = received.outcome, received.outcome.usage, received.outcome.failure
         lost = is_lost(outcome)
         return (
@@ -228,8 +269,10 @@ class Calls:
             received.request,
             received.raw,
             self._now,
-            int(not _has_value(outcome)),
             outcome.rung,
+            None,
+            outcome.singly.prompt if outcome.singly else None,
+            outcome.singly.completion if outcome.singly else None,
         )
 
 
@@ -247,10 +290,6 @@ def is_open(outcome: Outcome) -> bool:
     if failure is None or outcome.usage is not None or failure.kind is FailureKind.BLOCKED:
         return False
     return (failure.status or 0) < _REFUSES and failure.code not in UNSENT
-
-
-def _has_value(outcome: Outcome) -> bool:
-    return "accepted" in [one.verdict.kind for one in outcome.verdicts]
 
 
 def _money(outcome: Outcome, price: Price | None) -> float | None:

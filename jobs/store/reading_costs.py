@@ -14,7 +14,8 @@ import numpy as np
 from sqlite_utils import Database
 
 from jobs import views
-from jobs.store.reading_tallies import TOTAL, Buckets, cells, runs
+from jobs.store import reading_tallies
+from jobs.store.reading_tallies import TOTAL, Buckets, Chosen, cells, chosen
 from jobs.store.sums import Cell, Sum, spending, together
 
 #: the longest list of latencies that is handed out
@@ -23,7 +24,10 @@ MOST_LATENCIES = 50_000
 
 def slices(db: Database, among: views.CallFilter, by: views.By) -> list[views.Spending]:
     """The calls by slice, the dearest first; ``total`` is there even where nothing was sent."""
-    found = {slice_: parts[0] for slice_, parts in _gathered(db, among, 1, by).items()}
+    found = {
+        slice_: parts[0]
+        for slice_, parts in _gathered(db, chosen(db, among), Buckets(among.since, among.until), by).items()
+    }
     if by == "total":
         found.setdefault(TOTAL, Cell())
     return _dearest_first(cell.spending(*slice_) for slice_, cell in found.items())
@@ -31,7 +35,8 @@ def slices(db: Database, among: views.CallFilter, by: views.By) -> list[views.Sp
 
 def report(db: Database, among: views.CallFilter, *, buckets: int, by: views.By) -> views.CostReport:
     """The calls whole, by slice, by bucket and by both, of one moment."""
-    parts = _gathered(db, among, buckets, by)
+    meant = chosen(db, among)
+    parts = _gathered(db, meant, Buckets(among.since, among.until, buckets), by)
     starts = [repr(Buckets(among.since, among.until, buckets).start(bucket)) for bucket in range(buckets)]
     along = [together(part[bucket] for part in parts.values()) for bucket in range(buckets)]
     total = together(along)
@@ -47,31 +52,50 @@ def report(db: Database, among: views.CallFilter, *, buckets: int, by: views.By)
             for slice_ in sorted(parts)
         ),
         latencies=tuple(latencies[every // 2 :: every].tolist()),
+        ways=_ways(db, meant, Buckets(among.since, among.until)),
+    )
+
+
+def ways(db: Database, among: views.CallFilter) -> views.Ways:
+    """Where the money of the calls went and what was saved."""
+    return _ways(db, chosen(db, among), Buckets(among.since, among.until))
+
+
+def _ways(db: Database, meant: Chosen, window: Buckets) -> views.Ways:
+    found = reading_tallies.ways(db, meant, window)
+    told = {
+        way: views.Way(name=way, money=one.money, n=one.n, unknown=one.unknown)
+        for way in (*views.WENT, views.OPEN, *views.SAVED)
+        if (one := found.get(way)) is not None and one.n
+    }
+    return views.Ways(
+        went=tuple(told[way] for way in views.WENT if way in told),
+        saved=tuple(told[way] for way in views.SAVED if way in told),
+        open=told.get(views.OPEN),
     )
 
 
 def order(db: Database, by: views.By) -> list[str]:
     """Every slice's key, in the order in which the first run of each was begun."""
-    found = runs(db, views.CallFilter(since=0.0, until=math.inf))
-    return list(dict.fromkeys(found[run].slice(by)[0] for run in sorted(found)))
+    places = chosen(db, views.CallFilter(since=0.0, until=math.inf)).places
+    return list(dict.fromkeys(places[place].slice(by)[0] for place in sorted(places)))
 
 
 def whole(db: Database, among: views.CallFilter) -> Sum:
     """What the calls come to together."""
     found = Sum()
-    for *_, cell in cells(db, runs(db, among), Buckets(among.since, among.until)):
+    for *_, cell in cells(db, chosen(db, among), Buckets(among.since, among.until)):
         found.add(cell.sum)
     return found
 
 
-def _gathered(db: Database, among: views.CallFilter, buckets: int, by: views.By) -> dict[tuple[str, str], list[Cell]]:
+def _gathered(db: Database, meant: Chosen, buckets: Buckets, by: views.By) -> dict[tuple[str, str], list[Cell]]:
     """Slice -> its cell in each bucket."""
-    chosen = runs(db, among)
     found: dict[tuple[str, str], list[Cell]] = {}
-    for run, bucket, cell in cells(db, chosen, Buckets(among.since, among.until, buckets)):
-        slice_ = chosen[run].slice(by)
+    for place, bucket, cell in cells(db, meant, buckets):
+        slice_ = place.slice(by)
         if slice_ not in found:
-            found[slice_] = [Cell() for _ in range(buckets)]
+            found[slice_] = [Cell() for _ in range(buckets.n)]
         found[slice_][bucket].add(cell)
     return found
 

@@ -133,7 +133,7 @@ class Recorder:
         """Give rows the attempts that ``rows.reuse`` made for them."""
         for one in reused:
             self._fates.accept(record, self._tries.row(record.id, one.ordinal), one.attempt)
-        self._calls.reused(record.id, [one.saved for one in reused])
+        self._calls.reused(record.id, reused)
         self.done.accepted += len(reused)
         self._write()
 

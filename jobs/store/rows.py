@@ -49,6 +49,8 @@ class Reused:
     attempt: int
     #: what that answer had cost, US dollars; None where it is unknown
     saved: float | None
+    #: where the row stood
+    rung: int = 0
 
 
 #: seconds that a call which stood on no stream is remembered
@@ -188,7 +190,7 @@ def reuse(db: Database, record: RunRecord, pairs: Sequence[tuple[DueRow, int]], 
             """,
             [record.id, row.ordinal, row.strikes + 1, value, receipt.model_dump_json(), saved, now],
         )
-        made.append(Reused(row.ordinal, int(cursor.lastrowid or 0), saved))
+        made.append(Reused(row.ordinal, int(cursor.lastrowid or 0), saved, row.rung))
     return made
 
 

@@ -17,6 +17,7 @@ from jobs.lifecycle import RunState
 from jobs.options import Rung, RunOptions
 from jobs.requests import Request, Start
 from jobs.settings import Price
+from jobs.store.rungs import rungs
 from jobs.values import VersionContent
 
 
@@ -140,7 +141,7 @@ def _record(row: dict[str, Any]) -> RunRecord:
         paused_by=row["paused_by"],
         cost=row["cost"],
         reserved=row["reserved"],
-        rungs=_rungs(row["connection"], row["base_url"], row["model"], row["price"], row["upper"]),
+        rungs=rungs(row["connection"], row["base_url"], row["model"], row["price"], row["upper"]),
     )
 
 
@@ -160,12 +161,6 @@ def _options(text: str) -> RunOptions:
 @lru_cache(maxsize=256)
 def _price(text: str) -> Price:
     return Price.model_validate_json(text)
-
-
-@lru_cache(maxsize=256)
-def _rungs(connection: str, base_url: str, model: str, price: str | None, upper: str) -> tuple[Rung, ...]:
-    lowest = Rung(connection=connection, base_url=base_url, model=model, price=_price(price) if price else None)
-    return (lowest, *_UPPER.validate_json(upper))
 
 
 @lru_cache(maxsize=256)

@@ -149,7 +149,7 @@ class RunWriter:
         return last
 
     def _strike(self, head: Head, fault: Fault, *, asked: int, at: float) -> int:
-        call = self._call(head, at, raw=fault.raw, finish=fault.finish_reason)
+        call = self._call(head, at, raw=fault.raw, finish=fault.finish_reason, way="rejected")
         return self._attempt(
             call, head, "rejected", at, strike=1, asked=asked, problems=[fault.problem], signature=fault.signature
         )
@@ -167,13 +167,14 @@ class RunWriter:
         """A request that brought no reply."""
         message = "slow down" if kind == "throttled" else "connection reset"
         failure = {"kind": kind, "message": message, "status": status, "code": None, "retry_after": None}
-        call = self._call(head, at, outcome=kind, failure=failure, status=status)
+        call = self._call(head, at, outcome=kind, failure=failure, status=status, way="failed")
         problems = [problem("$", rule or kind, "a reply to judge", message)]
         return self._attempt(call, head, "failed", at, problems=problems, signature=signature)
 
     def _accepted(self, head: Head, fate: str) -> int:
         asked, value = (2 if fate == "reasked" else 1), answer(head.ordinal)
-        call = None if fate == "reused" else self._call(head, head.at, raw=value)
+        way = "first" if asked == 1 else "again"
+        call = None if fate == "reused" else self._call(head, head.at, raw=value, way=way)
         receipt = _receipt(None if fate == "reused" else asked)
         attempt = self._attempt(call, head, "accepted", head.at, asked=asked, value=value, receipt=receipt)
         self.results.append((self.root, head.ordinal, self.run, attempt))
@@ -193,6 +194,7 @@ class RunWriter:
         outcome: str = "replied",
         failure: dict[str, Any] | None = None,
         status: int | None = 200,
+        way: str,
     ) -> int:
         call, self.next_call = self.next_call, self.next_call + 1
         price, replied = self.price, outcome == "replied"
@@ -205,7 +207,7 @@ class RunWriter:
              json.dumps(failure) if failure else None, self.model if replied else None, finish if replied else None,
              f"req-{call}" if replied else None, asked if replied else None, answered if replied else None,
              0 if replied else None, spent, self.priced, self._request(head.cells),
-             raw.encode("utf-8", "surrogatepass") if raw is not None else None, at + 0.5)
+             raw.encode("utf-8", "surrogatepass") if raw is not None else None, at + 0.5, way, int(way not in ("first", "again")))
         )  # fmt: skip
         return call
 
@@ -264,7 +266,7 @@ class RunWriter:
         yield (
             "calls",
             "id, try_id, run, lane, outcome, sent_at, seconds, queue_seconds, status, failure, model, finish_reason, request_id, "
-            "prompt_tokens, completion_tokens, cached_tokens, cost, price, request, raw, recorded_at",
+            "prompt_tokens, completion_tokens, cached_tokens, cost, price, request, raw, recorded_at, way, wasted",
             self.calls,
             "",
         )

@@ -176,7 +176,6 @@ def m015_calls_of_unknown_end(db: Database) -> None:
         ALTER TABLE tallies ADD COLUMN set_aside REAL NOT NULL DEFAULT 0;
         """,
     )
-    tallies.recount(db)
 
 
 @MIGRATIONS()
@@ -234,3 +233,74 @@ def m016_rungs_and_batches(db: Database) -> None:
         CREATE INDEX run_rows_batch ON run_rows (batch) WHERE batch IS NOT NULL;
         """,
     )
+
+
+@MIGRATIONS()
+def m017_ways(db: Database) -> None:
+    """Written by the keeper alone: sums by rung; where the money of each call went and what it saved, and their sums.
+
+    What is there already is counted by the last step that changes the tallies.
+    """
+    run_all(
+        db,
+        """
+        ALTER TABLE calls ADD COLUMN rows INTEGER NOT NULL DEFAULT 1;
+        -- rungs of its run over the one that it asked
+        ALTER TABLE calls ADD COLUMN above INTEGER NOT NULL DEFAULT 0;
+        -- tokens that as many calls about one row each would have taken, estimated; NULL: it was about one
+        ALTER TABLE calls ADD COLUMN singly_prompt INTEGER;
+        ALTER TABLE calls ADD COLUMN singly_completion INTEGER;
+        -- where its money went: first, again, rejected, doubted, failed, superseded, open
+        ALTER TABLE calls ADD COLUMN way TEXT NOT NULL DEFAULT '';
+        -- US dollars; NULL: nothing of the kind, or unknown
+        ALTER TABLE calls ADD COLUMN saved_cache REAL;
+        ALTER TABLE calls ADD COLUMN saved_batch REAL;
+        ALTER TABLE calls ADD COLUMN saved_rows REAL;
+        ALTER TABLE calls ADD COLUMN saved_ladder REAL;
+        DROP INDEX calls_run;
+        CREATE INDEX calls_run ON calls (
+            run, sent_at, outcome, wasted, seconds, cost, prompt_tokens, completion_tokens, cached_tokens, rung, way, batch, rows,
+            above, saved_cache, saved_batch, saved_rows, saved_ladder -- no blob is touched
+        );
+        DROP INDEX calls_open;
+        CREATE INDEX calls_open ON calls (run, sent_at, reserved, price, settled, rung) WHERE settled = 0;
+        CREATE TABLE ways (
+            run INTEGER NOT NULL,
+            minute INTEGER NOT NULL,            -- since the epoch
+            rung INTEGER NOT NULL,
+            way TEXT NOT NULL,                  -- a call's, or how something was saved: reuse, cache, batch, rows, ladder
+            money REAL NOT NULL,                -- of those of which it is known
+            n INTEGER NOT NULL,                 -- calls; rows of reuse
+            unknown INTEGER NOT NULL,           -- of these, how many nobody knows the money of
+            PRIMARY KEY (run, minute, rung, way)
+        ) WITHOUT ROWID;
+        DROP TABLE tallies;
+        CREATE TABLE tallies (
+            run INTEGER NOT NULL,
+            minute INTEGER NOT NULL,            -- since the epoch
+            rung INTEGER NOT NULL,
+            part INTEGER NOT NULL,              -- a minute of many replies has several records; they add up
+            calls INTEGER NOT NULL,
+            accepted INTEGER NOT NULL,
+            dead INTEGER NOT NULL,
+            strikes INTEGER NOT NULL,
+            throttles INTEGER NOT NULL,
+            transport_failures INTEGER NOT NULL,
+            reused INTEGER NOT NULL,
+            saved REAL NOT NULL,
+            unpriced_reused INTEGER NOT NULL,   -- rows whose reused answer had an unknown price
+            cost REAL NOT NULL,                 -- of the calls whose price is known
+            unpriced_calls INTEGER NOT NULL,
+            open_calls INTEGER NOT NULL,        -- of these, those that have a price and broke off
+            set_aside REAL NOT NULL,
+            wasted REAL NOT NULL,               -- cost of the calls that brought no value
+            wasted_calls INTEGER NOT NULL,
+            prompt_tokens INTEGER NOT NULL,
+            completion_tokens INTEGER NOT NULL,
+            cached_tokens INTEGER NOT NULL,
+            latencies BLOB NOT NULL,            -- seconds of replied calls, float64 one after the other
+            PRIMARY KEY (run, minute, rung, part)
+        ) WITHOUT ROWID;
+        """,
+    )
+    tallies.recount(db)

@@ -9,8 +9,9 @@ from typing import Any
 from sqlite_utils import Database
 
 from jobs import prompts
+from jobs.ladder import doubted
 from jobs.messages import Ask, Outcome, RowAsk, RowVerdict
-from jobs.options import RunOptions
+from jobs.options import Rung, RunOptions
 from jobs.outcomes import Received
 from jobs.requests import Start
 from jobs.settings import Price
@@ -31,13 +32,25 @@ BAD = Verdict(
 _STATUS = {FailureKind.THROTTLED: 429, FailureKind.TOO_LONG: 413, FailureKind.BLOCKED: 401}
 #: what the book's usual reply costs, in US dollars
 COST = 1.0
+PRICE = Price(input=1.0, output=2.0, cached=0.25)
+#: a rung above the book's model, at ten times its price
+DEAR = Rung(connection="far", base_url="http://far", model="dear", price=Price(input=10.0, output=20.0, cached=2.5))
+#: what is accepted of a reply but not left at that
+UNSURE = doubted(GOOD, Problem(path="$.words", rule="doubted", expected="more", got="a probability of 0.5"))
 
 
 class Book:
     """A run of some rows, each reply of which costs ``COST``."""
 
     def __init__(
-        self, folder: Path, *, n: int = 3, price: bool = True, file: str = "a.db", options: RunOptions | None = None
+        self,
+        folder: Path,
+        *,
+        n: int = 3,
+        price: bool = True,
+        file: str = "a.db",
+        options: RunOptions | None = None,
+        upper: tuple[Rung, ...] = (),
     ) -> None:
         self.db: Database = open_writer(folder / file)
         self.now = 100.0
@@ -58,7 +71,8 @@ class Book:
                 connection="c",
                 base_url="http://a",
                 model="m",
-                price=Price(input=1.0, output=2.0) if price else None,
+                price=PRICE if price else None,
+                upper=upper,
                 columns=("text",),
                 options=options or RunOptions(strikes=2),
             )
@@ -96,7 +110,18 @@ class Book:
             usage=Usage(prompt=1_000_000, completion=0),
             sent_at=self.now,
             seconds=1.0,
+            rung=self.row(ordinal)["rung"],
         )
+
+    def reply_about(self, try_id: str, verdicts: dict[int, Verdict], *, own: bool = True) -> Outcome:
+        """The outcome of a call about several rows that was replied to; ``own``: a rejection is about the row's own answer."""
+        first = next(iter(verdicts))
+        told = tuple(
+            RowVerdict(ordinal=ordinal, asked=1, verdict=verdict, own=own or verdict.kind == "accepted")
+            for ordinal, verdict in verdicts.items()
+        )
+        one = self.reply(try_id, first, GOOD)
+        return one.model_copy(update={"ordinals": tuple(verdicts), "verdicts": told})
 
     def failure(
         self, try_id: str, ordinal: int, kind: FailureKind, *, sent: bool = True, seconds: float = 1.0
@@ -111,6 +136,7 @@ class Book:
             failure=Failure(kind=kind, message="why", status=_STATUS.get(kind)),
             sent_at=self.now if sent else 0.0,
             seconds=seconds,
+            rung=self.row(ordinal)["rung"],
         )
 
     def come(self, try_id: str, ordinal: int, verdict: Verdict, *, asked: int = 1) -> None:

@@ -16,6 +16,7 @@ from jobs.store.database import open_writer
 from jobs.store.migrations import MIGRATIONS
 from jobs.store.runs import transaction
 from jobs.store.sums import FIGURES
+from jobs.store.ways import DERIVED
 from jobs.values import FailureKind
 from tests.jobs.store.book import BAD, COST, GOOD, Book
 
@@ -26,7 +27,7 @@ def book(tmp_path: Path) -> Book:
 
 
 def tallied(db: Database) -> dict[tuple[int, int], tuple[Any, ...]]:
-    """(run, minute) -> its figures and its latencies; minutes whose figures were all taken back are left out."""
+    """(run, minute) -> its figures, its ways and its latencies; minutes whose figures were all taken back are left out."""
     found: dict[tuple[int, int], tuple[Any, ...]] = {}
     sums = ", ".join(f"sum({name})" for name in FIGURES)
     for run, minute, *figures in db.execute(f"SELECT run, minute, {sums} FROM tallies GROUP BY 1, 2"):
@@ -34,8 +35,16 @@ def tallied(db: Database) -> dict[tuple[int, int], tuple[Any, ...]]:
         for (packed,) in db.execute("SELECT latencies FROM tallies WHERE run = ? AND minute = ?", [run, minute]):
             latencies.frombytes(packed)
         if any(figures):
-            found[run, minute] = (*(pytest.approx(one) for one in figures), sorted(latencies))
+            told = (*(pytest.approx(one) for one in figures), ways(db, run, minute), sorted(latencies))
+            found[run, minute] = told
     return found
+
+
+def ways(db: Database, run: int, minute: int) -> dict[tuple[int, str], tuple[Any, ...]]:
+    """(rung, way) -> its money, n and unknown, where there is any."""
+    query = "SELECT rung, way, money, n, unknown FROM ways WHERE run = ? AND minute = ? AND n != 0"
+    found = db.execute(query, [run, minute])
+    return {(rung, way): (pytest.approx(money), n, unknown) for rung, way, money, n, unknown in found}
 
 
 def counted_again(db: Database) -> dict[tuple[int, int], tuple[Any, ...]]:
@@ -43,6 +52,11 @@ def counted_again(db: Database) -> dict[tuple[int, int], tuple[Any, ...]]:
     with transaction(db):
         tallies.recount(db)
     return tallied(db)
+
+
+def marked(db: Database) -> list[tuple[Any, ...]]:
+    """What follows from each call."""
+    return db.execute(f"SELECT try_id, {', '.join(DERIVED)} FROM calls ORDER BY id").fetchall()
 
 
 def wasted(db: Database) -> list[tuple[str, int]]:
@@ -148,10 +162,10 @@ def _several_rows_a_call(book: Book) -> None:
 def test_a_tally_is_what_the_ledger_adds_up_to(book: Book, happens: Callable[[Book], None]) -> None:
     """What was counted while it came is what is counted afterwards, and so is which calls brought no value."""
     happens(book)
-    kept, marked = tallied(book.db), wasted(book.db)
+    kept, follows = tallied(book.db), marked(book.db)
     assert kept
     assert kept == counted_again(book.db)
-    assert marked == wasted(book.db)
+    assert follows == marked(book.db)
 
 
 def test_a_reply_moves_from_the_loss_to_its_own_minute(book: Book) -> None:
@@ -222,7 +236,7 @@ def test_what_an_older_file_holds_is_counted(tmp_path: Path, happens: Callable[[
     """The step that makes the tallies counts what was recorded before there were any."""
     book = Book(tmp_path)
     happens(book)
-    wanted, marked = tallied(book.db), wasted(book.db)
+    wanted, follows = tallied(book.db), marked(book.db)
     old = Database(tmp_path / "old.db")
     MIGRATIONS.apply(old, stop_before="m008_tallies")
     old.execute("ATTACH ? AS book", [str(tmp_path / "a.db")])
@@ -231,4 +245,4 @@ def test_what_an_older_file_holds_is_counted(tmp_path: Path, happens: Callable[[
         old.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM book.{table}")
     old.close()
     opened = open_writer(tmp_path / "old.db")
-    assert (tallied(opened), wasted(opened)) == (wanted, marked)
+    assert (tallied(opened), marked(opened)) == (wanted, follows)

@@ -280,14 +280,15 @@ def _options(runs: Iterable[Run]) -> dict[Filter, list[str]]:
     """What the filters offer: what the latest runs have used."""
     found: dict[Filter, dict[str, None]] = {name: {} for name in get_args(Filter)}
     for run in runs:
-        for name, value in (
-            ("run", str(run.id)),
-            ("prompt", run.prompt),
-            ("version", run.version),
-            ("model", run.model),
-            ("connection", run.connection),
+        climbs = run.options.ladder.climbs if run.options.ladder else ()
+        for name, values in (
+            ("run", [str(run.id)]),
+            ("prompt", [run.prompt]),
+            ("version", [run.version]),
+            ("model", [run.model, *(one.model for one in climbs)]),
+            ("connection", [run.connection, *(one.connection for one in climbs if one.connection)]),
         ):
-            found[name][value] = None  # type: ignore[index]
+            found[name] |= dict.fromkeys(values)  # type: ignore[index]
     return {name: list(values) for name, values in found.items()}
 
 
