@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobs import errors, ladder, llm, pairing, parcel
 from jobs.confidence import Odds, least
@@ -51,6 +51,14 @@ class Called:
     rates: llm.Rates
     usage: Usage | None
     failure: Failure | None
+
+
+class _Judged(NamedTuple):
+    """What is thought of a reply."""
+
+    verdicts: tuple[RowVerdict, ...]
+    #: of a reply about several rows, the bytes of each answer that stands in it: by ordinal
+    lengths: Mapping[int, int]
 
 
 class Caller:
@@ -181,9 +189,11 @@ class Caller:
             )
             status = failure.status if failure else None
             return Outcome(kind="failed", failure=safe, status=status, usage=answer.usage, **common)
+        judged = await self._verdicts(ask, reply)
         return Outcome(
             kind="replied",
-            verdicts=await self._verdicts(ask, reply),
+            verdicts=judged.verdicts,
+            singly=await self._singly(ask, reply, judged.lengths) if len(ask.rows) > 1 else None,
             status=reply.status,
             finish_reason=_text(reply.finish_reason),
             request_id=_text(reply.request_id),
@@ -192,14 +202,28 @@ class Caller:
             **common,
         )
 
-    async def _verdicts(self, ask: Ask, reply: Reply) -> tuple[RowVerdict, ...]:
+    async def _singly(self, ask: Ask, reply: Reply, lengths: Mapping[int, int]) -> Usage:
+        """What calls about each row alone would have taken that the reply answers: its own tokens by the bytes of both."""
+        prompts = {row.ordinal: await self._rendered(row.cells) for row in ask.rows}
+        together = _bytes(parcel.packed(list(prompts.values()), parcel.ids(ask.try_id, len(prompts))))
+        alone = sum(_bytes(prompts[ordinal]) for ordinal in lengths)
+        return Usage(
+            prompt=round(reply.usage.prompt * alone / max(1, together)),
+            completion=round(reply.usage.completion * sum(lengths.values()) / max(1, len(reply.raw))),
+            estimated=True,
+        )
+
+    async def _verdicts(self, ask: Ask, reply: Reply) -> _Judged:
         if len(reply.raw) <= QUICK_BYTES:
             return self._judged(ask, reply)
         return await asyncio.get_running_loop().run_in_executor(self._aside, self._judged, ask, reply)
 
-    def _judged(self, ask: Ask, reply: Reply) -> tuple[RowVerdict, ...]:
+    def _judged(self, ask: Ask, reply: Reply) -> _Judged:
         if len(ask.rows) > 1:
-            return tuple(self._weighed(self._judged_several(ask, reply), reply))
+            placed, text = list(self._judged_several(ask, reply)), reply.text
+            told = {one.ordinal: text[slice(*place)] for one, place in placed if one.own and place is not None}
+            lengths = {ordinal: len(answer.encode("utf-8", "surrogatepass")) for ordinal, answer in told.items()}
+            return _Judged(tuple(self._weighed(placed, reply)), lengths)
         (row,) = ask.rows
         verdict = judge(
             reply.text,
@@ -211,7 +235,7 @@ class Caller:
             nulls_for_absent=self._nulls_for_absent,
         )
         (judged,) = self._weighed([(RowVerdict(ordinal=row.ordinal, asked=row.asked, verdict=verdict), None)], reply)
-        return (judged,)
+        return _Judged((judged,), {})
 
     def _weighed(
         self, judged: Iterable[tuple[RowVerdict, tuple[int, int] | None]], reply: Reply
@@ -279,6 +303,10 @@ def _with_what_came(answer: llm.Answer, names: Sequence[str]) -> llm.Answer:
         tokens=answer.tokens,
     )
     return replace(answer, reply=reply, failure=None, partial=b"", tokens=())
+
+
+def _bytes(messages: Iterable[Message]) -> int:
+    return sum(len(message.content.encode("utf-8", "surrogatepass")) for message in messages)
 
 
 def _to_nobody(_: str) -> None:
