@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from jobs.llm import Endpoint, rates_of
-from jobs.llm.endpoint import Fetched
+from jobs.llm.exchange import Fetched
 from jobs.values import Value
 
 #: tokens of an answer that is to be cut, characters that it has then at the most, and at the least where it was not

@@ -102,8 +102,8 @@ class FailureKind(StrEnum):
     LOST = "lost"  #: the lane died or was cut off; nobody knows whether the request was answered
 
 
-#: codes of failures on the way to an endpoint that no request has reached
-UNSENT: Final = ("connect", "url")
+#: codes of failures of requests that have reached no endpoint, or lay in a batch that ended before their turn
+UNSENT: Final = ("connect", "url", "expired", "cancelled")
 
 
 class Failure(Value):

@@ -12,28 +12,26 @@ third of the SDK's ``post`` (measured: 0.9 ms a call against 0.3), and leaves th
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import time
 import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx2
-import openai
 from yarl import URL
 
 from jobs import errors, logs
 from jobs.llm import rates
 from jobs.llm.answers import EVENT_STREAM, Answer, Envelope, Events, raw_of, reply_of, told_usage
+from jobs.llm.exchange import Exchange, Fetched, Line, RequestFailed
 from jobs.llm.failures import classify, is_moderated, redact, words_of
-from jobs.llm.probabilities import Token
 from jobs.llm.request import encode
+from jobs.llm.route import PATH, head, proxy_for
 from jobs.redaction import Secrets, Veil
 from jobs.settings import SECRET_LENGTH, Connection, sendable
 from jobs.values import Failure, FailureKind, Reply, Usage
@@ -44,12 +42,10 @@ TIMEOUT = 60.0
 _CONNECT_TIMEOUT = 10.0
 #: characters of an exception's trace that are kept
 _MOST_TRACE = 2000
-_PATH = "/chat/completions"
-_OPENAI_HOST = "api.openai.com"
 #: all that the client, its transport and the socket are known to raise when a request fails on its way
 _TRANSPORT_ERRORS = (aiohttp.ClientError, OSError, EOFError)
-#: a client that sends nothing, for the SDK that is only asked how it would
-_NOBODY = httpx2.AsyncClient(transport=httpx2.MockTransport(lambda request: httpx2.Response(599)))
+#: bytes a second that a file goes up with at the least
+_SLOWEST_UPLOAD = 250_000
 
 
 logger = logging.getLogger(__name__)
@@ -90,7 +86,7 @@ class Endpoint:
         self._secrets = Secrets(known)
         logs.conceal(known)
         self._most = max_connections
-        self._url, self._headers = _head(connection, key)
+        self._url, self._headers = head(connection, key)
         self._session: aiohttp.ClientSession | None = None
 
     def __repr__(self) -> str:
@@ -121,38 +117,137 @@ class Endpoint:
         return await self._send(body, on_delta=on_delta)
 
     async def fetch(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Fetched:
-        """One request of any kind and all that came of it, unread, for a look at the endpoint; raises nothing but CancelledError.
+        """One request of any kind and all that came of it, unread; raises nothing but CancelledError.
 
         ``path`` is behind the base URL. What is given back holds our key nowhere.
         """
-        began, url = time.monotonic(), str(self._url).removesuffix(_PATH) + path
         try:
             sent = None if body is None else encode(body)
-            async with asyncio.timeout(self._timeout):
-                async with self._open().request(
-                    method, URL(url, encoded=True), data=sent, headers=self._headers, allow_redirects=False
-                ) as response:
-                    got = bytearray()
-                    async for chunk in response.content.iter_any():
-                        got += chunk
-                        if len(got) >= MOST_BYTES:
-                            break
-                    headers = rates.lowered(response.raw_headers)
+        except ValueError as error:
+            return self._unfetched(error, seconds=0.0)
+        return await self._fetch(method, path, sent, headers=self._headers, timeout=self._timeout)
+
+    async def upload(self, path: str, fields: Mapping[str, str], *, file: BinaryIO, name: str, size: int) -> Fetched:
+        """Sends a form with these fields and a file of that name and size in bytes, read as it goes; closes it.
+
+        The timeout is longer by what a slow line needs. Raises nothing but CancelledError.
+        """
+        form = aiohttp.FormData(fields, quote_fields=False)
+        form.add_field("file", file, filename=name, content_type="application/jsonl")
+        headers = {key: value for key, value in self._headers.items() if key.lower() != "content-type"}
+        with file:
+            return await self._fetch(
+                "POST", path, form, headers=headers, timeout=self._timeout + size / _SLOWEST_UPLOAD
+            )
+
+    async def lines(self, path: str) -> AsyncIterator[Line | None]:
+        """The lines of a response of any size, as they come; None for one that is longer than what is read of a body.
+
+        Between two pieces no more than the timeout may pass.
+
+        Raises:
+            RequestFailed: it was refused, or broke off; what had come until then has been given.
+        """
+        waits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT, sock_read=self._timeout)
+        rest, too_long = bytearray(), False
+        try:
+            async with self._open().get(
+                self._at(path), headers=self._headers, allow_redirects=False, timeout=waits
+            ) as response:
+                if response.status >= 300:
+                    raise RequestFailed((await self._taken(response, began=time.monotonic())).trouble)
+                async for chunk in response.content.iter_any():
+                    *whole, last = chunk.split(b"\n")
+                    for piece in whole:
+                        rest += piece
+                        yield None if too_long or len(rest) > MOST_BYTES else self._line(bytes(rest))
+                        rest, too_long = bytearray(), False
+                    rest += last
+                    if len(rest) > MOST_BYTES:
+                        rest, too_long = bytearray(), True
+        except (TimeoutError, *_TRANSPORT_ERRORS) as error:
+            raise RequestFailed(self._unfetched(error, seconds=0.0).trouble) from None
+        if rest or too_long:
+            yield None if too_long else self._line(bytes(rest))
+
+    def answer_of(
+        self,
+        body: bytes,
+        *,
+        status: int,
+        request_id: str | None = None,
+        sent: bytes | None = None,
+        is_json: bool = True,
+    ) -> Answer:
+        """What a response is that came inside another one; it has taken no time.
+
+        Without what was ``sent``, figures of the prompt that the endpoint does not tell are 0 and not estimated.
+        """
+        exchange = Exchange(started_at=time.time(), start=None)
+        exchange.sent, exchange.body = sent or b"", bytearray(body)
+        headers = {"content-type": "application/json" if is_json else "text/plain"}
+        if request_id is not None:
+            headers["x-request-id"] = request_id
+        if status >= 300:
+            return self._refusal(exchange, status=status, headers=headers)
+        size = MOST_BYTES if sent is None else len(sent)
+        answer = self._received(exchange, status=status, headers=headers, sent_bytes=size)
+        reply = answer.reply
+        if sent is not None or reply is None or not reply.usage.estimated or reply.usage.prompt != -(-size // 4):
+            return answer
+        usage = reply.usage.model_copy(update={"prompt": 0, "cached": 0})
+        return replace(answer, reply=reply.model_copy(update={"usage": usage}))
+
+    def redact(self, text: str) -> str:
+        """An endpoint's words without our key, a piece of it, or anything that looks like one."""
+        return redact(text, self._secrets)
+
+    def _at(self, path: str) -> URL:
+        return URL(str(self._url).removesuffix(PATH) + path, encoded=True)
+
+    def _line(self, text: bytes) -> Line:
+        hidden = self._secrets.hide_bytes(text)
+        return Line(hidden, repeated_key=hidden != text)
+
+    async def _fetch(self, method: str, path: str, data: Any, *, headers: Mapping[str, str], timeout: float) -> Fetched:
+        began = time.monotonic()
+        try:
+            async with (
+                asyncio.timeout(timeout),
+                self._open().request(method, self._at(path), data=data, headers=headers, allow_redirects=False) as got,
+            ):
+                return await self._taken(got, began=began)
         except (TimeoutError, ValueError, *_TRANSPORT_ERRORS) as error:
-            words = redact(classify(None, None, exception=error).message, self._secrets)
-            return Fetched(status=None, headers={}, body=b"", seconds=time.monotonic() - began, words=words)
-        told = bytes(got)
-        words = redact(words_of(told, self._secrets).message, self._secrets) if response.status >= 300 else ""
+            return self._unfetched(error, seconds=time.monotonic() - began)
+
+    async def _taken(self, response: aiohttp.ClientResponse, *, began: float) -> Fetched:
+        got = bytearray()
+        async for chunk in response.content.iter_any():
+            got += chunk
+            if len(got) >= MOST_BYTES:
+                break
+        told, failure = bytes(got), None
+        headers = rates.lowered(response.raw_headers)
+        if response.status >= 300:
+            words = words_of(told, self._secrets)
+            failure = classify(response.status, words.code, message=words.message, headers=headers, now=time.time())
+            failure = failure.model_copy(update={"message": redact(failure.message, self._secrets)})
         return Fetched(
             status=response.status,
             headers={name: redact(text, self._secrets) for name, text in headers.items()},
             body=self._secrets.hide_bytes(told, pieces=True),
             seconds=time.monotonic() - began,
-            words=f"{response.status}: {words}" if words else "",
+            words=f"{response.status}: {redact(words.message, self._secrets)}" if failure and words.message else "",
+            failure=failure,
         )
 
+    def _unfetched(self, error: BaseException, *, seconds: float) -> Fetched:
+        failure = classify(None, None, exception=error)
+        failure = failure.model_copy(update={"message": redact(failure.message, self._secrets)})
+        return Fetched(status=None, headers={}, body=b"", seconds=seconds, words=failure.message, failure=failure)
+
     async def _send(self, body: Mapping[str, Any], *, on_delta: Callable[[str], None] | None) -> Answer:
-        exchange = _Exchange(started_at=time.time(), start=time.monotonic())
+        exchange = Exchange(started_at=time.time(), start=time.monotonic())
         veil = Veil(self._secrets, on_delta) if on_delta is not None else None
         try:
             exchange.sent = encode(body)
@@ -192,21 +287,13 @@ class Endpoint:
                 ),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=min(self._timeout, _CONNECT_TIMEOUT)),
                 # Not trust_env: aiohttp would send what ~/.netrc says of the host, which nobody knows to be a secret.
-                proxy=_proxy_for(self._url),
+                proxy=proxy_for(self._url),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
 
-    async def _read(self, response: aiohttp.ClientResponse, exchange: _Exchange, *, veil: Veil | None) -> Answer:
+    async def _read(self, response: aiohttp.ClientResponse, exchange: Exchange, *, veil: Veil | None) -> Answer:
         headers = exchange.take(response)
-        envelope = Envelope(
-            status=response.status,
-            sent_bytes=len(exchange.sent),
-            request_id=headers.get("x-request-id") or headers.get("request-id"),
-            headers=headers,
-            now=exchange.started_at,
-            secrets=self._secrets,
-        )
         events = None
         if veil is not None and headers.get("content-type", "").startswith(EVENT_STREAM):
             events = exchange.events = Events()
@@ -219,7 +306,30 @@ class Endpoint:
             if len(body) > MOST_BYTES:
                 del body[MOST_BYTES:]
                 break
+        return self._received(
+            exchange, status=response.status, headers=headers, sent_bytes=len(exchange.sent), veil=veil
+        )
+
+    def _received(
+        self,
+        exchange: Exchange,
+        *,
+        status: int,
+        headers: Mapping[str, str],
+        sent_bytes: int,
+        veil: Veil | None = None,
+    ) -> Answer:
+        """The answer in a body that came with a good status."""
+        body, events = exchange.body, exchange.events
         whole = len(body) < MOST_BYTES
+        envelope = Envelope(
+            status=status,
+            sent_bytes=sent_bytes,
+            request_id=headers.get("x-request-id") or headers.get("request-id"),
+            headers=headers,
+            now=exchange.started_at,
+            secrets=self._secrets,
+        )
         if events is not None and whole:
             result = events.result(envelope=envelope, seconds=exchange.seconds)
         else:
@@ -227,39 +337,43 @@ class Endpoint:
             if veil is not None and events is None and isinstance(result, Reply):
                 veil.show(result.text)
         if isinstance(result, Failure):
-            usage = told_usage(bytes(body), sent_bytes=len(exchange.sent)) if whole else None
+            usage = told_usage(bytes(body), sent_bytes=sent_bytes) if whole else None
             return self._failed(result, exchange, partial=exchange.partial, usage=usage)
         is_page = events is None and "json" not in headers.get("content-type", "")
         return self._replied(result, exchange, is_cut=is_page or not whole or result.finish_reason == "length")
 
-    async def _refused(self, response: aiohttp.ClientResponse, exchange: _Exchange) -> Answer:
+    async def _refused(self, response: aiohttp.ClientResponse, exchange: Exchange) -> Answer:
         headers = exchange.take(response)
         async for chunk in response.content.iter_any():
             exchange.body += chunk
             if len(exchange.body) >= MOST_BYTES:
                 break
+        return self._refusal(exchange, status=response.status, headers=headers)
+
+    def _refusal(self, exchange: Exchange, *, status: int, headers: Mapping[str, str]) -> Answer:
+        """The answer in a body that came with a bad status."""
         body = bytes(exchange.body[:MOST_BYTES])
         words = words_of(body, self._secrets)
-        if is_moderated(response.status, words.code, message=words.message):
+        if is_moderated(status, words.code, message=words.message):
             reply = Reply(
                 raw=raw_of(body.decode("utf-8", "surrogateescape")),
                 finish_reason="content_filter",
                 refusal=words.message or words.code,
                 usage=Usage(),
-                status=response.status,
+                status=status,
                 request_id=headers.get("x-request-id") or headers.get("request-id"),
                 seconds=exchange.seconds,
             )
             return self._replied(reply, exchange, is_cut=True)
-        failure = classify(response.status, words.code, message=words.message, headers=headers, now=exchange.started_at)
+        failure = classify(status, words.code, message=words.message, headers=headers, now=exchange.started_at)
         return self._failed(failure, exchange, partial=body)
 
-    def _broken(self, error: BaseException, exchange: _Exchange) -> Answer:
+    def _broken(self, error: BaseException, exchange: Exchange) -> Answer:
         return self._failed(classify(None, None, exception=error), exchange, partial=exchange.partial)
 
     # -- the only two ways out ---------------------------------------------------------------------------------------------
 
-    def _replied(self, reply: Reply, exchange: _Exchange, *, is_cut: bool) -> Answer:
+    def _replied(self, reply: Reply, exchange: Exchange, *, is_cut: bool) -> Answer:
         """A reply without our key; where its text may have been cut, or is no model's, without a piece of it either."""
         raw = self._secrets.hide_bytes(reply.raw, pieces=is_cut)
         words = {
@@ -272,7 +386,7 @@ class Endpoint:
         hidden = reply.model_copy(update={"raw": raw, "tokens": tokens, **words})
         return exchange.answer(reply=hidden, repeated_key=raw != reply.raw)
 
-    def _failed(self, failure: Failure, exchange: _Exchange, *, partial: bytes, usage: Usage | None = None) -> Answer:
+    def _failed(self, failure: Failure, exchange: Exchange, *, partial: bytes, usage: Usage | None = None) -> Answer:
         """A failure without our key, neither in its words nor in what is kept beside it."""
         code = failure.code and redact(failure.code, self._secrets)
         hidden = failure.model_copy(update={"message": redact(failure.message, self._secrets), "code": code})
@@ -280,106 +394,3 @@ class Endpoint:
         repeated = kept != partial
         tokens = () if exchange.events is None or repeated else exchange.events.tokens
         return exchange.answer(failure=hidden, partial=kept, tokens=tokens, usage=usage, repeated_key=repeated)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fetched:
-    """A response as it came."""
-
-    #: None where none came
-    status: int | None
-    #: with lower-case names
-    headers: Mapping[str, str]
-    body: bytes
-    seconds: float
-    #: what went wrong, in the provider's words or the transport's; empty where nothing did
-    words: str
-
-    @property
-    def is_json(self) -> bool:
-        """Whether it says that it is JSON, or does not say that it is a stream."""
-        return not self.headers.get("content-type", "").startswith(EVENT_STREAM)
-
-
-class _Exchange:
-    """One request under way: what must survive whatever breaks it."""
-
-    def __init__(self, *, started_at: float, start: float) -> None:
-        self.sent = b""
-        self.started_at = started_at
-        self.body = bytearray()
-        self.events: Events | None = None
-        self._start = start
-        self._rates = rates.NOTHING
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self._start
-
-    @property
-    def partial(self) -> bytes:
-        return raw_of(self.events.text) if self.events is not None else bytes(self.body)
-
-    def take(self, response: aiohttp.ClientResponse) -> dict[str, str]:
-        """The response's headers with lower-case names; what they say of limits is kept."""
-        headers = rates.lowered(response.raw_headers)
-        self._rates = rates.rates_of(headers, now=time.time())
-        return headers
-
-    def answer(
-        self,
-        *,
-        reply: Reply | None = None,
-        failure: Failure | None = None,
-        usage: Usage | None = None,
-        partial: bytes = b"",
-        tokens: tuple[Token, ...] = (),
-        repeated_key: bool = False,
-    ) -> Answer:
-        return Answer(
-            sent=self.sent,
-            started_at=self.started_at,
-            seconds=self.seconds,
-            reply=reply,
-            failure=failure,
-            usage=usage,
-            rates=self._rates,
-            partial=partial,
-            tokens=tokens,
-            repeated_key=repeated_key,
-        )
-
-
-def _head(connection: Connection, key: str | None) -> tuple[URL, dict[str, str]]:
-    """Where the requests of a connection go, and their headers, as the SDK has them."""
-    # The SDK would fill what is left out from the environment: OpenAI's key would go to any other endpoint.
-    client = openai.AsyncOpenAI(
-        api_key=key or "", admin_api_key="", base_url=connection.base_url, max_retries=0, http_client=_NOBODY
-    )
-    headers = {name: value for name, value in client.default_headers.items() if isinstance(value, str)}
-    if urlsplit(connection.base_url).hostname != _OPENAI_HOST:
-        headers = {
-            name: value for name, value in headers.items() if name not in ("OpenAI-Organization", "OpenAI-Project")
-        }
-    if key is not None:
-        headers |= client.auth_headers
-    own = {name.lower() for name in connection.headers}
-    headers = {name: value for name, value in headers.items() if name.lower() not in own} | dict(connection.headers)
-    return URL(f"{str(client.base_url).rstrip('/')}{_PATH}", encoded=True), headers
-
-
-def _proxy_for(url: URL) -> str | None:
-    """The proxy that the environment names for an address; this machine's own servers are reached without one."""
-    host = url.host or ""
-    if _is_loopback(host) or proxy_bypass(host):
-        return None
-    return getproxies().get(url.scheme)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

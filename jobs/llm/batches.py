@@ -1,0 +1,423 @@
+"""The batch endpoint: requests by the thousand, answered within a day for half the price, and never submitted twice.
+
+A batch is known by a token of ours, which its metadata and its input file's name carry. ``submit`` looks for both before it does
+anything, so that a batch whose creation was not noted (a crash, a lost answer) is found and not paid for again. Where a server
+cannot be asked which batches it has, a second try is refused and left to a person.
+
+Every function here raises ``RequestFailed``, whose ``failure`` is sorted as that of any request, when the endpoint did not do
+what it was asked; of kind LOST with the code ``unknown`` when nobody can tell whether a batch is there.
+
+What an operator should know of providers (late 2026):
+
+    OpenAI      50,000 lines and 200 MB a file, one model a file, half the price. A quota of tokens waiting of its own for each model:
+                what is above it becomes ``failed`` with ``token_limit_exceeded``, and nothing of it was run. Input files go after 30 days.
+    Azure       a deployment of type batch, whose name is the model; the file must be taken in first (``submit`` says to come back);
+                it does not expire what takes longer than a day.
+    Groq, vLLM behind a router, LiteLLM, other gateways
+                the same form, not always the discount, other limits of lines: see theirs, and set the price of the connection.
+    Anthropic's OpenAI-compatible endpoint, vLLM, llama.cpp, Ollama
+                none: 404 (or 501) at the first call, BLOCKED.
+
+An expired or cancelled batch has answered a part of its lines, and that part is charged: read both files of any batch that is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+from urllib.parse import quote
+
+from jobs.llm.batch_files import MOST_LINES, UNRUN, URL, BatchLine, Lines, line, split
+from jobs.llm.endpoint import Endpoint
+from jobs.llm.exchange import Fetched, RequestFailed
+from jobs.llm.failures import words_in
+from jobs.values import UNSENT, Failure, FailureKind, Value
+
+__all__ = [
+    "MOST_LINES",
+    "OVER",
+    "UNRUN",
+    "BatchLine",
+    "BatchState",
+    "Lines",
+    "RequestFailed",
+    "cancel",
+    "delete_file",
+    "find",
+    "line",
+    "lines",
+    "look",
+    "split",
+    "submit",
+]
+
+#: bytes of one file that OpenAI takes; ``split`` stays below them
+MOST_BYTES: Final = 200_000_000
+#: seconds that an uploaded file of no known batch must be old: a creation that was cut off may still be under way
+SETTLE: Final = 5.0
+#: states after which nothing more comes
+OVER: Final = frozenset({"completed", "failed", "expired", "cancelled"})
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_PAGES, _BATCHES_A_PAGE, _FILES_A_PAGE = 10, 100, 1_000
+#: seconds by which a provider's own times may be out of order
+_SLACK = 600
+#: seconds to wait before a batch that may be there is looked for
+_UNKNOWN_WAIT, _PENDING_WAIT = 60.0, 10.0
+_UNLISTED = (404, 405, 501)
+
+
+class BatchState(Value):
+    """A batch as its provider tells of it."""
+
+    id: str
+    #: the provider's word: ``validating``, ``in_progress``, ``finalizing``, ``cancelling``, or one of ``OVER``
+    status: str
+    input_file: str | None = None
+    output_file: str | None = None
+    error_file: str | None = None
+    #: lines; 0 of all while it is being validated
+    total: int = 0
+    completed: int = 0
+    failed: int = 0
+    #: epoch seconds
+    created_at: float = 0.0
+    expires_at: float | None = None
+    #: of the first error, such as ``token_limit_exceeded``
+    code: str | None = None
+    #: the provider's errors in words; empty where there are none
+    words: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more comes of it."""
+        return self.status in OVER
+
+
+async def submit(
+    endpoint: Endpoint,
+    token: str,
+    lines: Iterable[bytes] | Path,
+    *,
+    count: int,
+    first: bool = False,
+    settle: float = SETTLE,
+) -> BatchState:
+    """The batch of this token: the one that is there, else one made of these lines.
+
+    Two must not run at once for one token. A batch that was found may have failed; another try takes another token.
+
+    Args:
+        endpoint: where to.
+        token: 8 to 64 letters, digits, ``-`` and ``_``; nobody else's.
+        lines: the input file's lines, each with its end, taken once and only if they are needed; or a file that holds them.
+        count: how many they are.
+        first: nobody has tried this token before, so that a server which can list nothing may be trusted once.
+        settle: seconds, see ``SETTLE``.
+
+    Raises:
+        RequestFailed: see above; ``retry_after`` says when to come back where that is known.
+        ValueError: the token is none, or the lines are not as many as told or too big for a file.
+    """
+    if not _TOKEN.fullmatch(token):
+        raise ValueError(f"{token!r} is no token of a batch")
+    files = await _files(endpoint, token)
+    known = await _batches(endpoint, token, files)
+    if known.found:
+        return _best(known.found)
+    _hold_if_unknown(token, files, known, first=first)
+    if files:
+        now = time.time()
+        youngest = max(_number(each.get("created_at")) or now for each in files)
+        await asyncio.sleep(min(settle, max(0.0, settle - (now - youngest))))
+        if (known := await _batches(endpoint, token, files)).found:
+            return _best(known.found)
+    file, size = await _spool(lines, count=count)
+    with file:
+        kept = next((each for each in files or () if each.get("bytes") in (size, None)), None)
+        if kept is None:
+            fields = {"purpose": "batch"}
+            kept = _object(await endpoint.upload("/files", fields, file=file, name=_name(token), size=size))
+    return await _create(endpoint, token, _ready(kept))
+
+
+async def find(endpoint: Endpoint, token: str) -> list[BatchState]:
+    """All batches of this token among the newest thousand of the endpoint's, oldest first.
+
+    Raises:
+        RequestFailed: the endpoint does not list its batches, or not now.
+    """
+    known = await _batches(endpoint, token, await _files(endpoint, token))
+    if known.refused is not None:
+        raise RequestFailed(known.refused)
+    return known.found
+
+
+async def look(endpoint: Endpoint, batch_id: str) -> BatchState:
+    """How a batch stands.
+
+    Raises:
+        RequestFailed: it cannot be told.
+    """
+    return _state(_object(await endpoint.fetch("GET", f"/batches/{quote(batch_id, safe='')}")))
+
+
+async def cancel(endpoint: Endpoint, batch_id: str) -> BatchState:
+    """Asks for an end: what is answered by then stays and is charged. Safe to say twice, and of a batch that is over.
+
+    Raises:
+        RequestFailed: it was refused or is not known to have come through.
+    """
+    fetched = await endpoint.fetch("POST", f"/batches/{quote(batch_id, safe='')}/cancel")
+    if fetched.status in (400, 409):
+        state = await look(endpoint, batch_id)
+        if state.is_over or state.status == "cancelling":
+            return state
+    return _state(_object(fetched))
+
+
+def lines(endpoint: Endpoint, file_id: str, *, sent: Callable[[str], bytes] | None = None) -> Lines:
+    """The lines of an output or error file; ``sent`` gives the body that was asked under a custom id, of any that may come."""
+    return Lines(endpoint, file_id, sent=sent)
+
+
+async def delete_file(endpoint: Endpoint, file_id: str) -> bool:
+    """Takes a file from the provider, as far as it lets us; files of a batch are kept there for weeks otherwise.
+
+    Of an input file only once its batch is over: a batch is found by it.
+    """
+    fetched = await endpoint.fetch("DELETE", f"/files/{quote(file_id, safe='')}")
+    return fetched.failure is None
+
+
+# -- what is there already ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The batches of a token that a list names."""
+
+    found: list[BatchState]
+    #: whether the list was seen as far back as the token's file goes
+    is_whole: bool = True
+    #: why there is no list
+    refused: Failure | None = None
+
+
+async def _files(endpoint: Endpoint, token: str) -> list[Mapping[str, Any]] | None:
+    """The uploaded files of this token, newest first; None where the endpoint does not list files."""
+    found: list[Mapping[str, Any]] = []
+    async for page in _pages(endpoint, f"/files?purpose=batch&order=desc&limit={_FILES_A_PAGE}"):
+        if page.failure is not None:
+            return None
+        found += [each for each in page.rows if token in str(each.get("filename")) and _is_input(each)]
+    return found
+
+
+async def _batches(endpoint: Endpoint, token: str, files: list[Mapping[str, Any]] | None) -> _Known:
+    """The batches of this token, looked for as far back as its oldest file."""
+    names = {each.get("id") for each in files or ()}
+    since = min((_number(each.get("created_at")) for each in files or ()), default=0.0)
+    found: list[BatchState] = []
+    times: list[float] = []
+    async for page in _pages(endpoint, f"/batches?limit={_BATCHES_A_PAGE}"):
+        if page.failure is not None:
+            return _Known([], refused=page.failure)
+        for each in page.rows:
+            metadata = each.get("metadata")
+            ours = isinstance(metadata, dict) and metadata.get("redrive") == token
+            if ours or each.get("input_file_id") in names:
+                found.append(_state(each))
+        times += [at for each in page.rows if (at := _number(each.get("created_at")))]
+        # Only of a list that is seen to go back in time does an old batch say that the rest is older.
+        goes_back = bool(times) and times[0] > times[-1] and times == sorted(times, reverse=True)
+        if page.is_last or (goes_back and times[-1] < since - _SLACK):
+            return _Known(sorted(found, key=lambda state: state.created_at))
+    return _Known(sorted(found, key=lambda state: state.created_at), is_whole=False)
+
+
+def _is_input(file: Mapping[str, Any]) -> bool:
+    return bool(file.get("id")) and file.get("purpose") in ("batch", None)
+
+
+def _hold_if_unknown(token: str, files: list[Mapping[str, Any]] | None, known: _Known, *, first: bool) -> None:
+    """Refuses to go on where a batch may be there that nobody can see."""
+    if files == [] or (known.refused is None and (known.is_whole or files is None)) or (first and files is None):
+        return
+    if known.refused is not None and files is None:
+        message = f"the endpoint lists neither files nor batches, it seems to have none: {known.refused.message}"
+        raise RequestFailed(known.refused.model_copy(update={"message": message, "code": "no_batches"}))
+    why = (
+        "the endpoint does not list its batches"
+        if known.refused
+        else f"{_PAGES * _BATCHES_A_PAGE:,} newer ones hide it"
+    )
+    message = (
+        f"a batch of the file {_name(token)} may be there already, and {why}: look for it in the provider's own console, "
+        "and cancel it there, or this part is paid for twice"
+    )
+    raise RequestFailed(Failure(kind=FailureKind.LOST, message=message, code="unknown"))
+
+
+def _best(found: list[BatchState]) -> BatchState:
+    """Of several batches of one token the one to go on with: the oldest that did something."""
+    return next((state for state in found if state.status != "failed"), found[-1])
+
+
+# -- making one --------------------------------------------------------------------------------------------------------
+
+
+async def _create(endpoint: Endpoint, token: str, file: str) -> BatchState:
+    told = {"input_file_id": file, "endpoint": URL, "completion_window": "24h", "metadata": {"redrive": token}}
+    fetched = await endpoint.fetch("POST", "/batches", told)
+    failure = fetched.failure
+    if failure is not None and (fetched.status is not None or failure.code in UNSENT):
+        raise RequestFailed(failure)
+    try:
+        return _state(_object(fetched))
+    except RequestFailed as error:
+        message = f"the batch may be submitted, its answer was lost ({error.message}); the next try looks for it first"
+        unknown = Failure(kind=FailureKind.LOST, message=message, code="unknown", retry_after=_UNKNOWN_WAIT)
+        raise RequestFailed(unknown) from None
+
+
+def _ready(file: Mapping[str, Any]) -> str:
+    """The id of a file that a batch can be made of."""
+    name, status = file.get("id"), str(file.get("status", "")).lower()
+    if status in ("pending", "running"):
+        message = "the provider is still taking in the batch's file"
+        wait = _PENDING_WAIT
+        raise RequestFailed(Failure(kind=FailureKind.TRANSIENT, message=message, code="file_pending", retry_after=wait))
+    if not isinstance(name, str) or status == "error":
+        message = f"the provider cannot use the batch's file: {file.get('status_details') or status or 'it has no id'}"
+        raise RequestFailed(Failure(kind=FailureKind.BLOCKED, message=message, code="file"))
+    return name
+
+
+async def _spool(lines: Iterable[bytes] | Path, *, count: int) -> tuple[BinaryIO, int]:
+    """The lines as an open file, with its size in bytes; other work goes on while they are made."""
+    file: BinaryIO = lines.open("rb") if isinstance(lines, Path) else tempfile.TemporaryFile()  # noqa: SIM115
+    try:
+        found, size = 0, 0
+        for number, each in enumerate(file if isinstance(lines, Path) else lines, 1):
+            if not isinstance(lines, Path):
+                file.write(each)
+            found, size = number, size + len(each)
+            if number % 256 == 0:
+                await asyncio.sleep(0)
+        if found != count or not 1 <= found <= MOST_LINES or size > MOST_BYTES:
+            raise ValueError(f"{found:,} lines of {size:,} bytes are no batch of {count:,} lines")
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return file, size
+
+
+# -- reading what is told ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """A page of a list."""
+
+    rows: list[dict[str, Any]]
+    is_last: bool = True
+    #: why the endpoint has no such list
+    failure: Failure | None = None
+
+
+async def _pages(endpoint: Endpoint, path: str) -> AsyncIterator[_Page]:
+    """The pages of a list, newest first, as many as are looked at; one with a failure where there is no such list."""
+    after, seen = "", set()
+    for _ in range(_PAGES):
+        fetched = await endpoint.fetch("GET", path + (f"&after={quote(after, safe='')}" if after else ""))
+        if fetched.status in _UNLISTED:
+            yield _Page([], failure=_refusal(fetched))
+            return
+        told = _object(fetched)
+        rows = told.get("data")
+        if not isinstance(rows, list):
+            raise RequestFailed(fetched.trouble)
+        rows = [each for each in rows if isinstance(each, dict)]
+        is_last = not told.get("has_more") or not rows
+        yield _Page(rows, is_last=is_last)
+        after = str(rows[-1].get("id")) if rows else ""
+        if is_last or after in seen:
+            return
+        seen.add(after)
+
+
+def _object(fetched: Fetched) -> dict[str, Any]:
+    """The object in a good response."""
+    if fetched.failure is not None:
+        raise RequestFailed(_refusal(fetched))
+    try:
+        told = json.loads(fetched.body)
+    except (ValueError, RecursionError):
+        told = None
+    if not isinstance(told, dict):
+        raise RequestFailed(fetched.trouble)
+    return told
+
+
+def _refusal(fetched: Fetched) -> Failure:
+    """What is wrong; a server that says it has no such thing (501) will not have it at the next try either."""
+    failure = fetched.trouble
+    return failure.model_copy(update={"kind": FailureKind.BLOCKED}) if fetched.status == 501 else failure
+
+
+def _state(told: Mapping[str, Any]) -> BatchState:
+    """A batch as it is told, whatever is left out."""
+    name, status = told.get("id"), told.get("status")
+    if not isinstance(name, str) or not isinstance(status, str):
+        message = "the endpoint answered something that is no batch (check the base_url)"
+        raise RequestFailed(Failure(kind=FailureKind.TRANSIENT, message=message, code="unreadable"))
+    counts = told.get("request_counts")
+    counts = counts if isinstance(counts, dict) else {}
+    code, words = _errors(told.get("errors"))
+    return BatchState(
+        id=name,
+        status=status.lower(),
+        input_file=_text(told.get("input_file_id")),
+        output_file=_text(told.get("output_file_id")),
+        error_file=_text(told.get("error_file_id")),
+        total=int(_number(counts.get("total"))),
+        completed=int(_number(counts.get("completed"))),
+        failed=int(_number(counts.get("failed"))),
+        created_at=_number(told.get("created_at")),
+        expires_at=_number(told.get("expires_at")) or None,
+        code=code,
+        words=words,
+    )
+
+
+def _errors(told: object) -> tuple[str | None, str]:
+    """The first code, and all errors in words."""
+    rows = told.get("data") if isinstance(told, dict) else told
+    said, first = [], None
+    for each in (rows if isinstance(rows, list) else [])[:20]:
+        words = words_in(each)
+        first = first or words.code
+        at = each.get("line") if isinstance(each, dict) else None
+        said.append(f"{words.message} (line {at})" if at is not None else words.message)
+    return first, "; ".join(dict.fromkeys(said))[:1000]
+
+
+def _name(token: str) -> str:
+    return f"redrive-{token}.jsonl"
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _number(value: object) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 <= value < 1e15 else 0.0  # type: ignore[operator, arg-type]
