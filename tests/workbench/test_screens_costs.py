@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from jobs.api import Engine
 from jobs.store import tallies
-from jobs.views import CallFilter, CostReport, Spending
+from jobs.views import CallFilter, CostReport, Spending, Ways
 from tests.jobs.ledger import FAULTS, Ledger
 from tests.workbench.conftest import Open, links, tables, texts
 from workbench.screens.spending import behind, figures, sheet
@@ -323,7 +323,7 @@ def test_of_two_that_would_have_one_colour_the_later_takes_the_next() -> None:
     order = [f"m{n}" for n in range(8)]
     slices = tuple(replace(NONE, key=key, label=key) for key in ("m7", "m0", "m6", "m1", "new"))
     palette = sheet.palette(False)
-    report = CostReport(total=NONE, slices=slices, buckets=(), series=(), latencies=())
+    report = CostReport(total=NONE, slices=slices, buckets=(), series=(), latencies=(), ways=Ways(went=(), saved=()))
     place = Place(span="24h", by="model", measure="calls", filters={}, choice=Choice())
     found = sheet.Sheet(report, place, DAY, BERLIN, palette, order).colours()
     assert {name: palette.slices.index(colour) for name, colour in found.items()} == {
