@@ -270,8 +270,8 @@ def test_a_batch_that_newer_ones_may_hide_is_left_to_a_person(stub: StubProvider
 def test_a_list_is_followed_no_further_than_the_file_goes_back(stub: StubProvider) -> None:
     """A batch is never older than its file, so older ones hide nothing."""
     crowd(stub, 1_100)
-    for other in stub.batches.all.values():
-        other.began -= 86_400
+    for age, other in enumerate(reversed(stub.batches.all.values())):
+        other.began -= 86_400 + age
     by_hand(stub, ["row 0"])
 
     assert submit(stub, ["row 0"]).id in stub.batches.all
