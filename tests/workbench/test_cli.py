@@ -101,15 +101,15 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
 
 def test_a_run_from_start_to_end_and_what_can_be_asked_of_it_afterwards(shell: Shell) -> None:
     """run, dead, replay, stats and export, each with its exit code, on a home where nothing was up."""
-    told = ["--note", "a first look", "--no-reuse"]
+    told = ["--note", "a first look", "--no-reuse", "--echo", "mood=text"]
     run = shell.value("run", "some.csv", "--prompt", "task", "--id-column", "id", *told, code=3)
     assert (run["rows"], run["accepted"], run["dead"], run["waiting"], run["cancelled"]) == (3, 1, 2, 0, 0)
     assert run["calls"] == 7 and run["state"] == "finished" and run["cost_usd"] > 0
     assert set(run["tokens"]) == {"prompt", "completion", "cached"}
 
     with closing(open_reader(shell.folder / "home/redrive.db")) as db:
-        frozen = db.execute("SELECT note, json_extract(options, '$.reuse') FROM runs WHERE id = ?", [run["run"]])
-        assert frozen.fetchone() == ("a first look", 0)
+        query = "SELECT note, json_extract(options, '$.reuse'), json_extract(options, '$.echo') FROM runs WHERE id = ?"
+        assert db.execute(query, [run["run"]]).fetchone() == ("a first look", 0, '{"mood":"text"}')
 
     dead = shell.value("dead", str(run["run"]))
     assert [one["row"] for one in dead] == ["2", "3"]
