@@ -22,6 +22,15 @@ GLANCE = 10
 #: pixels
 SIDEBAR = 205
 
+#: what the side bar lists -> the pages of single things that belong to it
+ROOMS: dict[session.Screen, tuple[session.Screen, ...]] = {
+    "datasets": ("dataset",),
+    "prompts": ("prompt",),
+    "runs": ("run", "launch", "rows_a_call"),
+    "dead_letters": ("letter",),
+    "replays": ("replay",),
+}
+
 SECTIONS: dict[str, list[tuple[session.Screen, str, bool]]] = {
     "": [("overview", "Overview", True)],
     "Prepare": [
@@ -60,7 +69,9 @@ def main() -> None:
             for section, screens in SECTIONS.items()
         }
     )
-    session.stand(cast(session.Screen, chosen.url_path.replace("-", "_") or "overview"))
+    screen = cast(session.Screen, chosen.url_path.replace("-", "_") or "overview")
+    session.stand(screen)
+    look.mark(next((_url(room) for room, pages in ROOMS.items() if screen in pages), None))
     st.logo(str(ICON), size="small")
     for notice in session.notices():
         st.toast(notice)
@@ -84,11 +95,15 @@ def _start() -> str:
     return f"redrive up --home {shlex.quote(str(session.engine().settings.home))}"
 
 
+def _url(screen: session.Screen) -> str:
+    return screen.replace("_", "-")
+
+
 def _page(screen: session.Screen, title: str, *, visible: bool) -> st.Page:
     return st.Page(
         session.path(screen),
         title=title,
-        url_path=screen.replace("_", "-"),
+        url_path=_url(screen),
         default=screen == "overview",
         visibility="visible" if visible else "hidden",
     )

@@ -30,6 +30,17 @@ def test_the_menu_opens_dead_letters_without_a_filter(workshop: Workshop, sit: S
     expect(person.field("Run")).to_have_value("")
 
 
+def test_the_side_bar_marks_the_room_of_a_page_that_it_does_not_list(workshop: Workshop, sit: Sit) -> None:
+    """The run's page belongs to Runs, and is left without a trace."""
+    person = sit(workshop.household)
+    entry = person.page.get_by_test_id("stSidebar").get_by_role("link", name="Runs", exact=True)
+    person.visit(f"run?id={workshop.reviews.id}", f"Run {workshop.reviews.id}")
+    expect(entry).not_to_have_css("background-color", "rgba(0, 0, 0, 0)")
+    person.menu("Costs and latency")
+    person.sees("Costs and latency")
+    expect(entry).to_have_css("background-color", "rgba(0, 0, 0, 0)")
+
+
 def test_one_letter_after_the_other(workshop: Workshop, sit: Sit) -> None:
     """By keys: discard, land on the next open letter, take it back from there; an attempt is chosen, and left with its letter."""
     person = sit(workshop.household)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import get_args
 
@@ -38,6 +39,17 @@ def test_what_keeps_the_keeper_from_its_work_stands_on_every_screen(open_screen:
     assert all("The keeper does not get on" in said and "the disk of the home is full" in said for said in ill)
     assert all("Free some space there." in said for said in ill)
     assert "does not get on" not in well
+
+
+@pytest.mark.parametrize(
+    ("screen", "marked"), [("runs", None), ("launch", "runs"), ("rows_a_call", "runs"), ("costs", None)]
+)
+def test_a_page_that_the_side_bar_does_not_list_marks_its_room(
+    open_screen: Open, screen: str, marked: str | None
+) -> None:
+    """Streamlit marks only what is listed."""
+    found = re.findall(r"\.stSidebar a\[href\$='/([\w-]+)'\] \{", texts(open_screen(screen)))
+    assert found == ([marked] if marked else [])
 
 
 @pytest.mark.parametrize(

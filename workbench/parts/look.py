@@ -132,6 +132,15 @@ def apply() -> None:
     st.html(f"<style>:root {{ {' '.join(colours)} }} {_PAGE}</style>")
 
 
+def mark(path: str | None) -> None:
+    """Mark an entry of the side bar as the one that the page belongs to: a page that it does not list has none of its own."""
+    entry = f".stSidebar a[href$='/{path}']"
+    shade = "background: color-mix(in srgb, var(--rd-faint) 22%, transparent)"
+    rules = f"{entry} {{ {shade}; }} {entry} span {{ font-weight: 600; }}" if path else ""
+    # drawn either way: what comes and goes before a page moves all that follows
+    st.html(f"<style>/* the room */ {rules}</style>")
+
+
 def tone(name: str) -> str:
     """The colour of a tone, as CSS."""
     return f"var(--rd-{name})"
