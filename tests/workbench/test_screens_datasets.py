@@ -110,6 +110,19 @@ def test_an_id_column_that_is_not_unique_is_refused_with_its_rows(
     assert engine.datasets.get(table).id_column == "id"
 
 
+def test_the_column_that_names_the_rows_is_marked(open_screen: Open, table: str, engine: Engine) -> None:
+    """In the head of the table, and in words above it; where the rows are numbered, their number is."""
+
+    def heads() -> list[str]:
+        return [one["l"] for one in tables(open_screen("dataset", id=table))["rows of the dataset"]["columns"]]
+
+    assert heads() == ["# · row id", "id", "text", "note"]
+    assert "named by their number" in texts(open_screen("dataset", id=table))
+    engine.datasets.set_id_column(table, "id")
+    assert heads() == ["#", "id · row id", "text", "note"]
+    assert "named by id" in texts(open_screen("dataset", id=table))
+
+
 def test_hostile_cells_and_names_stay_text(open_screen: Open, engine: Engine, tmp_path: Path) -> None:
     """Mark-up in a header or a cell is only ever in the data of our own elements, or escaped."""
     file = tmp_path / "x.csv"

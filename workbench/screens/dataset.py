@@ -12,6 +12,8 @@ from workbench import parts, session, wording
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 NUMBERED = "number the rows"
+#: stands at the column that names the rows
+ID_MARK = "row id"
 
 
 def page() -> None:
@@ -154,7 +156,8 @@ def _findings(dataset: Dataset) -> None:
 
 
 def _preview(dataset: Dataset) -> None:
-    parts.section("Rows")
+    named = "their number" if dataset.id_column is None else wording.head(dataset.id_column, 80)
+    parts.section("Rows", note=f"named by {named}, whose column is marked {ID_MARK}")
     search = st.text_input(
         "Search",
         key="search",
@@ -172,8 +175,8 @@ def _preview(dataset: Dataset) -> None:
     if not total:
         st.caption("No row holds that text." if search else "There is no row.")
         return
-    columns = [parts.Column(key="#", label="#", kind="number")]
-    columns += [parts.Column(key=f"c{place}", label=name) for place, name in enumerate(dataset.columns)]
+    number = parts.Column(key="#", label=_headed("#", dataset.id_column is None), kind="number", help="its number")
+    columns = [number, *(_column(place, name, dataset) for place, name in enumerate(dataset.columns))]
     parts.table(
         columns,
         [
@@ -188,6 +191,20 @@ def _preview(dataset: Dataset) -> None:
         height=560,
         label="rows of the dataset",
     )
+
+
+def _column(place: int, name: str, dataset: Dataset) -> parts.Column:
+    names = name == dataset.id_column
+    return parts.Column(
+        key=f"c{place}",
+        label=_headed(name, names),
+        kind="strong" if names else "text",
+        help="names a row in lists, exports and replays" if names else "",
+    )
+
+
+def _headed(name: str, names_rows: bool) -> str:
+    return f"{name} · {ID_MARK}" if names_rows else name
 
 
 page()
