@@ -6,6 +6,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import openai
 import pytest
 
 from jobs.settings import Price
@@ -195,3 +196,25 @@ def test_a_running_stand_in_is_told_from_outside(stub: StubProvider) -> None:
     assert stub.batches.polls == 3
     summary = json.loads(urllib.request.urlopen(f"{root}/_ledger").read())
     assert summary["batches"]["created"] == 0
+
+
+def test_openais_own_client_understands_it(stub: StubProvider) -> None:
+    """Upload, create, lists, look and contents, as it reads them."""
+    content = b"".join(json.dumps(request(name, name)).encode() + b"\n" for name in ("a", "b [[500]]"))
+    with openai.OpenAI(api_key="k", base_url=stub.base_url, max_retries=0) as client:
+        file = client.files.create(file=("in.jsonl", content), purpose="batch")
+        made = client.batches.create(
+            input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h", metadata={"night": "1"}
+        )
+        assert [one.id for one in client.batches.list(limit=1)] == [made.id]
+        assert [(one.filename, one.bytes) for one in client.files.list(purpose="batch")] == [("in.jsonl", len(content))]
+
+        ended = client.batches.retrieve(made.id)
+
+        counts = ended.request_counts
+        assert counts is not None and (counts.total, counts.completed, counts.failed) == (2, 1, 1)
+        assert (made.status, ended.status, ended.metadata) == ("validating", "completed", {"night": "1"})
+        texts = [client.files.content(name or "").text for name in (ended.output_file_id, ended.error_file_id)]
+        assert [json.loads(text)["custom_id"] for text in texts] == ["a", "b [[500]]"]
+        with pytest.raises(openai.ConflictError, match="Cannot cancel"):
+            client.batches.cancel(made.id)
