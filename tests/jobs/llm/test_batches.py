@@ -754,6 +754,24 @@ def test_a_file_of_any_size_is_read_in_little_memory() -> None:
     assert peak < 4_000_000
 
 
+def test_a_line_without_an_end_takes_no_more_than_the_longest() -> None:
+    """It is dropped as it comes, and its tail is no line of its own."""
+    pieces = [HEAD, *[b" " * 1_000_000] * 60, b'{"custom_id": "tail", "error": "x"}\n', response("a", "1")]
+
+    async def do(endpoint: Endpoint) -> tuple[list[str], int, int]:
+        reading = batches.lines(endpoint, "f")
+        tracemalloc.start()
+        found = [line.custom_id async for line in reading]
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found, reading.skipped, peak
+
+    found, skipped, peak = served(pieces, do)
+
+    assert (found, skipped) == (["a"], 1)
+    assert peak < 30_000_000
+
+
 def test_a_file_of_any_size_is_sent_in_little_memory() -> None:
     """The lines are made one by one and go up from a file on disk."""
     line = batches.line("r", {"x": "y" * 100_000})
