@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from jobs.api import Engine
 from jobs.estimates import CONFIDENCE, Estimate
-from jobs.views import Attempt, Inspection, Outlook, Prompt, Run
+from jobs.views import Attempt, CallFilter, Inspection, Outlook, Prompt, Run
 from workbench import wording
 
+#: seconds; a clock that was set back hides no call
+_DAY = 86_400.0
 #: letters that are looked up at once
 _PAGE = 200
 #: letters of a group, and characters of a raw reply, that are shown to a person
@@ -51,6 +54,7 @@ def run_object(engine: Engine, run: Run) -> dict[str, Any]:
             "cached": run.cached_tokens,
         },
         "cost_usd": None if run.cost is None else round(run.cost, 8),
+        "set_aside": _set_aside(engine, run),
         "seconds": round(run.seconds, 3),
         "state": run.state,
         "reason": run.reason,
@@ -66,6 +70,19 @@ def run_object(engine: Engine, run: Run) -> dict[str, Any]:
             "new_failure": outcome.new_failure,
         }
     return found
+
+
+def _set_aside(engine: Engine, run: Run) -> dict[str, Any] | None:
+    """What counts against the budget beside the cost: of calls that are out, and of those of unknown end; None without a price."""
+    if not run.price_known:
+        return None
+    until = time.time() + _DAY
+    (total,) = engine.costs.slices(CallFilter(since=0.0, until=until, run=run.id), by="total")
+    return {
+        "usd": round(run.reserved, 8),
+        "unsettled_calls": total.open_calls,
+        "unsettled_usd": round(total.set_aside, 8),
+    }
 
 
 def _forecast(found: Outlook | None) -> dict[str, Any] | None:
@@ -124,6 +141,12 @@ def run_lines(found: dict[str, Any]) -> Iterator[str]:
         f"  {wording.count(found['calls'], 'call')}, {tokens['prompt']} + {tokens['completion']} tokens ({tokens['cached']} cached), "
         f"{cost}, {found['seconds']:.1f} s, {wording.count(found['reused'], 'row')} reused"
     )
+    if (aside := found["set_aside"]) is not None and (aside["usd"] or aside["unsettled_calls"]):
+        calls = wording.count(aside["unsettled_calls"], "call")
+        unsettled = (
+            f", ${aside['unsettled_usd']:.6f} of it for {calls} of unknown end" if aside["unsettled_calls"] else ""
+        )
+        yield f"  set aside: ${aside['usd']:.6f}{unsettled}"
     if found["forecast"] is not None:
         yield _forecast_line(found["forecast"])
         if (stop := found["forecast"]["budget_stop"]) is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from jobs.api import Engine
+from jobs.store import tallies
 from tests.jobs.ledger import FAULTS, Ledger
 from workbench import reports, wording
 
@@ -85,3 +86,22 @@ def test_a_run_that_has_ended_has_none(engine: Engine, ledger: Ledger) -> None:
     found = reports.run_object(engine, engine.runs.get(run))
     assert found["forecast"] is None
     assert not [line for line in reports.run_lines(found) if "to its end" in line or "too few" in line]
+
+
+def test_what_is_set_aside_is_told(engine: Engine, ledger: Ledger) -> None:
+    """It counts against the budget beside the cost: for calls that are out, and for those that nobody knows the end of."""
+    dataset, version = ledger.dataset(6), ledger.version()
+    run, unpriced = ledger.run(dataset, version), ledger.run(dataset, version, price=None)
+    quiet = reports.run_object(engine, engine.runs.get(run))
+    assert quiet["set_aside"] == {"usd": 0.0, "unsettled_calls": 0, "unsettled_usd": 0.0}
+    assert not [line for line in reports.run_lines(quiet) if "set aside" in line]
+    assert reports.run_object(engine, engine.runs.get(unpriced))["set_aside"] is None
+
+    with ledger.db.atomic():
+        broken = "settled = 0, cost = NULL, reserved = 0.25, outcome = 'transient'"
+        ledger.db.execute(f"UPDATE calls SET {broken} WHERE id IN (SELECT id FROM calls WHERE run = ? LIMIT 2)", [run])
+        ledger.db.execute("UPDATE runs SET reserved = 0.75 WHERE id = ?", [run])
+        tallies.recount(ledger.db, [run])
+    found = reports.run_object(engine, engine.runs.get(run))
+    assert found["set_aside"] == {"usd": 0.75, "unsettled_calls": 2, "unsettled_usd": 0.5}
+    assert "  set aside: $0.750000, $0.500000 of it for 2 calls of unknown end" in list(reports.run_lines(found))
