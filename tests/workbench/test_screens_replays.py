@@ -83,7 +83,7 @@ def test_the_results_of_a_replay_are_taken_back(open_screen: Open, replay: int, 
 
 
 @pytest.mark.usefixtures("keeper")
-def test_what_is_so_after_the_results_were_taken_back(open_screen: Open, replay: int) -> None:
+def test_what_is_so_after_the_results_were_taken_back(open_screen: Open, replay: int, engine: Engine) -> None:
     """Nothing is said to be fixed any more; dialog and message name the same rows, those whose values stand no more."""
     app = press(open_screen("replay", id=replay), "Undo its results …")
     pairs = [
@@ -98,9 +98,14 @@ def test_what_is_so_after_the_results_were_taken_back(open_screen: Open, replay:
     said = texts(app)
     assert "now: a value" not in said and said.count("then: a value that passes the contract; it was taken back") == 5
     assert ">✓ 0<" in said and ">↶ 5<" in said
-    found = tables(open_screen("replays"))["replays"]
-    told = {column["k"]: cell["t"] for column, cell in zip(found["columns"], found["rows"][0]["c"], strict=True)}
-    assert told["fixed"] == "0 (5 taken back)"
+    run = engine.runs.get(replay).parent
+    lists = (open_screen("replays"), "replays"), (
+        open_screen("run", id=run, view="Settings and lineage"), "replays of the run",
+    )  # fmt: skip
+    for page, label in lists:
+        found = tables(page)[label]
+        told = {column["k"]: cell["t"] for column, cell in zip(found["columns"], found["rows"][0]["c"], strict=True)}
+        assert told["fixed"] == "0 (5 taken back)", label
     assert [len(_pairs(open_screen, replay, outcome)) for outcome in ("taken_back", "same_failure")] == [5, 3]
 
 

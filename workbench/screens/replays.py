@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from jobs.views import Run
 from workbench import parts, session, wording
+from workbench.screens.running import facts
 
 #: seconds between two looks while one of the shown replays is at work
 GLANCE = 4.0
@@ -71,7 +72,6 @@ def _table(runs: list[Run]) -> None:
 
 def _row(run: Run, now: float) -> dict[str, str | parts.Cell]:
     outcome = session.engine().letters.outcome(run.id)
-    back = f" ({outcome.taken_back:,} taken back)" if outcome.taken_back else ""
     by = f"paused by {'you' if run.paused_by == 'person' else run.paused_by}" if run.state == "paused" else None
     return {
         "id": str(run.id),
@@ -79,7 +79,7 @@ def _row(run: Run, now: float) -> dict[str, str | parts.Cell]:
         "state": parts.state_cell(run.state, words=by),
         "version": parts.Cell(wording.head(run.version, 30), f"{run.version} · {run.model} at {run.connection}"),
         "rows": wording.number(run.counts.rows),
-        "fixed": parts.Cell(f"{outcome.fixed:,}{back}", tone="accepted" if outcome.fixed else None),
+        "fixed": facts.fixed(outcome),
         "share": wording.percent(outcome.fixed, run.counts.rows),
         "same": parts.Cell(wording.number(outcome.same_failure), tone="dead" if outcome.same_failure else None),
         "new": parts.Cell(wording.number(outcome.new_failure), tone="dead" if outcome.new_failure else None),

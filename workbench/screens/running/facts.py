@@ -6,7 +6,7 @@ import time
 
 import streamlit as st
 
-from jobs.views import Run
+from jobs.views import ReplayOutcome, Run
 from workbench import parts, session, wording
 
 #: replays that a run's page names
@@ -47,6 +47,12 @@ def _rate(rpm: int | None, tpm: int | None) -> str:
     return ", ".join(told) or "the connection's limits"
 
 
+def fixed(outcome: ReplayOutcome) -> parts.Cell:
+    """How many letters a replay has fixed, as they stand now: what was taken back is not among them."""
+    back = f" ({outcome.taken_back:,} taken back)" if outcome.taken_back else ""
+    return parts.Cell(f"{outcome.fixed:,}{back}", tone="accepted" if outcome.fixed else None)
+
+
 def lineage(run: Run) -> None:
     """Draw where the run comes from, and the replays of its dead letters."""
     engine = session.engine()
@@ -81,7 +87,7 @@ def lineage(run: Run) -> None:
                     "id": str(replay.id),
                     "version": replay.version,
                     "rows": wording.number(replay.counts.rows),
-                    "fixed": wording.number(replay.counts.accepted),
+                    "fixed": fixed(engine.letters.outcome(replay.id)),
                     "state": parts.state_cell(replay.state),
                     "note": parts.text_cell(one.reason),
                     "when": parts.time_cell(one.made_at, now),
