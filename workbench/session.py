@@ -9,6 +9,7 @@ belongs to a button that is no longer drawn.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 import time
 import uuid
@@ -170,8 +171,9 @@ def renew(action: str) -> None:
     st.session_state[f"again:{action}"] = uuid.uuid4().hex
 
 
-def _pressed(action: str) -> str:
-    return str(st.session_state.get(f"again:{action}") or token(action))
+def _pressed(action: str, form: object) -> str:
+    key = str(st.session_state.get(f"again:{action}") or token(action))
+    return key if form is None else f"{key}-{hashlib.sha256(repr(form).encode()).hexdigest()[:16]}"
 
 
 def button(
@@ -183,8 +185,13 @@ def button(
     disabled: bool = False,
     shortcut: str | None = None,
     icon: str | None = None,
+    form: object = None,
 ) -> str | None:
-    """Draw an action's button; its token if it was pressed. Take the action with that key, then ``spend`` it."""
+    """Draw an action's button; its token if it was pressed. Take the action with that key, then ``spend`` it.
+
+    ``form`` is what the action takes, where a person fills that in: while a press has no answer, another press asks for the
+    same only if the form says the same, and else for what it says now.
+    """
     key = token(action)
     pressed = st.button(
         label,
@@ -195,13 +202,19 @@ def button(
         shortcut=shortcut,
         icon=icon,
     )
-    return _pressed(action) if pressed else None
+    return _pressed(action, form) if pressed else None
 
 
-def submit(label: str, *, action: str, type: Literal["primary", "secondary", "tertiary"] = "secondary") -> str | None:
+def submit(
+    label: str,
+    *,
+    action: str,
+    type: Literal["primary", "secondary", "tertiary"] = "secondary",
+    form: object = None,
+) -> str | None:
     """``button`` inside a form, where one press commits the fields and takes the action; it is never disabled."""
     key = token(action)
-    return _pressed(action) if st.form_submit_button(label, key=f"do:{action}:{key}", type=type) else None
+    return _pressed(action, form) if st.form_submit_button(label, key=f"do:{action}:{key}", type=type) else None
 
 
 def notify(text: str) -> None:

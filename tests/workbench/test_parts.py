@@ -214,6 +214,27 @@ def test_a_token_is_spent_by_success_and_kept_by_failure() -> None:
     assert one == two == three != four
 
 
+def filling_in() -> None:
+    key = session.button("Go", action="go", form=("rows", st.session_state.get("rows", 1)))
+
+    def work() -> bool:
+        st.session_state.setdefault("keys", []).append(key)
+        raise errors.EngineDown("no keeper")
+
+    if key is not None:
+        parts.perform("go", work)
+
+
+def test_a_changed_form_asks_for_something_else() -> None:
+    """While no press has an answer, the next one asks for the same only if the form says the same."""
+    app = drawn(filling_in).run()
+    for rows in (1, 1, 2, 1):
+        app.session_state["rows"] = rows
+        app.button[0].click().run()
+    one, two, three, four = app.session_state["keys"]
+    assert one == two == four != three
+
+
 def confirming() -> None:
     def work(key: str, reason: str) -> str:
         st.session_state["done"] = (key, reason)

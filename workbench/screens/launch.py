@@ -60,6 +60,7 @@ def _launch(chosen: wish.Wish, troubles: list[str]) -> None:
         action="launch",
         type="secondary" if troubles else "primary",
         help="Starts the run once, however often it is pressed",
+        form=chosen.asked,
     )
     if troubles:
         title = "It cannot be launched like this" if key is None else "Nothing was launched: it cannot be like this"

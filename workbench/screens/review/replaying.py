@@ -30,6 +30,13 @@ class Choice:
     options: RunOptions | None
     note: str
 
+    @property
+    def asked(self) -> tuple[object, ...]:
+        """What makes it another replay than the next one."""
+        version, connection = self.version, self.connection
+        place = (connection.name, connection.base_url) if connection is not None else None
+        return version.id if version is not None else None, place, self.model, self.options, self.note
+
 
 @st.dialog("Replay dead letters", width="large")
 def dialog(frozen: Frozen, *, version: str | None = None) -> None:
@@ -203,7 +210,7 @@ def start(
     with st.form(f"start:{action}", border=False, enter_to_submit=False):
         if many > MANY and not acts.typed(action, many, "so many rows are asked again"):
             lacks = lacks or f"Type {many} here first."
-        key = session.submit(label, action=action, type="primary")
+        key = session.submit(label, action=action, type="primary", form=(choice.asked, sorted((edits or {}).items())))
     if key is None:
         return
     if lacks:

@@ -39,6 +39,12 @@ class Wish:
         """How many rows it has."""
         return min(self.dataset.row_count, self.limit or self.dataset.row_count)
 
+    @property
+    def asked(self) -> tuple[object, ...]:
+        """What makes it another run than the next one."""
+        place = self.connection.name, self.connection.base_url, self.model
+        return self.dataset.id, self.version.id, *place, self.options, self.limit, self.id_column, self.note
+
 
 def choose(datasets: Sequence[Dataset]) -> Wish | None:
     """Draw the form; what it says now, or None where no version can be had."""
