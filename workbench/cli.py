@@ -18,7 +18,7 @@ from jobs import errors, settings
 from jobs.api import Engine
 from jobs.views import CallFilter, Prompt
 from workbench import doctor as doctor_checks
-from workbench import making, reports, steps, up, wording
+from workbench import making, reports, steps, up, ways, wording
 from workbench.given import (
     RUN,
     WORKERS,
@@ -114,13 +114,15 @@ def stats_command(run: int, home: str | None, as_json: bool) -> None:
         found = reports.run_object(engine, seen)
         now = engine.runs.resolutions(run)
         stands_still = seen.state == "running" and not engine.system.keeper_alive()
-        slices = engine.costs.slices(CallFilter(since=0, until=4e9, run=run), by="run")
+        its_calls = CallFilter(since=0, until=4e9, run=run)
+        slices, where = engine.costs.slices(its_calls, by="run"), engine.costs.ways(its_calls)
     found["dead_now"] = now
+    found |= ways.objects(where)
     if slices:
         one = slices[0]
         found["latency_seconds"] = {"p50": one.p50, "p95": one.p95, "p99": one.p99, "n": one.latency_n}
         found |= {"strikes": one.strikes, "throttles": one.throttles, "wasted_usd": one.wasted}
-    lines = list(reports.run_lines(found))
+    lines = [*reports.run_lines(found), *ways.lines(where)]
     if stands_still:
         lines.append(f"  nothing is up for this home, so it stands still: redrive resume {run} --wait goes on")
     if now:

@@ -25,7 +25,7 @@ from jobs.settings import Connection, Settings
 from jobs.store.database import open_writer
 from jobs.store.reading_calls import Which
 from jobs.views import By, CallFilter
-from tests.benchmarks.stock import DAY, Stock, fill
+from tests.benchmarks.stock import DAY, RUNG, Stock, fill
 from workbench.screens.spending.window import SPANS, spanning
 
 #: seconds in which a page answers
@@ -35,7 +35,7 @@ LEAST, MOST = 3, 20
 ZONE = ZoneInfo("Europe/Berlin")
 #: tables that grow with the rows that were asked about
 BIG = {
-    "attempts", "asking", "calls", "dead_letters", "result_moves", "results", "reuse", "rows", "run_rows", "tallies"
+    "attempts", "asking", "calls", "dead_letters", "result_moves", "results", "reuse", "rows", "run_rows", "tallies", "ways",
 }  # fmt: skip
 
 
@@ -142,11 +142,17 @@ def _costs(stock: Stock) -> Iterator[Question]:
             given = {"among": among, "buckets": window.bars, "by": by}
             yield Question("costs", f"{name} by {by}", "costs.report", given)
         if name == "30d":
-            for one in (replace(among, run=stock.finished), replace(among, model="own-7b")):
-                given = {"among": one, "buckets": window.bars, "by": "run"}
-                yield Question("costs", f"{name}, one {'run' if one.run else 'model'}", "costs.report", given)
+            narrowed = {
+                "one run": {"run": stock.finished},
+                "one model": {"model": "own-7b"},
+                "one rung": {"model": RUNG},
+            }
+            for words, part in narrowed.items():
+                given = {"among": replace(among, **part), "buckets": window.bars, "by": "run"}
+                yield Question("costs", f"{name}, {words}", "costs.report", given)
     forever = CallFilter(since=0, until=4e9, run=stock.finished)
     yield Question("stats", "one run, for good", "costs.slices", {"among": forever, "by": "run"})
+    yield Question("stats", "where the money of a run went", "costs.ways", {"among": forever})
     newest = {"among": CallFilter(since=0.0, until=stock.now + DAY), "limit": 1}
     yield Question("costs", "newest call", "costs.calls", newest)
 
@@ -159,8 +165,11 @@ def _calls(stock: Stock) -> Iterator[Question]:
         yield Question("calls", f"{which}, first page", "costs.calls", given)
         yield Question("calls", f"{which}, deep page", "costs.calls", given | {"offset": deep})
         yield Question("calls", f"{which}, of a latency", "costs.calls", given | {"seconds": (0.7, 0.72)})
-        for words, one in (("run", replace(among, run=stock.finished)), ("model", replace(among, model="own-7b"))):
-            yield Question("calls", f"{which}, of a {words}", "costs.calls", given | {"among": one})
+        narrowed = {"run": {"run": stock.finished}, "model": {"model": "own-7b"}, "rung": {"model": RUNG}}
+        for words, part in narrowed.items():
+            yield Question("calls", f"{which}, of a {words}", "costs.calls", given | {"among": replace(among, **part)})
+    yield Question("calls", "rows that reused, first page", "costs.reused", {"among": among})
+    yield Question("calls", "rows that reused, deep page", "costs.reused", {"among": among, "offset": 30_000})
 
 
 # -- asking ------------------------------------------------------------------------------------------------------------

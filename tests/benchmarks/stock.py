@@ -23,6 +23,14 @@ _MODELS: tuple[tuple[str, str, dict[str, float] | None], ...] = (
     ("gpt-4o", "openai", {"input": 2.5, "output": 10.0, "cached": 1.25}),
     ("own-7b", "vllm", None),
 )
+#: the model that rows of the large run climb to
+RUNG = "gpt-4o"
+_UPPER = {
+    "connection": "openai",
+    "base_url": "https://api.openai.com/v1",
+    "model": RUNG,
+    "price": {"input": 2.5, "output": 10.0, "cached": 1.25},
+}
 #: causes that only small runs die of
 _RARE = tuple(
     Fault(
@@ -68,6 +76,9 @@ def fill(db: Database, *, rows: int, dead: int) -> Stock:
         began=now - 6.5 * DAY,
         pace=6.4 * DAY / large,
         dead=letters,
+        climbed=large // 20,
+        upper=_UPPER,
+        cached=0.4,
         **_mixed(large),
     )
     _others(ledger, table, versions, first=large + going + 1, last=rows, dead=dead // 5, now=now)

@@ -153,6 +153,7 @@ class Ledger:
         dead: int = 0,
         reused: int = 0,
         reasked: int = 0,
+        climbed: int = 0,
         cancelled: int = 0,
         due: int = 0,
         dispatched: int = 0,
@@ -172,12 +173,15 @@ class Ledger:
         pace: float = 0.05,
         faults: Sequence[Fault] = FAULTS,
         fates: dict[int, str | Fault] | None = None,
+        upper: dict[str, Any] | None = None,
+        cached: float = 0.0,
     ) -> int:
         """A run with so many rows of each fate; the others are accepted at the first question.
 
         The dead ones meet each fault in turn; ``struck`` are due rows with one strike, ``throttled`` accepted ones whose
         first request was throttled. The run starts at ``began`` and each row ends ``pace`` seconds after the one before.
-        ``fates`` gives the fate of each ordinal, instead of the counts.
+        ``fates`` gives the fate of each ordinal, instead of the counts. ``upper`` is a Rung above its own model, to which the ``climbed``
+        rows go; ``cached`` the share of prompt tokens that calls find cached.
         """
         columns, total, id_column = self.db.execute(
             "SELECT columns, row_count, id_column FROM datasets WHERE id = ?", (dataset,)
@@ -187,7 +191,7 @@ class Ledger:
         if fates is None:
             given = ["reused"] * reused + ["reasked"] * reasked + ["cancelled"] * cancelled + ["due"] * due
             given += ["dispatched"] * dispatched + ["backing_off"] * backing_off + ["struck"] * struck
-            given += ["throttled"] * throttled
+            given += ["throttled"] * throttled + ["climbed"] * climbed
             mixed: list[str | Fault] = [*given, *(faults[n % len(faults)] for n in range(dead))]
             mixed += ["accepted"] * (len(laid) - len(mixed))
             random.Random(7).shuffle(mixed)
@@ -203,16 +207,24 @@ class Ledger:
         with self.db.atomic():
             self.db.execute(
                 "INSERT INTO runs (id, kind, root, parent, dataset, prompt, version, connection, base_url, model, price, options,"
-                " columns, id_column, row_count, laid_out, state, paused_by, reason, created_at, ended_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " columns, id_column, row_count, laid_out, state, paused_by, reason, created_at, ended_at, upper)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (run, kind, root, parent, dataset, prompt, version, connection, base_url, model,
                  json.dumps(price) if price else None, json.dumps(options or {}), json.dumps(USED),
-                 id_column, len(chosen), len(laid), state, paused_by, None, start, ended),
+                 id_column, len(chosen), len(laid), state, paused_by, None, start, ended,
+                 json.dumps([upper] if upper else [])),
             )  # fmt: skip
             self._rows(
                 RunWriter(
-                    run=run, root=root, model=model, price=price, next_call=self._call, next_attempt=self._attempt
-                ),
+                    run=run,
+                    root=root,
+                    model=model,
+                    price=price,
+                    next_call=self._call,
+                    next_attempt=self._attempt,
+                    upper=upper["price"] if upper else None,
+                    cached=cached,
+                ),  # fmt: skip
                 self.db.conn.execute(
                     "SELECT ordinal, cells FROM rows WHERE dataset = ? AND ordinal BETWEEN ? AND ? ORDER BY ordinal",
                     (dataset, min(laid, default=0), max(laid, default=0)),

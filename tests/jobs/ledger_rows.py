@@ -14,9 +14,13 @@ from typing import Any
 
 from sqlite_utils import Database
 
+from jobs.prices import cost
+from jobs.settings import Price
+from jobs.values import Usage
+
 #: fate -> the state that it leaves a row in
 FATES = {
-    "accepted": "accepted", "reused": "accepted", "reasked": "accepted", "throttled": "accepted",
+    "accepted": "accepted", "reused": "accepted", "reasked": "accepted", "throttled": "accepted", "climbed": "accepted",
     "cancelled": "cancelled", "dispatched": "dispatched", "due": "due", "backing_off": "due", "struck": "due",
 }  # fmt: skip
 #: requests of a run that are packed at most: packing 100,000 would take longer than everything else
@@ -111,8 +115,12 @@ class RunWriter:
     moves: list[tuple[Any, ...]] = field(default_factory=list)
     reuse: list[tuple[Any, ...]] = field(default_factory=list)
     packed: dict[str, bytes] = field(default_factory=dict)
-    #: the price as it is stored with each call
-    priced: str | None = None
+    #: of the rung above the run's own model, if there is one
+    upper: dict[str, float] | None = None
+    #: the share of its prompt tokens that a call finds cached
+    cached: float = 0.0
+    #: the prices as they are stored with each call, by rung
+    priced: dict[int, str | None] = field(default_factory=dict)
 
     def row(self, head: Head, fate: str | Fault) -> None:
         """Let a row meet its fate."""
@@ -124,6 +132,8 @@ class RunWriter:
             strikes, tries = (0, 6) if fate.raw is None else (3, 0)
         elif fate in ("reasked", "struck"):
             strikes, last = 1, self._strike(head, FAULTS[0], asked=1, at=head.at - 1)
+        elif fate == "climbed":
+            self._doubt(head, at=head.at - 1)
         elif fate in ("throttled", "backing_off"):
             waits = 1
             self._refused(head, "throttled", at=head.at - 1, status=429)
@@ -135,7 +145,7 @@ class RunWriter:
         signature = fate.signature if isinstance(fate, Fault) else None
         self.rows.append(
             (self.run, head.ordinal, head.row_id, state, head.key, head.edited, strikes, tries, waits, due, try_id,
-             head.at if try_id else None, last, signature, ended)
+             head.at if try_id else None, last, signature, ended, int(fate == "climbed"))
         )  # fmt: skip
 
     def _died(self, head: Head, fault: Fault) -> int:
@@ -153,6 +163,13 @@ class RunWriter:
         return self._attempt(
             call, head, "rejected", at, strike=1, asked=asked, problems=[fault.problem], signature=fault.signature
         )
+
+    def _doubt(self, head: Head, *, at: float) -> None:
+        """A valid answer of the lower rung that is not left at that."""
+        value = answer(head.ordinal)
+        call = self._call(head, at, raw=value, way="doubted")
+        why = problem("$.sentiment", "doubted", "a probability of 0.9 or more", "a probability of 0.610")
+        self._attempt(call, head, "rejected", at, value=value, problems=[why], signature="1:doubted:$.sentiment")
 
     def _refused(
         self,
@@ -174,7 +191,7 @@ class RunWriter:
     def _accepted(self, head: Head, fate: str) -> int:
         asked, value = (2 if fate == "reasked" else 1), answer(head.ordinal)
         way = "first" if asked == 1 else "again"
-        call = None if fate == "reused" else self._call(head, head.at, raw=value, way=way)
+        call = None if fate == "reused" else self._call(head, head.at, raw=value, way=way, rung=int(fate == "climbed"))
         receipt = _receipt(None if fate == "reused" else asked)
         attempt = self._attempt(call, head, "accepted", head.at, asked=asked, value=value, receipt=receipt)
         self.results.append((self.root, head.ordinal, self.run, attempt))
@@ -195,19 +212,22 @@ class RunWriter:
         failure: dict[str, Any] | None = None,
         status: int | None = 200,
         way: str,
+        rung: int = 0,
     ) -> int:
         call, self.next_call = self.next_call, self.next_call + 1
-        price, replied = self.price, outcome == "replied"
-        if price and self.priced is None:
-            self.priced = json.dumps(price)
+        price, replied = self.upper if rung else self.price, outcome == "replied"
+        if rung not in self.priced:
+            self.priced[rung] = json.dumps(price) if price else None
         asked, answered = 80 + len(head.cells.get("message", "")) // 4, len(raw or "") // 4
-        spent = None if price is None else (asked * price["input"] + answered * price["output"]) / 1e6 * replied
+        cached = int(asked * self.cached)
+        tokens = Usage(prompt=asked, completion=answered, cached=cached)
+        spent = None if price is None else (cost(tokens, Price.model_validate(price)) or 0.0) * replied
         self.calls.append(
             (call, f"try-{call}", self.run, f"lane-{call % 2}", outcome, at, seconds(call), 0.01, status,
              json.dumps(failure) if failure else None, self.model if replied else None, finish if replied else None,
              f"req-{call}" if replied else None, asked if replied else None, answered if replied else None,
-             0 if replied else None, spent, self.priced, self._request(head.cells),
-             raw.encode("utf-8", "surrogatepass") if raw is not None else None, at + 0.5, way, int(way not in ("first", "again")))
+             cached if replied else None, spent, self.priced[rung], self._request(head.cells),
+             raw.encode("utf-8", "surrogatepass") if raw is not None else None, at + 0.5, way, int(way not in ("first", "again")), rung)
         )  # fmt: skip
         return call
 
@@ -259,14 +279,14 @@ class RunWriter:
         yield (
             "run_rows",
             "run, ordinal, row_id, state, reuse_key, cells, strikes, tries, waits, due_at, try_id, dispatched_at, attempt, "
-            "signature, ended_at",
+            "signature, ended_at, rung",
             self.rows,
             "",
         )
         yield (
             "calls",
             "id, try_id, run, lane, outcome, sent_at, seconds, queue_seconds, status, failure, model, finish_reason, request_id, "
-            "prompt_tokens, completion_tokens, cached_tokens, cost, price, request, raw, recorded_at, way, wasted",
+            "prompt_tokens, completion_tokens, cached_tokens, cost, price, request, raw, recorded_at, way, wasted, rung",
             self.calls,
             "",
         )

@@ -128,6 +128,9 @@ def test_a_run_from_start_to_end_and_what_can_be_asked_of_it_afterwards(shell: S
 
     stats = shell.value("stats", str(run["run"]))
     assert stats["dead_now"] == {"fixed": 1, "open": 1} and stats["latency_seconds"]["n"] == 7
+    assert sum(one["usd"] for one in stats["spent"].values()) == pytest.approx(stats["cost_usd"])
+    assert sum(one["calls"] for one in stats["spent"].values()) == stats["calls"]
+    assert stats["spent"]["rejected"]["calls"] == 6 and stats["saved"]["reuse"]["rows"] == 0
     shell.value("export", str(run["run"]), "--format", "jsonl", "--out", "out.jsonl")
     rows = [json.loads(line) for line in (shell.folder / "out.jsonl").read_text().splitlines()]
     assert [row.get("mood") for row in rows] == ["good", "good", None]

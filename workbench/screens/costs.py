@@ -12,7 +12,7 @@ import streamlit as st
 
 from jobs.views import By, CallFilter, CostReport, Group, Run, Spending
 from workbench import parts, session, wording
-from workbench.screens.spending import behind, causes, figures, timeline
+from workbench.screens.spending import behind, causes, figures, timeline, ways
 from workbench.screens.spending import window as at
 from workbench.screens.spending.sheet import Sheet, palette
 from workbench.screens.spending.window import Place
@@ -53,9 +53,10 @@ def page() -> None:
 
 
 def _charts(sheet: Sheet, measure: str, now: float) -> None:
-    """The charts two by two; the calls stand below the pair that was clicked, or else at the end."""
+    """The tables of ways and the charts, two by two; the calls stand below the pair that was clicked, or else at the end."""
     place = sheet.place
     pairs: tuple[tuple[set[str], _Draw, _Draw], ...] = (
+        (ways.AT, lambda: ways.went(sheet), lambda: ways.saved(sheet)),
         (
             {"time", "accepted", "rejected", "throttled", "failed"},
             lambda: timeline.over_time(sheet, measure),

@@ -7,7 +7,7 @@ import streamlit as st
 from jobs.views import Run
 from workbench import parts, session, wording
 from workbench.screens.review import decided
-from workbench.screens.running import exporting, facts, progress, steering, values
+from workbench.screens.running import exporting, facts, progress, steering, sums, values
 
 VIEWS = ("Values", "Export", "Settings and lineage", "Decisions")
 
@@ -27,7 +27,7 @@ def page() -> None:
         with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", width="content"):
             steering.buttons(run)
             _links(run)
-    progress.watched(run, more=progress.causes)
+    progress.watched(run, more=_more)
     with st.container(horizontal=True, vertical_alignment="center"):
         view = parts.filters.segments("view", VIEWS, default=VIEWS[0])
         if run.ended_at is None:
@@ -43,11 +43,17 @@ def page() -> None:
         values.table(run)
 
 
+def _more(run: Run) -> None:
+    sums.ways(run)
+    progress.causes(run)
+
+
 def _links(run: Run) -> None:
     if run.kind == "replay":
         session.link("**What it fixed**", "replay", id=run.id)
     if run.counts.dead:
         session.link("**Dead letters**", "dead_letters", run=run.id, resolution="any")
+    session.link("Costs", "costs", window="all", run=run.id)
     if run.kind == "run":
         session.link("Launch again", "launch", prompt=run.version, dataset=run.dataset)
     session.link("All runs", "runs")

@@ -1,9 +1,14 @@
-"""A run's accepted and dead rows in a list: as the run left them and, where something was decided since, as they are now."""
+"""A run's sums in few words: its accepted and dead rows as it left them and as they are now; where its money went."""
 
 from __future__ import annotations
 
-from jobs.views import Run
-from workbench import parts, wording
+from collections.abc import Sequence
+
+import streamlit as st
+
+from jobs.views import CallFilter, Run, Way
+from workbench import parts, session, wording
+from workbench import ways as words
 from workbench.screens.running import progress
 
 
@@ -34,3 +39,22 @@ def _repaired(run: Run) -> int:
 
 def _both(own: str, now: str) -> str:
     return own if own == now else f"{own} (now {now})"
+
+
+def ways(run: Run) -> None:
+    """Draw where the run's money went and what was saved, one line each; nothing where there is nothing but first answers."""
+    found = session.engine().costs.ways(CallFilter(since=0, until=4e9, run=run.id))
+    lines = [("Money went to", found.went)] if len(found.went) > 1 or found.open else []
+    lines += [("Saved by", found.saved)] if found.saved else []
+    if lines:
+        st.html("".join(_line(head, ways) for head, ways in lines))
+
+
+def _line(head: str, ways: Sequence[Way]) -> str:
+    told = "".join(
+        f'<span title="{parts.safe(words.WORDS[one.name].help)}">{parts.safe(words.WORDS[one.name].name.lower())} '
+        f"<b>{parts.safe(words.money(one))}</b> <span class=rd-sub>({parts.safe(words.many(one))})</span></span>"
+        for one in ways
+    )
+    whole = f"<b>{parts.safe(words.total(ways))}</b>"
+    return f'<div class="rd-legend"><span class="rd-sub">{head}</span>{told}<span>= {whole}</span></div>'

@@ -19,7 +19,13 @@ from jobs.views import By, CallFilter, Run
 from workbench import session, wording
 
 Filter = Literal["run", "prompt", "version", "model", "connection"]
-What = Literal["all", "accepted", "wasted", "rejected", "failed", "throttled", "slow"]
+Outcome = Literal["all", "accepted", "wasted", "rejected", "failed", "throttled", "slow"]
+#: which calls are listed: by their outcome, or in which way their money went or they saved some; ``saved-reuse`` lists rows
+What = Literal[
+    Outcome,
+    "went-first", "went-again", "went-rejected", "went-doubted", "went-failed", "went-superseded", "went-open",
+    "saved-reuse", "saved-cache", "saved-batch", "saved-rows", "saved-ladder",
+]  # fmt: skip
 
 #: in the URL -> words, seconds; None: from the first call to the last
 SPANS: dict[str, tuple[str, float | None]] = {
