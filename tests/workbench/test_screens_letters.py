@@ -387,6 +387,7 @@ def test_an_edited_row_is_replayed_and_the_original_stays(
 ) -> None:
     """The replay asks about the edited cells; the inspector of the replay shows both side by side."""
     app = press(inspector(open_screen, ledger, died), "Edit the row …")
+    assert "Forecast" in texts(app) and "for the row as it was; " in texts(app)
     confirm(app, "Edit the row …", "Replay the edited row")
     assert "Nothing is edited: " in texts(app) and engine.runs.list(kinds=["replay"])[1] == 0
     (field,) = [one for one in app.text_area if one.label == "message"]

@@ -22,6 +22,7 @@ def dialog(seen: Inspection) -> None:
         edited |= {name: _cell(seen, name, action) for name in seen.cells if name not in used}
     changed = {name: cell for name, cell in edited.items() if cell != seen.cells[name]}
     choice = replaying.choose([seen.run], version=None, action=action)
+    troubles, warnings = replaying.expect([letter], choice, of="for the row as it was")
     replaying.start(
         [letter],
         choice,
@@ -35,6 +36,10 @@ def dialog(seen: Inspection) -> None:
     # below the button, which must not move away under a click that also commits a cell
     if changed and not set(changed) & set(used):
         st.caption("Only columns that the template does not use are edited: the model is asked the same again.")
+    for title, words in troubles.items():
+        parts.error(words, title=title)
+    if warnings:
+        parts.panel("\n".join(warnings), title="To know before")
     if changed:
         parts.diff([parts.changes(name, seen.cells[name], cell) for name, cell in changed.items()])
 

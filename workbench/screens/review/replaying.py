@@ -182,8 +182,8 @@ def _model(parents: Sequence[Run], version: Version | None, connection: Connecti
     return told or None
 
 
-def expect(letters: Sequence[LetterId], choice: Choice) -> tuple[dict[str, str], list[str]]:
-    """Draw what it will take, over all runs that the letters are of; what is amiss, by run, and what to know before."""
+def expect(letters: Sequence[LetterId], choice: Choice, *, of: str = "") -> tuple[dict[str, str], list[str]]:
+    """Draw what it will take, over all runs of the letters; what is amiss, by run, and what to know before. ``of``: of what it is."""
     found = session.engine().letters.forecast(
         letters, version=choice.version, model=choice.model, connection=choice.connection, options=choice.options
     )
@@ -191,7 +191,7 @@ def expect(letters: Sequence[LetterId], choice: Choice) -> tuple[dict[str, str],
     if found.whole is None:
         return troubles, []
     only = f"; of the first {found.looked} of {found.runs:,} runs" if found.runs > found.looked else ""
-    parts.section("Forecast", note=wish.founded(found.whole) + only)
+    parts.section("Forecast", note="; ".join(filter(None, (of, wish.founded(found.whole) + only))))
     parts.figures(wish.figures(found.whole))
     return troubles, list(found.whole.warnings)
 
