@@ -11,6 +11,7 @@ import logging
 import random
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -83,6 +84,8 @@ class Keeper:
         #: calls in flight that each running run may have now
         self._in_flight: dict[int, int] = {}
         self._briefed: set[int] = set()
+        #: how fast the calls of each run come back
+        self._paces: dict[int, plan.Pace] = {}
         self._reap_at = self._reconcile_at = 0.0
         self._meet_at = 0.0
         self._server = ""
@@ -226,8 +229,14 @@ class Keeper:
                 done = self._record_singly(received)
             progress.busy = True
             self._purse.heed(received)
+            self._time(received)
             journal.recorded(done, len(received), seconds=time.monotonic() - began)
         self._inbox.delete([one.place for one in received] + [one.place for one in foreign])
+
+    def _time(self, received: Sequence[Received]) -> None:
+        now = self._now()
+        for run, calls in Counter(one.outcome.run for one in received if one.outcome.sent).items():
+            self._paces.setdefault(run, plan.Pace(now)).count(calls, now)
 
     def _set_aside(self, foreign: Sequence[Foreign]) -> None:
         """What cannot be read may have been paid for: its call counts as lost, so its money stays spent, and its row is asked again."""
@@ -292,7 +301,9 @@ class Keeper:
         wishes = []
         for record in running:
             due, under_way, left = rows.wishes(self._db, record, now=now)
-            room = (plan.window(self._in_flight[record.id]) - under_way) * record.options.rows_per_call
+            pace = self._paces.get(record.id)
+            window = plan.window(self._in_flight[record.id], pace.rate(now) if pace else None)
+            room = (window - under_way) * record.options.rows_per_call
             if due and room > 0:
                 wishes.append(plan.Wish(run=record.id, left=left, room=min(room, due)))
         for run, most in plan.shares(wishes, DISPATCH_MOST).items():
@@ -390,6 +401,7 @@ class Keeper:
             self._told.pop(run, None)
             self._briefed.discard(run)
             self._purse.forget(run)
+            self._paces.pop(run, None)
             logger.info("run ended", extra={"action": "run_ended", "run": run})
 
 

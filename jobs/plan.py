@@ -17,6 +17,10 @@ from jobs.values import SIZE, Problem, VersionContent
 
 #: characters of the last invalid answer that a re-ask shows
 ANSWER_CHARS = 4_000
+#: calls behind those in flight: for how many seconds, and at least
+BEHIND_SECONDS, LEAST_BEHIND = 0.3, 8
+#: seconds over which calls that come back are counted, and after which such a count is worth half
+PACE_SECONDS, HALF_LIFE = 0.5, 4.0
 #: characters of the cells of a call about several rows, and tokens that an answer's id and brackets take
 PARCEL_CHARS, ID_TOKENS = 60_000, 24
 
@@ -39,9 +43,46 @@ def reuse_key(
     return hashlib.sha256(question).digest()[:20]
 
 
-def window(in_flight: int) -> int:
-    """Calls of a run that may stand on the stream or be under way, so that no lane waits for the keeper."""
-    return max(in_flight * 5 // 2, in_flight + 8)
+def window(in_flight: int, rate: float | None) -> int:
+    """Calls of a run that may stand on the stream or be under way: as many as are in flight, and what they come back to.
+
+    Those behind them are for the time until the keeper puts more, and no more than that: what comes after them on the stream, a
+    smaller run's calls, waits for all of them.
+
+    Args:
+        in_flight: the most calls of the run at once.
+        rate: calls a second that have come back lately; None where none has yet.
+    """
+    behind = in_flight // 2 if rate is None else min(in_flight * 3 // 2, round(rate * BEHIND_SECONDS))
+    return in_flight + max(LEAST_BEHIND, behind)
+
+
+class Pace:
+    """How many calls of a run come back in a second: the most of late, since they come in waves."""
+
+    def __init__(self, now: float) -> None:
+        self._since, self._count = now, 0
+        self._rate: float | None = None
+
+    def count(self, calls: int, now: float) -> None:
+        """So many have come back."""
+        self._turn(now)
+        self._count += calls
+
+    def rate(self, now: float) -> float | None:
+        """Calls a second; None until some have come."""
+        self._turn(now)
+        if self._rate is None and not self._count:
+            return None
+        return max(self._rate or 0.0, self._count / PACE_SECONDS)
+
+    def _turn(self, now: float) -> None:
+        passed = (now - self._since) / PACE_SECONDS
+        if not 0 <= passed < 1:
+            if self._rate is not None or self._count:
+                kept = (self._rate or 0.0) * 0.5 ** (max(0.0, passed) * PACE_SECONDS / HALF_LIFE)
+                self._rate = max(kept, self._count / PACE_SECONDS)
+            self._since, self._count = now, 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,9 +50,34 @@ def test_one_row_at_a_time_goes_to_the_run_with_the_least_left() -> None:
     assert plan.shares([Wish(run=1, left=9, room=5), Wish(run=2, left=3, room=5)], 1) == {2: 1, 1: 0}
 
 
-def test_the_window_keeps_small_runs_moving() -> None:
-    """A little more than twice what may be in flight, and a few more where that is next to nothing."""
-    assert plan.window(1) == 9 and plan.window(200) == 500
+def test_behind_the_calls_in_flight_stands_what_they_come_back_to() -> None:
+    """A third of a second's worth, so that a smaller run waits for no more; half as many until it is known how fast they come."""
+    assert plan.window(1, None) == 9 and plan.window(200, None) == 300
+    assert plan.window(200, 667.0) == 400
+    assert plan.window(200, 20.0) == 208
+    assert plan.window(200, 0.0) == 208
+    assert plan.window(200, 5_000.0) == 500
+
+
+def test_the_pace_is_that_of_the_fastest_moment_of_late() -> None:
+    """Calls that were begun together come back together, and nothing between; an old wave counts less and less."""
+    pace = plan.Pace(100.0)
+    assert pace.rate(105.0) is None
+    pace.count(200, 110.0)
+    assert pace.rate(110.1) == 400.0
+    assert pace.rate(110.7) == 400.0
+    later = pace.rate(114.7)
+    assert later is not None and 150 < later < 250
+    pace.count(5, 114.8)
+    assert pace.rate(114.8) == later
+
+
+def test_a_clock_that_is_set_back_makes_no_pace() -> None:
+    """It begins to count anew."""
+    pace = plan.Pace(100.0)
+    pace.count(10, 100.1)
+    pace.count(10, 40.0)
+    assert pace.rate(40.1) == 20.0
 
 
 def test_a_long_answer_is_cut_in_the_re_ask() -> None:
