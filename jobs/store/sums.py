@@ -59,6 +59,11 @@ class Cell:
         self.sum.add(other.sum)
         self.packed += other.packed
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was sent, and no row got an end without it."""
+        return not (self.sum.calls or self.sum.reused or self.sum.dead)
+
     def latencies(self) -> Latencies:
         """All seconds, in no order."""
         return np.frombuffer(b"".join(self.packed), dtype=np.float64)
@@ -72,7 +77,8 @@ def together(cells: Iterable[Cell]) -> Cell:
     """One cell with everything of those."""
     whole = Cell()
     for cell in cells:
-        whole.add(cell)
+        if not cell.is_empty:  # of many runs in many buckets, most are
+            whole.add(cell)
     return whole
 
 

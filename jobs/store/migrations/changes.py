@@ -265,14 +265,14 @@ def m017_ways(db: Database) -> None:
         DROP INDEX calls_open;
         CREATE INDEX calls_open ON calls (run, sent_at, reserved, price, settled, rung) WHERE settled = 0;
         CREATE TABLE ways (
+            way TEXT NOT NULL,                  -- a call's, or how something was saved: reuse, cache, batch, rows, ladder
             run INTEGER NOT NULL,
             minute INTEGER NOT NULL,            -- since the epoch
             rung INTEGER NOT NULL,
-            way TEXT NOT NULL,                  -- a call's, or how something was saved: reuse, cache, batch, rows, ladder
             money REAL NOT NULL,                -- of those of which it is known
             n INTEGER NOT NULL,                 -- calls; rows of reuse
             unknown INTEGER NOT NULL,           -- of these, how many nobody knows the money of
-            PRIMARY KEY (run, minute, rung, way)
+            PRIMARY KEY (way, run, minute, rung)
         ) WITHOUT ROWID;
         DROP TABLE tallies;
         CREATE TABLE tallies (
