@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from jobs import errors, prompts
 from jobs.views import Prompt, Version
 from workbench import fitting, parts, session, wording
-from workbench.screens.editor import bench, contract, desk, history, model, saving, template, tryout
+from workbench.screens.editor import bench, contract, desk, evaluating, history, model, saving, template, tryout
 from workbench.screens.editor.draft import Draft
 
 VIEWS = ("Template", "Contract", "Model and settings", "History")
@@ -114,6 +114,12 @@ def _head(
                 help="Shows what changes first",
                 key="save",
             )
+            golden = evaluating.golden(name) if latest is not None else None
+            evaluate = golden is not None and st.button(
+                "Evaluate …",
+                help=f"@{latest.number if latest else ''} on the golden rows of its folder",
+                key="evaluate",
+            )
             if latest is not None:
                 dataset = session.param("dataset")
                 session.link(
@@ -129,6 +135,8 @@ def _head(
         )
     elif drop:
         _discard(name, kept)
+    elif evaluate and latest is not None and golden is not None:
+        evaluating.dialog(latest, golden)
     elif save:
         saving.dialog(name, draft, versions, problems or [], folder=folder, changed=changed)
     if latest is None and folder is None:

@@ -7,7 +7,7 @@ import streamlit as st
 from jobs.views import Run
 from workbench import parts, session, wording
 from workbench.screens.review import decided
-from workbench.screens.running import exporting, facts, progress, steering, sums, values
+from workbench.screens.running import agreement, exporting, facts, progress, steering, sums, values
 
 VIEWS = ("Values", "Export", "Settings and lineage", "Decisions")
 
@@ -29,10 +29,13 @@ def page() -> None:
             _links(run)
     progress.watched(run, more=_more)
     with st.container(horizontal=True, vertical_alignment="center"):
-        view = parts.filters.segments("view", VIEWS, default=VIEWS[0])
+        views = ("Agreement", *VIEWS) if run.kind == "evaluation" else VIEWS
+        view = parts.filters.segments("view", views, default=views[0])
         if run.ended_at is None:
             st.button("Look again", key="again", help="What stands below is as it was when this page was drawn")
-    if view == "Export":
+    if view == "Agreement":
+        agreement.draw(run)
+    elif view == "Export":
         exporting.form(run)
     elif view == "Settings and lineage":
         facts.settings(run)
