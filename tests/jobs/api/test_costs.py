@@ -268,6 +268,12 @@ def test_percentiles_come_from_raw_values(engine: Engine, db: Database) -> None:
         ("failed", "outcome = 'transient'"),
         ("throttled", "outcome = 'throttled'"),
         ("slow", "outcome = 'replied'"),
+        ("went-first", "id IN (SELECT call FROM attempts WHERE verdict = 'accepted' AND asked = 1)"),
+        ("went-again", "id IN (SELECT call FROM attempts WHERE verdict = 'accepted' AND asked > 1)"),
+        ("went-rejected", "id IN (SELECT call FROM attempts WHERE strike = 1)"),
+        ("went-failed", "outcome != 'replied'"),
+        ("went-doubted", "0"),
+        ("saved-cache", "cached_tokens > 0"),
     ],
 )
 def test_calls_behind_a_figure(engine: Engine, db: Database, outcome: Any, condition: str) -> None:
@@ -285,6 +291,19 @@ def test_calls_behind_a_figure(engine: Engine, db: Database, outcome: Any, condi
     order = [call.seconds if outcome == "slow" else call.sent_at for call in found]
     assert order == sorted(order, key=lambda at: -(at or 0.0))
     assert all(call.row_id.startswith("T-") and call.version.startswith("triage@") for call in found)
+
+
+def test_rows_that_reused_an_answer_are_paged(engine: Engine, db: Database) -> None:
+    """The newest first, page after page, in any window; each with what its answer had cost."""
+    _two_runs(db)
+    query = "SELECT recorded_at FROM attempts WHERE call IS NULL AND verdict = 'accepted' ORDER BY recorded_at DESC"
+    times = [at for (at,) in db.execute(query)]
+    for among, wanted in ((EVER, times), (CallFilter(since=times[2], until=times[0]), times[1:3])):
+        found = [engine.costs.reused(among, offset=offset, limit=1) for offset in range(len(wanted))]
+        assert [page[0].recorded_at for page, _ in found] == wanted
+        assert {total for _, total in found} == {len(wanted)}
+        assert all(page[0].saved == SAVED and page[0].row_id.startswith("T-") for page, _ in found)
+    assert engine.costs.reused(replace(EVER, model="own-7b")) == ([], 0)
 
 
 def test_filters_narrow(engine: Engine, db: Database) -> None:
@@ -352,13 +371,15 @@ def test_queries_use_the_indexes(db: Database) -> None:
     with db.tracer(lambda sql, params: asked.append((sql, params))):
         reading_costs.slices(db, WITHIN, "run")
         reading_costs.whole(db, WITHIN)
-        for which in ("all", "wasted", "failed", "throttled", "slow"):
+        reading_costs.ways(db, WITHIN)
+        reading_calls.reused(db, WITHIN, limit=10, offset=0)
+        for which in ("all", "wasted", "failed", "throttled", "slow", "went-first", "went-open", "saved-ladder"):
             reading_calls.calls(db, WITHIN, which=which, limit=10, offset=0)  # type: ignore[arg-type]
             reading_calls.calls(db, WITHIN, which=which, limit=10, offset=0, seconds=(0, 1))  # type: ignore[arg-type]
     for sql, params in asked:
         plans += [row[3] for row in db.conn.execute(f"EXPLAIN QUERY PLAN {sql}", params or [])]
     assert plans
-    for table in ("c", "calls", "a", "attempts", "d", "dead_letters", "tallies"):
+    for table in ("c", "calls", "a", "attempts", "d", "dead_letters", "tallies", "ways"):
         assert not [step for step in plans if step == f"SCAN {table}" or step.startswith(f"SCAN {table} ")], table
     sums = [step for step in plans if step.startswith(("SEARCH c USING INDEX", "SEARCH calls USING INDEX"))]
     assert not sums, sums

@@ -126,6 +126,20 @@ def test_cached_tokens_save_what_the_provider_takes_less_for_them(tmp_path: Path
     assert told(book) == {"first": (0.7, 1, 0), "cache": (0.3, 1, 0)}
 
 
+def test_a_batch_saves_what_is_not_charged_of_the_full_price(tmp_path: Path) -> None:
+    """Half of $0.70 here; what the provider had cached is counted at the full price, so that no dollar is saved twice."""
+    book = Book(tmp_path)
+    book.send("t1", 1)
+    usage = Usage(prompt=1_000_000, cached=400_000)
+    book.take(book.reply("t1", 1, GOOD).model_copy(update={"usage": usage}))
+    half = Price(input=0.5, output=1.0, cached=0.125).model_dump_json()
+    with transaction(book.db):
+        book.db.execute("UPDATE calls SET batch = 1, cost = 0.35, price = ?", [half])
+        tallies.recount(book.db)
+
+    assert told(book) == {"first": (0.35, 1, 0), "batch": (0.35, 1, 0), "cache": (0.3, 1, 0)}
+
+
 def test_reused_rows_save_what_their_answer_had_cost(tmp_path: Path) -> None:
     """Rows, and no calls."""
     book = Book(tmp_path, n=4)

@@ -44,17 +44,21 @@ def _both(own: str, now: str) -> str:
 def ways(run: Run) -> None:
     """Draw where the run's money went and what was saved, one line each; nothing where there is nothing but first answers."""
     found = session.engine().costs.ways(CallFilter(since=0, until=4e9, run=run.id))
-    lines = [("Money went to", found.went)] if len(found.went) > 1 or found.open else []
-    lines += [("Saved by", found.saved)] if found.saved else []
+    lines = [("Money went to", found.went, found.open)] if len(found.went) > 1 or found.open else []
+    lines += [("Saved by", found.saved, None)] if found.saved else []
     if lines:
-        st.html("".join(_line(head, ways) for head, ways in lines))
+        st.html("".join(_line(*line) for line in lines))
 
 
-def _line(head: str, ways: Sequence[Way]) -> str:
-    told = "".join(
-        f'<span title="{parts.safe(words.WORDS[one.name].help)}">{parts.safe(words.WORDS[one.name].name.lower())} '
-        f"<b>{parts.safe(words.money(one))}</b> <span class=rd-sub>({parts.safe(words.many(one))})</span></span>"
-        for one in ways
+def _line(head: str, ways: Sequence[Way], aside: Way | None) -> str:
+    whole = f"<span>in all <b>{parts.safe(words.total(ways))}</b></span>" if len(ways) > 1 else ""
+    told = [*map(_told, ways), whole, *([_told(aside)] if aside else [])]
+    return f'<div class="rd-legend"><span class="rd-sub">{head}</span>{"".join(told)}</div>'
+
+
+def _told(way: Way) -> str:
+    name = words.WORDS[way.name]
+    return (
+        f'<span title="{parts.safe(name.help)}">{parts.safe(name.name.lower())} <b>{parts.safe(words.money(way))}</b> '
+        f"<span class=rd-sub>({parts.safe(words.many(way))})</span></span>"
     )
-    whole = f"<b>{parts.safe(words.total(ways))}</b>"
-    return f'<div class="rd-legend"><span class="rd-sub">{head}</span>{told}<span>= {whole}</span></div>'

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import streamlit as st
 
-from jobs.views import CallRow, ReusedRow
+from jobs.views import OPEN, CallRow, ReusedRow
 from workbench import parts, session, ways, wording
 from workbench.parts import Cell, Column, Row
 from workbench.screens.spending import window as at
@@ -191,12 +191,16 @@ def _row(call: CallRow, now: float, zone: dt.tzinfo) -> Row:
             "in": _known(_number(call.prompt_tokens)),
             "cached": _known(_number(call.cached_tokens)),
             "out": _known(_number(call.completion_tokens)),
-            "cost": Cell(wording.money(call.cost), "the price was not known", "paused")
+            "cost": Cell(wording.money(call.cost), _why_unknown(call), "paused")
             if call.cost is None
-            else wording.money(call.cost),
+            else Cell(wording.money(call.cost), ways.WORDS[call.way].name.lower()),
             "status": _known(str(call.status) if call.status is not None else None),
         },
     )
+
+
+def _why_unknown(call: CallRow) -> str:
+    return "nobody knows whether it is charged" if call.way == OPEN else "the price was not known"
 
 
 def _about(call: CallRow) -> Cell:
