@@ -38,9 +38,10 @@ MAX_PROSE = 20_000
 #: a failure of the standard parser costs the length of the whole text, since it counts lines; so it is tried this often
 _STRICT_TRIES = 8
 
-_THINK = r"think|thinking|thought|reasoning"
-_START = re.compile(rf"[{{\[]|<({_THINK})>|</({_THINK})>", re.IGNORECASE)
-_THINK_TAG = re.compile(rf"<(?P<closing>/?)(?:{_THINK})>", re.IGNORECASE)
+#: the tags that models think in, as alternatives
+THINK = r"think|thinking|thought|reasoning"
+_START = re.compile(rf"[{{\[]|<({THINK})>|</({THINK})>", re.IGNORECASE)
+_THINK_TAG = re.compile(rf"<(?P<closing>/?)(?:{THINK})>", re.IGNORECASE)
 _ROLE = r"(?:user|human)"
 _OWN = r"(?:assistant|model)"
 #: where another turn begins, in the marks of the usual chat templates or as lines of a dialogue; ``own`` may head the reply itself

@@ -86,7 +86,7 @@ class _Call:
 class StubProvider:
     """An OpenAI-compatible server on loopback that answers by script; a context manager.
 
-    ``latency``, ``scripts``, ``answer``, ``confidence``, ``batches`` and ``limit()`` may be changed while it runs.
+    ``latency``, ``pace``, ``scripts``, ``answer``, ``confidence``, ``batches`` and ``limit()`` may be changed while it runs.
     """
 
     def __init__(
@@ -94,6 +94,7 @@ class StubProvider:
         *scripts: Script,
         answer: Mapping[str, Any] | str | Answerer | None = None,
         latency: float = 0.0,
+        pace: float = 0.0,
         keys: Collection[str] | None = None,
         rpm: float | None = None,
         burst: float = 1.0,
@@ -111,6 +112,7 @@ class StubProvider:
             scripts: asked one after another; the first that says something decides. Without any: the marks in the rows.
             answer: the good answer, for all rows or made from a row; without it, one that satisfies the request's schema.
             latency: seconds from the arrival of a request to its answer.
+            pace: seconds between two pieces of a streamed answer; 0 sends all at once, which its reader cannot tell.
             keys: the keys that are let in; None lets in everybody.
             rpm: requests a minute that are let through, the rest is answered 429; None for no limit.
             burst: seconds whose allowance may be used at once.
@@ -125,6 +127,7 @@ class StubProvider:
         self.scripts: tuple[Script, ...] = scripts or (marked,)
         self.answer = answer
         self.latency = latency
+        self.pace = pace
         self.confidence = confidence
         self.ledger = Ledger()
         self.batches = Batches(self._line)
@@ -384,6 +387,13 @@ class StubProvider:
         if act.ends == "reset":
             wire.reset()
             return
+        self._send(wire, parts, act, paced=ask is not None and not call.batch and "stream" in ask.body)
+
+    def _send(self, wire: Wire, parts: Sequence[bytes], act: Act, *, paced: bool) -> None:
+        if paced and self.pace > 0 and len(parts) > 1 and wire.is_open:
+            wire.send(parts[0])
+            asyncio.get_running_loop().call_later(self.pace, partial(self._send, wire, parts[1:], act, paced=True))
+            return
         wire.send(*parts)
         if act.ends == "cut":
             wire.close()
@@ -402,7 +412,6 @@ class StubProvider:
             return usage, self._parts(act, act.body)
         if not ask.body.get("stream"):
             return usage, self._parts(act, completion(ask, act, text, usage=usage, confidence=self.confidence))
-        # All events at once: who reads them cannot tell, and a test need not wait.
         head = head_of(200, None, content_type="text/event-stream", headers=self._headers(act))
         sent = events(ask, act, text, usage=usage, confidence=self.confidence)
         chunks = [chunk_of(b"data: %b\n\n" % event) for event in sent]

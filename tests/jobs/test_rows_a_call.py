@@ -99,6 +99,28 @@ def test_a_stream_that_breaks_off_loses_only_what_had_not_come(home: Home) -> No
     assert first[0] == 8 and 0 < first[1] < 8 and first[2:] == (1, "broken off", 0.0)
 
 
+@pytest.mark.parametrize("whole", [1, 7, 19])
+def test_a_stream_that_breaks_off_behind_some_of_twenty_answers_keeps_just_those(home: Home, whole: int) -> None:
+    """However little of the next one is missing; only the other rows are asked again."""
+
+    def broken(ask: Ask) -> Act | None:
+        if ask.number > 1:
+            return None
+        text = ask.answer()
+        came = text[: text.index(ask.records[whole].id) + len(ask.records[whole].id) + 30]
+        return Act(ends="cut", content=came + " " * len(came))  # of which the first half comes
+
+    home.stub.scripts = (broken,)
+    run = home.went([f"row {number}" for number in range(20)], options=together(20))
+    db = home.engine._house.read()
+    kept = db.execute("SELECT ordinal FROM attempts WHERE call = 1 AND verdict = 'accepted' ORDER BY 1").fetchall()
+    again = db.execute("SELECT DISTINCT ordinal FROM attempts WHERE call > 1 ORDER BY 1").fetchall()
+
+    assert (run.counts.accepted, run.counts.struck) == (20, 0)
+    assert [ordinal for (ordinal,) in kept] == list(range(1, whole + 1))
+    assert [ordinal for (ordinal,) in again] == list(range(whole + 1, 21))
+
+
 def test_a_connection_that_cannot_stream_is_asked_for_the_whole(home: Home) -> None:
     """One line in connections.toml, for endpoints that refuse a stream."""
     file = home.folder / "connections.toml"

@@ -98,6 +98,11 @@ html[data-rd-gone] .stDialog { display: none; }
 .rd-diff .new { color: var(--rd-accepted); background: color-mix(in srgb, var(--rd-accepted) 10%, transparent); }
 .rd-diff .old { color: var(--rd-dead); background: color-mix(in srgb, var(--rd-dead) 10%, transparent); }
 .rd-diff .at { color: var(--rd-faint); }
+.rd-live { display: flex; flex-direction: column-reverse; overflow: auto; border: 1px solid var(--rd-line); border-radius: .3rem;
+  background: var(--rd-soft); padding: .35rem .7rem; }
+.rd-live pre { margin: 0 0 auto; padding: 0; background: none; color: var(--rd-ink); font-size: .84rem; line-height: 1.5;
+  white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: isolate;
+  font-family: ui-monospace, "Source Code Pro", monospace; }
 .rd-cells { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .15rem .9rem; font-size: .92rem;
   border: 1px solid var(--rd-line); border-radius: .3rem; padding: .45rem .7rem; max-height: 24rem; overflow: auto; }
 .rd-cells.edited { grid-template-columns: max-content minmax(0, 1fr) minmax(0, 1fr); }

@@ -26,11 +26,14 @@ _CELL, _TIP = 300, 1_500
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A column: ``number`` is right-aligned, ``mono`` is raw text, ``wide`` takes what room there is, ``flex`` shares it."""
+    """A column: ``number`` is right-aligned, ``mono`` is raw text, ``wide`` takes what room there is, ``flex`` shares it.
+
+    ``rest`` takes what the others leave, however little, for a table in a narrow place.
+    """
 
     key: str
     label: str
-    kind: Literal["text", "number", "mono", "wide", "flex", "strong"] = "text"
+    kind: Literal["text", "number", "mono", "wide", "flex", "rest", "strong"] = "text"
     help: str = ""
 
 
@@ -210,6 +213,7 @@ td.wide { max-width: 0; width: 60%; }
 th.wide { width: 60%; min-width: 12rem; }
 th.flex, td.flex { max-width: 0; width: 20%; overflow: hidden; text-overflow: ellipsis; }
 th.flex { min-width: 5rem; }
+td.rest, th.rest { max-width: 0; width: 100%; min-width: 4rem; }
 .number { text-align: right; }
 td.mono { font-family: ui-monospace, "Source Code Pro", monospace; font-size: .88em; white-space: pre; }
 tr.opens { cursor: pointer; }

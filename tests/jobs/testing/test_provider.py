@@ -357,3 +357,27 @@ def test_a_python_file_can_be_a_script(tmp_path: Path) -> None:
     with StubProvider(*scripts) as stub:
         assert texts(ask_all(stub, [row("abc")])) == ["cba"]
     assert answer is None
+
+
+def test_a_streamed_answer_can_come_piece_by_piece() -> None:
+    """Its reader sees each piece when it comes; a pace that is lifted meanwhile lets the rest through at once."""
+    with StubProvider(answer={"text": "x" * 600}, pace=0.02) as stub:
+
+        async def run() -> tuple[list[str], Answer]:
+            pieces: list[str] = []
+
+            def see(piece: str) -> None:
+                pieces.append(piece)
+                if len(pieces) == 3:
+                    stub.pace = 0.0
+
+            connection = Connection(name="stub", base_url=stub.base_url)
+            messages = [Message(role="user", content="row")]
+            async with Endpoint(connection, None) as opened:
+                made = body(messages, model="m", connection=connection, max_tokens=64, stream=True)
+                return pieces, await opened.stream(made, on_delta=see)
+
+        pieces, answer = asyncio.run(run())
+    assert pieces[:3] == ['{"text":"xxx', "x" * 12, "x" * 12]
+    assert answer.reply is not None and "".join(pieces) == answer.reply.text
+    assert len(answer.reply.text) == 611 and answer.reply.finish_reason == "stop"

@@ -1,27 +1,33 @@
 """Try the draft on a few rows: a run of kind try, in the ledger and in the costs, its replies streaming in.
 
+What streams in is shown field by field and is no value; the verdict takes its place when the reply has ended.
 The try is in the URL, so a reload finds it again. One fragment polls it and stops when the run has ended.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import streamlit as st
 
 from jobs import errors
+from jobs.contract import Contract
 from jobs.options import RunOptions
 from jobs.settings import Connection
-from jobs.views import Attempt, Inspection, Run
+from jobs.values import Failure
+from jobs.views import Attempt, Inspection, LiveReply, Run
 from workbench import parts, session, wording
-from workbench.screens.editor import desk
+from workbench.screens.editor import coming, desk
 from workbench.screens.editor.bench import Bench
 from workbench.screens.editor.draft import Draft
 
 #: seconds between two looks while the replies stream in
-GLANCE = 0.7
+GLANCE = 0.5
 EARLIER = ", earlier draft"
 ENDED = ("finished", "cancelled", "paused")
+#: states of a row about which a call is out, or is to come
+WORKING = ("due", "held", "dispatched")
 
 
 def strip(name: str, draft: Draft, bench: Bench) -> None:
@@ -107,7 +113,7 @@ def _latest(run_id: int, draft: Draft) -> None:
 def _watched(run_id: int, *, earlier: bool) -> str:
     engine = session.engine()
     run = engine.runs.get(run_id)
-    streaming = {reply.ordinal: reply.text for reply in engine.system.live(run_id)} if run.state not in ENDED else {}
+    streaming = {reply.ordinal: reply for reply in engine.system.live(run_id)} if run.state not in ENDED else {}
     answered = f"{run.counts.rows - run.counts.waiting} of {run.counts.rows} answered"
     parts.section(f"Try {run.id}{EARLIER if earlier else ''}", note=f"{run.model} · {answered}")
     if earlier:
@@ -118,43 +124,73 @@ def _watched(run_id: int, *, earlier: bool) -> str:
     if run.state == "paused":
         parts.panel(run.reason or "", title=f"Paused by the {run.paused_by}", hint="Mend the cause and try again.")
     rows, _ = engine.runs.results(run_id, offset=0, limit=50, as_run=True)
+    fields = (
+        () if run.state in ENDED else Contract.from_schema(engine.prompts.get(run.version_id).content.contract).names
+    )
     for row in rows:
-        _row(run, engine.letters.inspect(run_id, row.ordinal), streaming.get(row.ordinal), earlier=earlier)
+        seen = engine.letters.inspect(run_id, row.ordinal)
+        last = seen.attempts[-1] if seen.attempts else None
+        with st.container(border=True):
+            _head(run, seen, last, earlier=earlier)
+            if run.state not in ENDED and seen.state in WORKING:
+                _coming(run, seen, last, streaming.get(row.ordinal), fields)
+            else:
+                _ended(run, seen, last)
     return run.state
 
 
-def _row(run: Run, seen: Inspection, streaming: str | None, *, earlier: bool) -> None:
-    last = seen.attempts[-1] if seen.attempts else None
-    with st.container(border=True):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**Row {wording.escaped(wording.head(seen.row_id, 40))}**", width="content")
-            state = "rejected" if seen.state == "dead" and last and not last.failure else seen.state
-            how = f" ({last.receipt.label})" if last and last.receipt and seen.state == "accepted" else ""
-            parts.badge(state, words=f"{wording.state(state).word}{how}{EARLIER if earlier else ''}")
-            if last is not None:
-                st.caption(_figures(last), width="content")
-                session.link("Inspect", "letter", run=run.id, row=seen.ordinal)
-        st.caption(wording.escaped(" · ".join(f"{name}: {cell}" for name, cell in seen.cells.items() if cell))[:400])
-        if last is None:
-            st.code(wording.visible(streaming[-4000:]) if streaming else "…", language=None, wrap_lines=True)
-        elif last.problems or last.raw is None:
-            if last.failure:
-                parts.panel(last.failure.message, title=wording.OUTCOMES.get(last.failure.kind, str(last.failure.kind)))
-            else:
-                parts.raw_and_problems(last.raw, last.problems, key=f"try:{run.id}:{seen.ordinal}", height=240)
-        else:
-            left, right = st.columns(2)
-            with left:
-                st.caption("Raw reply")
-                parts.plain(last.raw)
-            with right:
-                st.caption("Accepted value")
-                parts.as_json(last.value)
+def _head(run: Run, seen: Inspection, last: Attempt | None, *, earlier: bool) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**Row {wording.escaped(wording.head(seen.row_id, 40))}**", width="content")
+        state = "rejected" if seen.state == "dead" and last and not last.failure else seen.state
+        how = f" ({last.receipt.label})" if last and last.receipt and seen.state == "accepted" else ""
+        parts.badge(state, words=f"{wording.state(state).word}{how}{EARLIER if earlier else ''}")
+        if last is not None:
+            st.caption(_figures(last), width="content")
+            session.link("Inspect", "letter", run=run.id, row=seen.ordinal)
+    st.caption(wording.escaped(" · ".join(f"{name}: {cell}" for name, cell in seen.cells.items() if cell))[:400])
+
+
+def _coming(
+    run: Run, seen: Inspection, last: Attempt | None, streaming: LiveReply | None, fields: Sequence[str]
+) -> None:
+    if last is not None and last.failure:
+        _failure(last.failure)
+        if streaming is None or streaming.done:  # the text of the attempt that failed stays until the next one streams
+            came = " What had come by then is no value; Inspect shows it." if last.raw else ""
+            st.caption(f"The row is asked again.{came}")
+            return
+    coming.draw(streaming, fields, key=f"coming:{run.id}:{seen.ordinal}")
+
+
+def _ended(run: Run, seen: Inspection, last: Attempt | None) -> None:
+    if last is None:
+        st.caption("No call about this row has ended.")
+    elif last.failure:
+        _failure(last.failure)
+        if last.raw:
+            st.caption("What had come when it broke off: not judged, and no value")
+            parts.plain(last.raw)
+    elif last.problems or last.raw is None:
+        parts.raw_and_problems(last.raw, last.problems, key=f"try:{run.id}:{seen.ordinal}", height=240)
+    else:
+        left, right = st.columns(2)
+        with left:
+            st.caption("Raw reply")
+            parts.plain(last.raw)
+        with right:
+            st.caption("Accepted value")
+            parts.as_json(last.value)
+
+
+def _failure(failure: Failure) -> None:
+    parts.panel(failure.message, title=wording.OUTCOMES.get(failure.kind, str(failure.kind)))
 
 
 def _figures(attempt: Attempt) -> str:
     told = [wording.duration(attempt.seconds)] if attempt.seconds is not None else []
     if attempt.prompt_tokens is not None and attempt.completion_tokens is not None:
-        told.append(f"{wording.tokens(attempt.prompt_tokens, attempt.completion_tokens)} tokens")
+        how = " (estimated: the endpoint sent no figures)" if attempt.estimated else ""
+        told.append(f"{wording.tokens(attempt.prompt_tokens, attempt.completion_tokens)} tokens{how}")
     told.append(f"cost {wording.money(attempt.cost)}")
     return " · ".join(told).replace("$", "\\$")
