@@ -24,6 +24,8 @@ from jobs.values import Problem, Verdict
 
 #: the rule of a valid answer that is not left at that
 DOUBTED = "doubted"
+#: what a doubted answer was expected to be that says what is always checked
+CHECKED = "a value that is not always checked"
 #: strikes on a rung under the top one after which a row climbs: the answer and its re-ask
 STRIKES_BELOW = 2
 _ROUTE = re.compile(r"\s*(?P<column>.+?)\s+(?P<rule>longer|is|matches)\s+(?P<value>.+)", re.DOTALL)
@@ -70,6 +72,33 @@ def check(text: str) -> Check:
     return Check(field=field.strip().removeprefix("$."), value=said)
 
 
+def said(given: object) -> object:
+    """A ladder of a prompt's run defaults, with rungs, routes and checks that are texts, as on a command line, made what they say.
+
+    Anything else is left as it is, for the options to refuse. Raises InputError.
+    """
+    if isinstance(given, str):
+        given = {"climbs": [given]}
+    if not isinstance(given, Mapping):
+        return given
+    makers: dict[object, Callable[[str], Climb | Route | Check]] = {"climbs": climb, "routes": route, "checks": check}
+    found = dict(given)
+    for name, make in makers.items():
+        if name in found:
+            some = [found[name]] if isinstance(found[name], str) else found[name]
+            if isinstance(some, list | tuple):
+                found[name] = [make(one).model_dump() if isinstance(one, str) else one for one in some]
+    return found
+
+
+def written(ladder: Ladder) -> dict[str, Any]:
+    """A ladder as ``said`` takes it, in texts."""
+    told: dict[str, Any] = {
+        name: [str(one) for one in getattr(ladder, name)] for name in ("climbs", "routes", "checks")
+    }
+    return {name: some for name, some in (told | {"confidence": ladder.confidence}).items() if some}
+
+
 def must_fit(ladder: Ladder, *, columns: Sequence[str], contract: Mapping[str, Any]) -> None:
     """Refuse a ladder whose rules are about a column or a field that is not there, or cannot be used.
 
@@ -88,6 +117,30 @@ def must_fit(ladder: Ladder, *, columns: Sequence[str], contract: Mapping[str, A
             raise errors.InputError(
                 f"always check {str(check)!r}: the contract has no field {check.field!r}; it has: {_list(fields)}"
             )
+        allowed = _allowed(fields[check.field])
+        if allowed is not None and not any(_same(one, check.value) for one in allowed):
+            raise errors.InputError(
+                f"always check {str(check)!r}: {check.field} never says that; it says: "
+                f"{_list(json.dumps(one, ensure_ascii=False) for one in allowed)}"
+            )
+
+
+def fitting(ladder: Ladder, *, contract: Mapping[str, Any]) -> Ladder:
+    """The same ladder for another contract, without what is always checked of a field or value that it does not have."""
+    fields = contract.get("properties", {})
+    kept = [
+        check
+        for check in ladder.checks
+        if check.field in fields
+        and any(_same(one, check.value) for one in _allowed(fields[check.field]) or [check.value])
+    ]
+    return ladder.model_copy(update={"checks": tuple(kept)})
+
+
+def _allowed(field: object) -> list[Any] | None:
+    """The values that a field may have, where the contract lists them."""
+    found = field.get("enum") if isinstance(field, Mapping) else None
+    return found if isinstance(found, list) else None
 
 
 def _list(names: Iterable[str]) -> str:
@@ -154,7 +207,7 @@ def doubt(
             return Problem(
                 path=f"$.{one.field}",
                 rule=DOUBTED,
-                expected="a value that is not always checked",
+                expected=CHECKED,
                 got=json.dumps(value[one.field], ensure_ascii=False)[:300],
                 start=start,
                 end=end,

@@ -23,8 +23,8 @@ from typing import Any, Literal, NamedTuple, NoReturn, cast
 import yaml
 from pydantic import ValidationError
 
-from jobs import errors, frontmatter, markers, templates
-from jobs.options import RunOptions
+from jobs import errors, frontmatter, ladder, markers, templates
+from jobs.options import Ladder, RunOptions
 from jobs.values import OWNED_SETTINGS, VersionContent
 
 PROMPT, SCHEMA, GOLDEN = "prompt.md", "schema.json", "golden.csv"
@@ -133,7 +133,7 @@ def write_folder(
         "response_format": plain.response_format,
         "max_tokens": plain.max_tokens,
         "settings": dict(sorted(plain.settings.items())) or None,
-        "defaults": _checked_options(dict(defaults or {})) or None,
+        "defaults": _written_options(_checked_options(dict(defaults or {}))) or None,
     }
     head = _yaml({key: value for key, value in front.items() if value is not None})
     try:
@@ -287,11 +287,23 @@ def _checked_options(given: dict[str, Any]) -> dict[str, Any]:
         if key not in RunOptions.model_fields:
             raise errors.PromptError(f"defaults: {frontmatter.unknown(str(key), RunOptions.model_fields)}")
     try:
-        options = RunOptions.model_validate(given).model_dump()
+        named = given | ({"ladder": ladder.said(given["ladder"])} if "ladder" in given else {})
+        options = RunOptions.model_validate(named).model_dump(mode="json")
     except ValidationError as error:
         first = error.errors()[0]
-        raise errors.PromptError(f"defaults: {str(first['loc'][0])!r}: {first['msg'].lower()}") from error
+        where = ".".join(str(part) for part in first["loc"][1:])
+        raise errors.PromptError(
+            f"defaults: {str(first['loc'][0])!r}: {where}{': ' if where else ''}{first['msg'].lower()}"
+        ) from error
+    except errors.InputError as error:
+        raise errors.PromptError(f"defaults: 'ladder': {error.message}") from error
     return {key: options[key] for key in options if key in given}
+
+
+def _written_options(options: dict[str, Any]) -> dict[str, Any]:
+    if options.get("ladder") is None:
+        return options
+    return options | {"ladder": ladder.written(Ladder.model_validate(options["ladder"]))}
 
 
 def _contract(text: str, file: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from jobs import errors
 from jobs.estimates import Estimate
-from jobs.options import RunOptions
+from jobs.options import Rung, RunOptions
 from jobs.trouble import Trouble
 from jobs.values import Failure, Message, Problem, Receipt, VersionContent
 
@@ -144,6 +144,43 @@ class Run:
     rows_a_minute: float | None
     #: its dead letters by what has become of them by now
     letters: dict[str, int] = field(default_factory=dict)
+    #: the rungs above its own model, the dearest last; empty without a ladder
+    upper: tuple[Rung, ...] = ()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that answer its rows, the run's own first."""
+        return (self.model, *(rung.model for rung in self.upper))
+
+
+#: why rows climb, in the order in which it is told
+Why = Literal["contract", "checked", "unsure", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RungTally:
+    """What a rung of a run's ladder has done so far; over all rungs the rows add up to the run's."""
+
+    model: str
+    connection: str
+    #: rows that stand on it or have ended there, and those among them that have a value or died
+    rows: int
+    accepted: int
+    dead: int
+    #: of the accepted: those whose answer was there already
+    reused: int
+    calls: int
+    #: rows that were asked there and went on to the next rung, and why
+    climbed: dict[Why, int]
+    #: rows that stand on it and no lower rung was asked about: by a rule, or as an equal row had climbed; 0 of the lowest
+    straight: int
+    #: None where a price is unknown
+    cost: float | None
+
+    @property
+    def asked(self) -> int:
+        """Rows that it was asked about, as far as something has come of it."""
+        return self.accepted - self.reused + self.dead + sum(self.climbed.values())
 
 
 @dataclass(frozen=True, kw_only=True)

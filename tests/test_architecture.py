@@ -104,6 +104,7 @@ FACE_MAY = {
     "jobs.contract",
     "jobs.errors",
     "jobs.estimates",
+    "jobs.ladder",
     "jobs.lifecycle",
     "jobs.markers",
     "jobs.options",

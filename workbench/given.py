@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 import click
 from pydantic import ValidationError
 
-from jobs import errors, pairing, settings
+from jobs import errors, ladder, pairing, settings
 from jobs.api import Engine
-from jobs.options import RunOptions
+from jobs.options import Ladder, RunOptions
 from jobs.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -87,6 +87,45 @@ def workers_option(command: F) -> F:
     return click.option("--workers", type=WORKERS, metavar="N", help="Workers to start, if any are [2].")(command)
 
 
+#: a ladder, by the options that say its parts
+_LADDER = {"ladder": "climbs", "route": "routes", "always_check": "checks", "climb_below": "confidence"}
+
+
+def ladder_options(command: F) -> F:
+    """What the command line says of a ladder of models."""
+    for option in reversed(
+        (
+            click.option(
+                "--ladder",
+                multiple=True,
+                metavar="MODEL[@CONNECTION]",
+                help="A dearer model, for rows that the run's own cannot be left with; again for one more, the dearest last.",
+            ),
+            click.option(
+                "--route",
+                multiple=True,
+                metavar="RULE",
+                help="Rows that go straight to the dearest: 'COLUMN longer N', 'COLUMN is VALUE' or 'COLUMN matches REGEX'.",
+            ),
+            click.option(
+                "--always-check",
+                multiple=True,
+                metavar="FIELD=VALUE",
+                help="Answers that say this are asked again of the next dearer model.",
+            ),
+            click.option(
+                "--climb-below",
+                type=Amount(0, 1, min_open=True, max_open=True),
+                metavar="P",
+                help="Answers that the model gives a probability below P go up too.",
+            ),
+            click.option("--no-ladder", is_flag=True, help="Ask the run's own model alone, whatever the defaults say."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 def run_options(command: F) -> F:
     """The options of every command that makes a run."""
     for option in reversed(
@@ -109,6 +148,7 @@ def run_options(command: F) -> F:
             ),
             click.option("--strikes", type=_bounded("strikes"), metavar="N", help="Strikes to a dead letter [3]."),
             click.option("--in-flight", type=_bounded("in_flight"), metavar="N", help="Calls at once, over all lanes."),
+            ladder_options,
             workers_option,
             click.option("--rpm", type=Whole(1), metavar="N", help="Requests a minute at the most."),
             click.option("--tpm", type=Whole(1), metavar="N", help="Tokens a minute at the most."),
@@ -193,10 +233,11 @@ def chosen(rest: dict[str, Any], *, in_flight: int, defaults: dict[str, Any], of
     """The options of a run: the command line over the defaults ``of`` a version or run over the connection's.
 
     Raises:
-        InputError: a default that cannot be.
+        InputError: a default that cannot be, or options that make no ladder.
     """
-    said = {name: rest[name] for name in RunOptions.model_fields if rest.get(name) is not None}
+    said = {name: rest[name] for name in RunOptions.model_fields if name not in _LADDER and rest.get(name) is not None}
     known = {name: value for name, value in defaults.items() if name in RunOptions.model_fields}
+    said |= _ladder(rest, known.get("ladder"))
     try:
         return RunOptions.model_validate({"in_flight": in_flight} | known | said)
     except ValidationError as error:
@@ -205,6 +246,31 @@ def chosen(rest: dict[str, Any], *, in_flight: int, defaults: dict[str, Any], of
         raise errors.InputError(
             f"the run default {where!r} of {of} cannot be {first['input']!r}: {first['msg']}"
         ) from error
+
+
+def _ladder(rest: dict[str, Any], usual: dict[str, Any] | None) -> dict[str, Ladder | None]:
+    """The ladder that the command line says: each part over the usual one's; empty where it says nothing.
+
+    Raises:
+        InputError: a part cannot be, or there is no dearer model to go to.
+    """
+    given = {option: rest[option] for option in _LADDER if rest.get(option)}
+    if rest.get("no_ladder"):
+        if given:
+            raise errors.InputError(f"--no-ladder and --{next(iter(given)).replace('_', '-')}: say one of them")
+        return {"ladder": None}
+    if not given:
+        return {}
+    parts = (usual or {}) | {_LADDER[option]: value for option, value in given.items()}
+    if not parts.get("climbs"):
+        raise errors.InputError(
+            f"--{next(iter(given)).replace('_', '-')} needs a dearer model to go to: name it with --ladder MODEL[@CONNECTION]"
+        )
+    try:
+        return {"ladder": Ladder.model_validate(ladder.said(parts))}
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise errors.InputError(f"this ladder cannot be: {first['loc'][0]}: {first['msg'].lower()}") from error
 
 
 def safe(line: str) -> str:

@@ -15,6 +15,7 @@ import click
 
 from jobs import errors, settings
 from jobs.api import Engine
+from jobs.options import RunOptions
 from jobs.views import Run, Version
 from workbench import reports, steps, wording
 from workbench.given import RUN, Amount, Given, chosen, given, must_be_file, run_options
@@ -36,8 +37,8 @@ def run_command(file: Path, prompt: str, id_column: str | None, note: str, no_re
         version = engine.prompts.resolve(prompt)
         _must_be_payable(here, engine, version, rest)
         dataset = engine.datasets.add(file)
-        echo = chosen(rest, in_flight=1, defaults=version.defaults, of=version.reference).echo
-        engine.runs.usable(version, dataset, id_column=id_column, echo=echo)
+        options = chosen(rest, in_flight=1, defaults=version.defaults, of=version.reference)
+        engine.runs.usable(version, dataset, id_column=id_column, options=options)
     with steps.engine_up(here.settings, workers=rest["workers"], quiet=here.as_json) as at_work:
         connection = at_work.settings.connection(rest["connection"])
         options = chosen(rest, in_flight=connection.in_flight, defaults=version.defaults, of=version.reference)
@@ -72,17 +73,21 @@ def replay_command(run: int, prompt: str | None, group: str | None, **rest: Any)
         letters = engine.letters.ids(run=run, signature=group)[: rest["limit"]]
         if not letters:
             raise errors.InputError(_nothing_open(engine, run, group))
-        if rest["echo"]:
-            asked = version or engine.prompts.get(before.version_id)
-            engine.runs.usable(asked, engine.datasets.get(before.dataset), echo=rest["echo"])
+        usual = before.options
+        options = chosen(rest, in_flight=usual.in_flight, defaults=usual.model_dump(), of=f"run {run}")
+        _must_be_rungs(here, options)
+        # what is the run's own is kept as far as it fits another version
+        said = {"echo": rest["echo"] or {}, "ladder": None if options.ladder == usual.ladder else options.ladder}
+        asked = version or engine.prompts.get(before.version_id)
+        engine.runs.usable(asked, engine.datasets.get(before.dataset), options=options.model_copy(update=said))
     with steps.engine_up(here.settings, workers=rest["workers"], quiet=here.as_json) as at_work:
-        engine, usual = at_work.engine, before.options
+        engine = at_work.engine
         made = engine.letters.replay(
             letters,
             version=version,
             model=rest["model"],
             connection=at_work.settings.connection(rest["connection"] or before.connection),
-            options=chosen(rest, in_flight=usual.in_flight, defaults=usual.model_dump(), of=f"run {run}"),
+            options=options,
             key=uuid.uuid4().hex,
         )
         seen = wait(here, at_work, made)
@@ -165,9 +170,19 @@ def _must_be_connection(here: Given, wanted: str | None) -> None:
     here.settings.connection(wanted)
 
 
+def _must_be_rungs(here: Given, options: RunOptions) -> None:
+    """Refuse a ladder that leads to a connection which is not there."""
+    for climb in options.ladder.climbs if options.ladder is not None else ():
+        try:
+            _must_be_connection(here, climb.connection)
+        except errors.InputError as error:
+            raise errors.InputError(f"rung {climb}: {error.message}") from error
+
+
 def _must_be_payable(here: Given, engine: Engine, version: Version, rest: dict[str, Any]) -> None:
-    """Refuse a budget whose run has no price; the embedded model has one."""
+    """Refuse a budget whose run has no price, and rungs that are nowhere; the embedded model has a price."""
     options = chosen(rest, in_flight=1, defaults=version.defaults, of=version.reference)
+    _must_be_rungs(here, options)
     if not here.settings.wants_embedded:
         connection = here.settings.connection(rest["connection"])
         engine.runs.price(engine.runs.model_of(version, connection, rest["model"]), connection, options)

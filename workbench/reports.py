@@ -8,7 +8,7 @@ from typing import Any
 
 from jobs.api import Engine
 from jobs.estimates import CONFIDENCE, Estimate
-from jobs.views import Attempt, CallFilter, Inspection, Outlook, Prompt, Run
+from jobs.views import Attempt, CallFilter, Inspection, Outlook, Prompt, Run, RungTally
 from workbench import wording
 
 #: seconds; a clock that was set back hides no call
@@ -60,6 +60,8 @@ def run_object(engine: Engine, run: Run) -> dict[str, Any]:
         "reason": run.reason,
         "forecast": _forecast(engine.runs.outlook(run.id)),
     }
+    if run.upper:
+        found["answered_by"] = [_rung(one) for one in engine.runs.rungs(run.id)]
     if run.kind == "replay":
         outcome = engine.letters.outcome(run.id)
         found |= {
@@ -82,6 +84,23 @@ def _set_aside(engine: Engine, run: Run) -> dict[str, Any] | None:
         "usd": round(run.reserved, 8),
         "unsettled_calls": total.open_calls,
         "unsettled_usd": round(total.set_aside, 8),
+    }
+
+
+def _rung(one: RungTally) -> dict[str, Any]:
+    """What a rung of its ladder has done."""
+    return {
+        "model": one.model,
+        "connection": one.connection,
+        "rows": one.rows,
+        "asked": one.asked,
+        "accepted": one.accepted,
+        "dead": one.dead,
+        "reused": one.reused,
+        "climbed": one.climbed,
+        "straight": one.straight,
+        "calls": one.calls,
+        "cost_usd": None if one.cost is None else round(one.cost, 8),
     }
 
 
@@ -151,12 +170,25 @@ def run_lines(found: dict[str, Any]) -> Iterator[str]:
         yield _forecast_line(found["forecast"])
         if (stop := found["forecast"]["budget_stop"]) is not None:
             yield f"  {wording.stopped(stop['rows'], found['rows'], stop['seconds'], sure=stop['sure'])}"
+    for one in found.get("answered_by", ()):
+        yield f"  {one['model']} at {one['connection']}: {_rung_words(one)}"
     if "replay_of" in found:
         yield (
             f"  of its dead letters: {found['fixed']} fixed, {found['taken_back']} taken back, "
             f"{found['same_failure']} failed the same way, "
             f"{found['new_failure']} failed a new way"
         )
+
+
+def _rung_words(one: dict[str, Any]) -> str:
+    told = [f"{one['accepted']:,} accepted", f"{wording.count(one['calls'], 'call')}"]
+    if one["cost_usd"] is not None:
+        told.append(f"${one['cost_usd']:.6f}")
+    if one["climbed"]:
+        told.append(f"{sum(one['climbed'].values()):,} went on ({wording.climbed(one['climbed'])})")
+    if one["straight"]:
+        told.append(f"{one['straight']:,} came straight here")
+    return ", ".join(told)
 
 
 def dead_objects(engine: Engine, run_id: int, signature: str | None) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -89,6 +89,7 @@ RULES: dict[str, str] = {
     "too_long": "the prompt does not fit the model",
     "unreachable": "the endpoint could not be reached",
     "internal": "an error of ours",
+    "doubted": "is valid, and was not left at that",
     "unanswered": "the reply, which was about several rows, holds no answer to this one",
 }
 
@@ -99,6 +100,14 @@ OUTCOMES: dict[str, str] = {
     "too_long": "the prompt does not fit the model",
     "internal": "an error of ours",
     "lost": "the worker died or was cut off",
+}
+
+#: why rows climb to a dearer model
+CLIMBS: dict[str, str] = {
+    "contract": "broke the contract twice",
+    "checked": "said what is always checked",
+    "unsure": "were not sure enough",
+    "failed": "got no reply to judge",
 }
 
 KINDS: dict[str, str] = {"run": "run", "replay": "replay", "evaluation": "evaluation", "try": "try"}
@@ -145,6 +154,11 @@ def number(value: int | float | None) -> str:
 def count(value: int, noun: str, plural: str | None = None) -> str:
     """A number with its noun: ``1 row``, ``1,204 rows``."""
     return f"{value:,} {noun if value == 1 else plural or noun + 's'}"
+
+
+def climbed(counts: Mapping[str, int]) -> str:
+    """How many rows went on for which reason: ``12 broke the contract twice, 3 said what is always checked``."""
+    return ", ".join(f"{counts[why]:,} {words}" for why, words in CLIMBS.items() if counts.get(why))
 
 
 def percent(part: float, whole: float) -> str:

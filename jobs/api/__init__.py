@@ -5,8 +5,8 @@
     engine.datasets    add, list, get, page, row, set_id_column
     engine.prompts     list, versions, get, resolve, save, tried, label, draft, put_draft, drop_draft, write_back, check, render,
                        diff
-    engine.runs        forecast, outlook, usable, model_of, price, prepared, start, get, list, results, groups, resolutions,
-                       export, pause, resume, cancel, set_budget
+    engine.runs        forecast, outlook, usable, model_of, price, prepared, start, get, list, results, rungs, groups,
+                       resolutions, export, pause, resume, cancel, set_budget
     engine.letters     groups, list, ids, standing, inspect, neighbours, replay, replayable, forecast, correct, discard, undo,
                        outcome, before_after, decisions, decision_of
     engine.evaluations usable, start, report

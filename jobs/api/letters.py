@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobs import errors, pairing, review, templates, views
+from jobs import errors, ladder, pairing, review, templates, views
 from jobs.api.datasets import Datasets
 from jobs.api.prompts import Prompts
 from jobs.api.room import House, Room
@@ -175,7 +175,8 @@ class Letters(Room):
             version: a better prompt.
             model: None: the given version's own, else the parent's.
             connection: where to ask.
-            options: how. Where they name the parent's echo and the version is another, its own default or what still fits is meant.
+            options: how. Where they name the parent's echo and the version is another, its own default or what still fits is meant;
+                of the parent's ladder what still fits.
             edits: cells of letters as a person edited them; the rows in the dataset stay as they are.
             note: why.
             key: idempotency key of the whole act.
@@ -395,8 +396,13 @@ class Letters(Room):
 
 
 def _options(one: _Replay, chosen: RunOptions) -> RunOptions:
-    """How a replay is made: another version's answers have other fields to repeat a column by."""
-    if one.version.id == one.parent.version_id or chosen.echo != one.parent.options.echo:
+    """How a replay is made: another version's answers have other fields to repeat a column by, and to be checked."""
+    if one.version.id == one.parent.version_id:
+        return chosen
+    if chosen.ladder is not None and chosen.ladder == one.parent.options.ladder:
+        fitting = ladder.fitting(chosen.ladder, contract=one.version.content.contract)
+        chosen = chosen.model_copy(update={"ladder": fitting})
+    if chosen.echo != one.parent.options.echo:
         return chosen
     used = templates.parse(one.version.content.template).columns(one.dataset.columns)
     own = one.version.defaults.get("echo")

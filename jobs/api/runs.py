@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from jobs import errors, ladder, pairing, templates, views
+from jobs import errors, pairing, templates, views
+from jobs import ladder as ladders
 from jobs.api import exports
 from jobs.api.datasets import check_id_column
 from jobs.api.forecast import Wish, forecast
@@ -26,7 +27,7 @@ from jobs.options import Rung, RunOptions
 from jobs.prices import price_of
 from jobs.requests import Cancel, Pause, Resume, SetBudget, Start
 from jobs.settings import Connection, Price
-from jobs.store import reading_results, reading_runs
+from jobs.store import reading_results, reading_rungs, reading_runs
 from jobs.store.fates import QUIET_KINDS
 from jobs.store.reading_results import Scope
 
@@ -136,7 +137,7 @@ class Runs(Room):
             id_column = dataset.id_column
         options = options or _usual(version)
         columns = self.usable(
-            version, dataset, limit=limit, ordinals=ordinals, edits=edits, id_column=id_column, echo=options.echo
+            version, dataset, limit=limit, ordinals=ordinals, edits=edits, id_column=id_column, options=options
         )
         if kind in QUIET_KINDS:
             options = options.model_copy(update={"reuse": False})
@@ -154,7 +155,7 @@ class Runs(Room):
             base_url=connection.base_url,
             model=model,
             price=self.price(model, connection, options),
-            upper=self._upper(version, dataset, connection, options),
+            upper=self._upper(version, connection, options),
             options=options,
             columns=columns,
             id_column=id_column,
@@ -198,18 +199,14 @@ class Runs(Room):
             )
         return price
 
-    def _upper(
-        self, version: views.Version, dataset: views.Dataset, connection: Connection, options: RunOptions
-    ) -> tuple[Rung, ...]:
+    def _upper(self, version: views.Version, connection: Connection, options: RunOptions) -> tuple[Rung, ...]:
         """The rungs above a run's own model, with what they charge.
 
         Raises:
-            InputError: a rule of the ladder cannot be used with this dataset or contract, a connection is not there, or there is
-                a budget and a rung without a price.
+            InputError: a connection is not there, or there is a budget and a rung without a price.
         """
         if options.ladder is None:
             return ()
-        ladder.must_fit(options.ladder, columns=dataset.columns, contract=version.content.contract)
         there = self.settings.with_embedded().connections
         rungs = []
         for climb in options.ladder.climbs:
@@ -233,9 +230,9 @@ class Runs(Room):
         ordinals: Sequence[int] | None = None,
         edits: dict[int, dict[str, str]] | None = None,
         id_column: str | None = None,
-        echo: Mapping[str, str] | None = None,
+        options: RunOptions | None = None,
     ) -> tuple[str, ...]:
-        """The columns that the template uses, if it can be asked about these rows and an answer can repeat what it is to.
+        """The columns that the template uses, if it can be asked about these rows, and what options name of them is there.
 
         Raises:
             InputError: why not.
@@ -259,10 +256,13 @@ class Runs(Room):
                 raise errors.InputError(
                     f"the edit of row {ordinal:,} must have the columns of {dataset.name}; see: {wrong}"
                 )
+        options = options or RunOptions()
+        if options.ladder is not None:
+            ladders.must_fit(options.ladder, columns=dataset.columns, contract=version.content.contract)
         if id_column is not None and id_column != dataset.id_column:
             check_id_column(self.read(), dataset, id_column)
         used = template.columns(dataset.columns)
-        pairing.must_fit(echo or {}, contract=version.content.contract, columns=dataset.columns, used=used)
+        pairing.must_fit(options.echo, contract=version.content.contract, columns=dataset.columns, used=used)
         return used
 
     def get(self, run_id: int) -> views.Run:
@@ -298,6 +298,11 @@ class Runs(Room):
         if scope is None:
             raise errors.NotFound(f"there is no run {run_id}")
         return scope
+
+    def rungs(self, run_id: int) -> list[views.RungTally]:
+        """What each rung of the run's ladder has done so far, the lowest first; one without a ladder has one. Raises NotFound."""
+        with self.snapshot() as db:
+            return reading_rungs.rungs(db, self.get(run_id))
 
     def groups(self, run_id: int, *, limit: int = 5) -> list[views.Group]:
         """The most frequent causes of death among the run's rows so far."""

@@ -16,6 +16,7 @@ from jobs import views
 from jobs.lifecycle import RunState
 from jobs.options import RunOptions
 from jobs.store.reading_letters import Filter, groups, reference
+from jobs.store.rungs import UPPER
 
 #: seconds over which the rate of a run is taken
 WINDOW = 60.0
@@ -24,7 +25,10 @@ KEPT = 5_000
 
 _RUN = """
     SELECT r.id, r.kind, r.root, r.parent, r.dataset, d.name AS dataset_name, r.prompt, r.version AS version_id, v.number,
-           r.connection, r.base_url, r.model, r.options, r.id_column, r.price IS NOT NULL AS price_known, r.row_count,
+           r.connection, r.base_url, r.model, r.upper, r.options, r.id_column, r.row_count,
+           r.price IS NOT NULL AND NOT EXISTS (
+               SELECT 1 FROM json_each(r.upper) WHERE json_extract(value, '$.price') IS NULL
+           ) AS price_known,
            r.state, r.paused_by, r.reason, r.note, r.calls, r.prompt_tokens, r.completion_tokens, r.cached_tokens, r.cost,
            r.reserved, r.throttles, r.created_at, r.ended_at, r.paused_at,
            r.paused_seconds
@@ -114,6 +118,7 @@ def _view(db: Database, row: dict[str, Any], letters: dict[str, int], *, now: fl
         seconds=_at_work(row, now),
         rows_a_minute=_rate(db, row, last=last, now=now),
         letters=letters,
+        upper=UPPER.validate_json(row["upper"]),
     )
 
 

@@ -172,8 +172,8 @@ def claim(db: Database, record: RunRecord, rows: Sequence[DueRow]) -> list[DueRo
 
 
 _ANSWER = """
-    SELECT a.value, c.cost / (SELECT count(*) FROM attempts WHERE call = c.id)
-    FROM attempts a JOIN calls c ON c.id = a.call WHERE a.id = ?
+    SELECT a.value, c.cost / (SELECT count(*) FROM attempts WHERE call = c.id), coalesce(json_extract(a.receipt, '$.model'), r.model)
+    FROM attempts a JOIN calls c ON c.id = a.call JOIN runs r ON r.id = a.run WHERE a.id = ?
 """
 
 
@@ -181,8 +181,8 @@ def reuse(db: Database, record: RunRecord, pairs: Sequence[tuple[DueRow, int]], 
     """Give rows the answer of an accepted attempt."""
     made: list[Reused] = []
     for row, source in pairs:
-        value, saved = db.conn.execute(_ANSWER, [source]).fetchone()
-        receipt = Receipt(how="reused", source=source)
+        value, saved, model = db.conn.execute(_ANSWER, [source]).fetchone()
+        receipt = Receipt(how="reused", source=source, model=model if record.top else None)
         cursor = db.conn.execute(
             """
             INSERT INTO attempts (call, run, ordinal, verdict, asked, value, receipt, saved, recorded_at)

@@ -10,7 +10,8 @@ from sqlite_utils import Database
 from jobs.options import Rung
 from jobs.settings import Price
 
-_UPPER: TypeAdapter[tuple[Rung, ...]] = TypeAdapter(tuple[Rung, ...])
+#: the rungs above a run's own model, as the store keeps them
+UPPER: TypeAdapter[tuple[Rung, ...]] = TypeAdapter(tuple[Rung, ...])
 NO_UPPER = "[]"
 
 
@@ -25,4 +26,4 @@ def rungs(connection: str, base_url: str, model: str, price: str | None, upper: 
     """The rungs of a run, of the columns that it stands in, the lowest first."""
     known = Price.model_validate_json(price) if price else None
     lowest = Rung(connection=connection, base_url=base_url, model=model, price=known)
-    return (lowest,) if upper == NO_UPPER else (lowest, *_UPPER.validate_json(upper))
+    return (lowest,) if upper == NO_UPPER else (lowest, *UPPER.validate_json(upper))

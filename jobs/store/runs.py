@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from pydantic import TypeAdapter
 from sqlite_utils import Database
 
 from jobs import errors, ladder, plan, requests
@@ -17,7 +16,7 @@ from jobs.lifecycle import RunState
 from jobs.options import Rung, RunOptions
 from jobs.requests import Request, Start
 from jobs.settings import Price
-from jobs.store.rungs import rungs
+from jobs.store.rungs import UPPER, rungs
 from jobs.values import VersionContent
 
 
@@ -97,8 +96,6 @@ class RunRecord:
         where = {column: place for place, column in enumerate(self.dataset_columns)}
         return tuple((column, where[column]) for column in self.columns)
 
-
-_UPPER: TypeAdapter[tuple[Rung, ...]] = TypeAdapter(tuple[Rung, ...])
 
 _RUN = """
 SELECT runs.*, versions.content, versions.hash AS version_hash, datasets.columns AS dataset_columns
@@ -218,7 +215,7 @@ def insert_run(db: Database, start: Start, *, row_count: int, now: float) -> int
             start.base_url,
             start.model,
             start.price.model_dump_json() if start.price else None,
-            _UPPER.dump_json(start.upper).decode(),
+            UPPER.dump_json(start.upper).decode(),
             start.options.model_dump_json(),
             json.dumps(start.columns),
             start.id_column,

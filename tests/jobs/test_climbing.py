@@ -13,7 +13,7 @@ from jobs.options import Check, Climb, Ladder, Route, RunOptions
 from jobs.settings import Price
 from jobs.testing import StubProvider, marked
 from jobs.testing.script import Act, Ask
-from tests.house import Home
+from tests.house import CONTENT, CONTRACT, Home
 
 GOOD = {"sentiment": "good", "words": 2}
 BAD = {"sentiment": "bad", "words": 1}
@@ -40,6 +40,7 @@ def stub() -> Iterator[StubProvider]:
 @pytest.fixture
 def home(tmp_path: Path, redis_address: str, stub: StubProvider) -> Iterator[Home]:
     dear = "[stub.prices.dear]\ninput = 10.0\noutput = 20.0\n"
+    dear += f'[free]\nbase_url = "{stub.base_url}"\nmodels = ["dear"]\n'
     home = Home(tmp_path / "home", redis_address, stub, chance=lambda: 0.0, more=dear)
     yield home
     home.close()
@@ -225,3 +226,67 @@ def test_a_run_may_keep_how_sure_the_model_was_without_doubting_it(home: Home) -
     (kept,) = home.engine._house.read().execute("SELECT confidence FROM attempts WHERE run = ?", [run.id]).fetchone()
 
     assert run.counts.accepted == 1 and kept == pytest.approx(0.7, abs=0.01)
+
+
+# -- where every row was answered --------------------------------------------------------------------------------------
+
+
+def test_the_rungs_add_up_to_the_run_and_say_why_rows_went_on(home: Home) -> None:
+    """Rows, calls and money of each model; the sums are those of the run and of the provider's own books."""
+    home.stub.confidence = lambda row, path: 0.5 if "shaky" in row else 0.99
+    rows = ["easy 1", "easy 2", "hard a", "unsure b", "shaky c", "a very long message d", "hard a", "[[always bad]]"]
+    chosen = up(
+        checks=(Check(field="sentiment", value="bad"),),
+        routes=(Route(column="text", rule="matches", value="^a very"),),
+        confidence=0.9,
+    )
+    run = home.went(rows, options=chosen)
+    cheap, dear = home.engine.runs.rungs(run.id)
+
+    assert (cheap.model, dear.model, dear.connection) == ("stub-model", "dear", "stub")
+    assert (cheap.rows, cheap.accepted, cheap.asked) == (2, 2, 6)
+    assert cheap.climbed == {"contract": 2, "checked": 1, "unsure": 1}
+    assert (dear.rows, dear.accepted, dear.dead, dear.reused, dear.straight) == (6, 5, 1, 1, 2)
+    assert (cheap.rows + dear.rows, cheap.calls + dear.calls) == (run.counts.rows, run.calls)
+    paid = {name: sum(one.money for one in home.stub.ledger.entries if one.model == name) for name in run.models}
+    assert (cheap.cost, dear.cost) == (pytest.approx(paid["stub-model"]), pytest.approx(paid["dear"]))
+
+
+def test_an_answer_that_is_used_again_names_its_model_too(home: Home) -> None:
+    """Also where it comes from a run that had no ladder."""
+    home.went(["easy"], options=RunOptions())
+    home.went(["hard"], options=up())
+    run = home.went(["easy", "hard"], options=up())
+
+    assert run.counts.reused == 2 and models(home, run.id) == {1: "stub-model", 2: "dear"}
+
+
+def test_a_replay_keeps_the_ladder_of_its_run(home: Home) -> None:
+    """What died on top is asked from the bottom up again, unless other options are given."""
+    run = home.went(["later [[invalid 7 times]]", "easy"], options=up())
+    (replay,) = home.engine.letters.replay(home.engine.letters.ids(run=run.id), key="again")
+    ended = home.ended(replay)
+
+    assert (ended.options.ladder, ended.models) == (run.options.ladder, ("stub-model", "dear"))
+    assert ended.counts.accepted == 1 and models(home, replay) == {1: "dear"}
+
+
+def test_a_replay_with_another_version_keeps_what_fits_of_the_ladder(home: Home) -> None:
+    """What its answers cannot say is not checked."""
+    checks = (Check(field="sentiment", value="bad"), Check(field="words", value=1))
+    run = home.went(["[[always bad]]"], options=up(checks=checks))
+    contract = {**CONTRACT, "properties": {"words": {"type": "integer"}}, "required": ["words"]}
+    better = home.version(CONTENT.model_copy(update={"contract": contract}))
+    (replay,) = home.engine.letters.replay([(run.id, 1)], version=better, key="again")
+    kept = home.ended(replay).options.ladder
+
+    assert kept is not None and [str(one) for one in kept.checks] == ["words=1"]
+
+
+def test_a_run_is_of_unknown_price_where_that_of_one_rung_is(home: Home) -> None:
+    """Half a sum is no sum."""
+    ladder = Ladder(climbs=(Climb(model="dear", connection="free"),))
+    run = home.went(["hard"], options=RunOptions(ladder=ladder))
+
+    assert (run.price_known, run.cost) == (False, None)
+    assert [one.cost for one in home.engine.runs.rungs(run.id)] == [None, None]

@@ -131,3 +131,27 @@ def test_labels_numbers_and_yes_or_no_decide() -> None:
 
     assert ladder.deciding({"properties": fields}) == ["$.kind", "$.n", "$.ok"]
     assert ladder.deciding({"properties": {"summary": {"type": "string"}}}) is None
+
+
+def test_a_ladder_of_run_defaults_is_written_as_on_a_command_line_and_read_back() -> None:
+    """Texts where a person writes, parts where they are kept."""
+    told = {
+        "climbs": ["big@other", "biggest"],
+        "routes": ["text longer 800", "kind matches ^x"],
+        "checks": ["label=urgent", "score=5"],
+        "confidence": 0.9,
+    }
+    read = Ladder.model_validate(ladder.said(told))
+
+    assert [climb.model for climb in read.climbs] == ["big", "biggest"] and read.checks[1].value == 5
+    assert ladder.written(read) == told
+    assert Ladder.model_validate(ladder.said("big@other")).climbs[0].connection == "other"
+
+
+def test_a_value_that_a_field_never_says_cannot_be_always_checked() -> None:
+    """A slip of the pen would check nothing."""
+    contract = {"properties": {"label": {"enum": ["good", "bad"]}}}
+    found = Ladder.model_validate(ladder.said({"climbs": "big", "checks": ["label=bat"]}))
+
+    with pytest.raises(errors.InputError, match='label never says that; it says: "good", "bad"'):
+        ladder.must_fit(found, columns=[], contract=contract)

@@ -1,3 +1,4 @@
+import json
 import os
 import string
 from pathlib import Path
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from jobs import errors, prompts, templates
 from jobs.llm import body
+from jobs.options import RunOptions
 from jobs.settings import Connection
 from jobs.values import OWNED_SETTINGS, Message, VersionContent
 
@@ -102,7 +104,7 @@ def test_front_matter_may_say_nothing(tmp_path: Path, prompt: str):
         ("---\ndefaults:\n  strikes: 0\n---\n{{ a }}", "prompt.md:3: defaults: 'strikes': input should be greater"),
         (
             "---\ndefaults:\n  strikes: 3\n  echo:\n    order: 7\n---\n{{ a }}",
-            "prompt.md:4: defaults: 'echo': input should be a valid string",
+            "prompt.md:4: defaults: 'echo': order: input should be a valid string",
         ),
         ("---\ndefaults: all\n---\n{{ a }}", "prompt.md:2: defaults must be lines"),
         ("---\nmodel: m\n---\n\n\nuser:\n{{ a }}\n{{ b | uper }}", "prompt.md:8: there is no filter 'uper'"),
@@ -428,3 +430,35 @@ def test_turns_know_their_lines():
     source = "intro\n\nuser:\n\n\nA\nassistant:\nuser:\nB"
 
     assert prompts.turns(source) == [("user", "intro", 1), ("user", "A", 6), ("assistant", "", 7), ("user", "B", 9)]
+
+
+def test_a_ladder_among_the_run_defaults_is_written_as_on_a_command_line(tmp_path: Path) -> None:
+    """It is kept in its parts, and written back in a person's words."""
+    told = "defaults:\n  ladder:\n    climbs: big@other\n    routes: [text longer 800]\n    checks: [label=urgent]\n    confidence: 0.9\n"
+    path = folder(tmp_path, f"---\n{told}---\n{{{{ a }}}}")
+    found = prompts.load_folder(path)
+    ladder = RunOptions.model_validate(found.defaults).ladder
+    prompts.write_folder(path, found.content, defaults=found.defaults)
+
+    assert ladder is not None and str(ladder.climbs[0]) == "big@other" and str(ladder.checks[0]) == "label=urgent"
+    assert json.loads(json.dumps(found.defaults)) == found.defaults
+    assert "    - text longer 800\n" in (path / "prompt.md").read_text()
+    assert prompts.load_folder(path).defaults == found.defaults
+
+
+@pytest.mark.parametrize(
+    ("ladder", "said"),
+    [
+        ("{climbs: []}", "'ladder': climbs: tuple should have at least 1 item"),
+        ("{climbs: [big], routes: [text]}", "'ladder': a route is COLUMN longer CHARACTERS"),
+        ("{climbs: [big], confidence: 2}", "'ladder': confidence: input should be less than 1"),
+        ("{climb: [big]}", "'ladder': climbs: field required"),
+    ],
+)
+def test_a_ladder_that_cannot_be_is_refused_with_its_line(tmp_path: Path, ladder: str, said: str) -> None:
+    """Like every other run default."""
+    path = folder(tmp_path, f"---\nmodel: m\ndefaults:\n  ladder: {ladder}\n---\n{{{{ a }}}}")
+    with pytest.raises(errors.PromptError) as refused:
+        prompts.load_folder(path)
+
+    assert "prompt.md:4" in refused.value.message and said in refused.value.message

@@ -41,6 +41,10 @@ CONTRACT = {
 }
 
 
+#: a run that could be made
+RUN = ["run", "fine.csv", "--prompt", "task"]
+
+
 class Shell:
     """A folder with a home, a prompt and tables, and the command."""
 
@@ -49,6 +53,7 @@ class Shell:
         (folder / "home").mkdir()
         (folder / "home/connections.toml").write_text(
             f'[stub]\nbase_url = "{stub.base_url}"\nmodels = ["m"]\n[stub.prices.m]\ninput = 1.0\noutput = 2.0\n'
+            "[stub.prices.dear]\ninput = 10.0\noutput = 20.0\n"
             f'[free]\nbase_url = "{stub.base_url}"\nmodels = ["unpriced"]\n'
         )
         (folder / "prompts/task").mkdir(parents=True)
@@ -154,6 +159,32 @@ def test_an_evaluation_with_a_dead_row_is_decided_by_its_bar_where_it_has_one(sh
     assert shell.value(*hard, "--limit", "2")["rows"] == 2
 
 
+def test_a_ladder_of_models_says_where_rows_were_answered_and_a_replay_keeps_it(shell: Shell) -> None:
+    """What breaks the contract twice is asked again of the dearer model; each rung with its rows, calls and money."""
+    (shell.folder / "hard.csv").write_text(
+        table(["plain", "x [[invalid twice]]", "y [[invalid always]]", "a longer text"])
+    )
+    ladder = ["--ladder", "dear@stub", "--route", "text is a longer text", "--always-check", "mood=bad"]
+    run = shell.value("run", "hard.csv", "--prompt", "task", *ladder, code=3)
+    cheap, dear = run["answered_by"]
+
+    assert (cheap["model"], cheap["accepted"], cheap["climbed"]) == ("m", 1, {"contract": 2})
+    assert (dear["model"], dear["connection"], dear["accepted"], dear["dead"], dear["straight"]) == (
+        "dear",
+        "stub",
+        2,
+        1,
+        1,
+    )
+    assert run["cost_usd"] == pytest.approx(cheap["cost_usd"] + dear["cost_usd"])
+    said = shell("stats", str(run["run"])).stdout
+    assert "m at stub: 1 accepted" in said and "2 went on (2 broke the contract twice)" in said
+
+    assert [one["calls"] for one in shell.value("replay", str(run["run"]), code=3)["answered_by"]] == [2, 3]
+    alone = shell.value("replay", str(run["run"]), "--no-ladder", code=3)
+    assert "answered_by" not in alone and alone["calls"] == 3
+
+
 def test_ctrl_c_stops_waiting_and_says_how_to_go_on(shell: Shell) -> None:
     """Exit code 130, nothing on standard output, and the run is there to be resumed."""
     (shell.folder / "slow.csv").write_text(table([f"{n} [[slow 0.2]]" for n in range(500)]))
@@ -231,6 +262,20 @@ def test_resume_all_ends_what_was_left_and_leaves_what_was_paused(shell: Shell) 
         (["run", "fine.csv", "--prompt", "task", "--echo", "mood=id"], "cannot repeat what it is not shown"),
         (["run", "fine.csv", "--prompt", "task", "--echo", "mood=id", "--echo", "mood=text"], "one column only"),
         (["replay", "1", "--echo", "mood=nr"], "there is no column 'nr'"),
+        ([*RUN, "--ladder", "@stub"], "a rung is MODEL or MODEL@CONNECTION; '@stub' names no model"),
+        ([*RUN, "--ladder", "dear@moon"], "rung dear@moon: no connection is named 'moon'; known: stub, free"),
+        ([*RUN, *["--ladder", "dear"] * 4], "this ladder cannot be: climbs: tuple should have at most 3 items"),
+        ([*RUN, "--ladder", "dear", "--route", "text shorter 3"], "a route is COLUMN longer CHARACTERS"),
+        ([*RUN, "--ladder", "dear", "--route", "txt is x"], "there is no column 'txt'; there are: id, text"),
+        ([*RUN, "--ladder", "dear", "--route", "text matches ("], "the regular expression cannot be used"),
+        ([*RUN, "--ladder", "dear", "--always-check", "mood"], "what is always checked is FIELD=VALUE"),
+        ([*RUN, "--ladder", "dear", "--always-check", "mod=x"], "the contract has no field 'mod'; it has: mood"),
+        ([*RUN, "--ladder", "dear", "--always-check", "mood=x"], 'mood never says that; it says: "good", "bad"'),
+        ([*RUN, "--ladder", "dear", "--climb-below", "1"], "'--climb-below': 1.0 is not in the range 0<x<1"),
+        ([*RUN, "--climb-below", "0.9"], "--climb-below needs a dearer model to go to: name it with --ladder"),
+        ([*RUN, "--no-ladder", "--ladder", "dear"], "--no-ladder and --ladder: say one of them"),
+        (["replay", "1", "--ladder", "dear@moon"], "rung dear@moon: no connection is named 'moon'"),
+        (["replay", "1", "--ladder", "dear", "--route", "txt is x"], "there is no column 'txt'"),
         (["run", "fine.csv", "--prompt", "task", "--limit", "0"], "--limit"),
         (["run", "prompts/task/schema.json", "--prompt", "task"], "schema.json"),
         (["run", "other.csv", "--prompt", "task"], "there is no column 'text'"),
