@@ -400,6 +400,37 @@ class BeforeAfter:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RungForecast:
+    """What a rung of a ladder is likely to take."""
+
+    model: str
+    connection: str
+    #: rows that it is asked about
+    rows: Estimate
+    #: None where its price is unknown
+    cost: Estimate | None
+    #: earlier replies that its cost comes from; 0: the rendered prompt
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LadderForecast:
+    """How a ladder is likely to be climbed."""
+
+    #: the lowest first
+    rungs: tuple[RungForecast, ...]
+    #: the share of rows that a rule sends straight to the top, from 0 to 1, and rows that this was looked up for
+    straight: float
+    looked: int
+    #: the share of the others that leave the lowest rung; None where nothing is known of it: from none to all
+    climbs: Estimate | None
+    #: all rows on the top rung alone; None where its price is unknown
+    dear: Estimate | None
+    #: the share of that which the ladder saves, below 0 where it costs more; None where a price is unknown
+    saving: Estimate | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Forecast:
     """What a run is likely to take, and what that is founded on; a range holds its figure in 90 of 100 runs."""
 
@@ -422,6 +453,8 @@ class Forecast:
     warnings: tuple[str, ...] = ()
     #: of a sum: rows of those asked about whose part comes from the rendered prompt
     guessed: int = 0
+    #: of a run with a ladder; None of a sum
+    ladder: LadderForecast | None = None
 
     def plus(self, other: Forecast) -> Forecast:
         """Both together; where one of them is estimated from the prompt, the sum is in part, and has no range."""

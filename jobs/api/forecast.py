@@ -8,94 +8,21 @@ questions for a large one, since a page must not wait for it.
 
 from __future__ import annotations
 
-import functools
-import json
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from sqlite_utils import Database
-
-from jobs import errors, plan, templates, views
-from jobs.api import probing
+from jobs import errors, ladder, plan, templates, views
+from jobs.api import climbs, probing
+from jobs.api.basis import MEASURED, Basis, Figures, Wish, measured, past
 from jobs.api.room import House
-from jobs.estimates import Back, Estimate, Sample
-from jobs.options import RunOptions
-from jobs.prices import ceiling, cost, estimate_tokens, price_of
-from jobs.settings import Connection, Price
+from jobs.estimates import Estimate
+from jobs.prices import price_of
 from jobs.store import reading_datasets, reading_forecast
-from jobs.store.reading_forecast import EXACT, SAMPLE, Earlier
-from jobs.values import Usage
+from jobs.store.reading_forecast import EXACT, SAMPLE
 
-#: replies from which on they are believed, instead of measured prompts
-ENOUGH = 20
 #: calls a row from which on they are worth a word
 MANY_CALLS = 1.25
 #: rows that are compared to find equal ones
 COMPARED = 50_000
-#: rows that are rendered to measure their prompts
-MEASURED = 20
-#: tokens of a text in an answer, where nothing bounds it, and of any other value
-_TEXT_TOKENS, _VALUE_TOKENS = 24, 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wish:
-    """A run that a person is thinking of."""
-
-    version: views.Version
-    dataset: views.Dataset
-    connection: Connection
-    model: str
-    options: RunOptions
-    limit: int | None = None
-    ordinals: tuple[int, ...] | None = None
-
-    @property
-    def rows(self) -> int:
-        """How many rows it has."""
-        if self.ordinals is not None:
-            return len(self.ordinals)
-        return min(self.dataset.row_count, self.limit or self.dataset.row_count)
-
-    def spread(self, most: int) -> list[int]:
-        """At most so many of its ordinals, evenly spread."""
-        step = max(1.0, self.rows / most)
-        places = [int(n * step) for n in range(min(most, self.rows))]
-        return [self.ordinals[place] if self.ordinals is not None else place + 1 for place in places]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Measure:
-    """Tokens of one call, by its rendered prompt."""
-
-    prompt: float
-    completion: float
-    #: more prompt tokens than that, as a budget reserves them
-    reserved: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Figures:
-    """What the rows will take, however it was found out."""
-
-    calls: Estimate
-    tokens: Estimate
-    prompt: float
-    completion: float
-    cost: Estimate | None
-    seconds: Estimate | None = None
-
-    def without_ranges(self) -> _Figures:
-        """The same where it comes from rows that were not like these."""
-        return replace(
-            self,
-            calls=self.calls.alone(),
-            tokens=self.tokens.alone(),
-            cost=None if self.cost is None else self.cost.alone(),
-            seconds=None if self.seconds is None else self.seconds.alone(),
-        )
 
 
 def forecast(house: House, wish: Wish) -> views.Forecast:
@@ -109,56 +36,70 @@ def forecast(house: House, wish: Wish) -> views.Forecast:
     for name in template.unknown(wish.dataset.columns):
         hint = f"; did you mean {name.suggestion}?" if name.suggestion else ""
         warnings.append(f"the template needs a column {name.name!r}, which {wish.dataset.name} lacks{hint}")
-    warnings += probing.warnings(house, wish.connection, wish.model, wish.version.content, wish.options)
+    wishes = climbs.rungs(house, wish)
+    for one in wishes:
+        warnings += probing.warnings(
+            house, one.connection, one.model, wish.version.content, wish.options, top=one is wishes[-1]
+        )
     with house.snapshot() as db:
-        asked = _asked(house, wish, columns)
-        past, alike = _past(db, wish)
+        asked = _asked(house, wish, wishes, columns)
+        found, alike = past(db, wish)
         rows_there = reading_datasets.rows_at(db, wish.dataset.id, wish.spread(MEASURED))
     rows = [dict(zip(wish.dataset.columns, cells, strict=True)) for _, cells in rows_there]
-    measure = _measured(wish, template, rows, columns, warnings)
+    measure = measured(wish, template, rows, columns, warnings)
+    for one in wishes:
+        _warn_of_price(one, warnings)
+    if wish.options.ladder is not None:
+        warnings += _misfit(wish, wishes)
+        if len(wishes) > 1:
+            with house.snapshot() as db:
+                whole = climbs.climbing(db, wishes, asked, measure)
+            return _sums(wish, asked, whole.figures, whole.most, warnings, ladder=whole.told)
     price = price_of(wish.model, wish.connection) if wish.model else None
-    earlier = _from_earlier(wish, asked, past, price)
-    if earlier is not None and not alike:
-        earlier = earlier.without_ranges()
-    return _sums(wish, asked, measure, earlier, price, warnings)
-
-
-def _past(db: Database, wish: Wish) -> tuple[list[Earlier], bool]:
-    """Earlier runs, and whether their rows are like these: rows that are chosen have died before, and only replays tell of such."""
-    again = wish.ordinals is not None
-    like = functools.partial(
-        reading_forecast.earlier,
-        db,
-        wish.version.id,
-        model=wish.model,
-        rows_per_call=wish.options.rows_per_call,
-        strikes=wish.options.strikes,
-    )
-    past = like(replays=again)
-    if again and sum(call.replied for one in past for call in one.calls) < ENOUGH:
-        return like(replays=False), False
-    return past, True
-
-
-def _sums(
-    wish: Wish, asked: int, measure: _Measure, earlier: _Figures | None, price: Price | None, warnings: list[str]
-) -> views.Forecast:
-    found = earlier or _from_prompts(asked, measure, price, rows_per_call=wish.options.rows_per_call)
-    most = ceiling(round(measure.reserved * asked), wish.version.content.max_tokens * asked, price=price)
-    if not wish.model:
-        warnings.append("no model is chosen: neither the version nor the connection names one")
-    elif price is None:
-        where = f"{wish.model} at connection {wish.connection.name}"
-        warnings.append(f"the price of {where} is unknown, so its cost is too; a price can be set in connections.toml")
-    one = None if most is None or not asked else most / asked
-    _warn_of_budget(wish.options.budget, likely=found.cost, one=one, out=warnings)
-    each = found.calls.about * wish.options.rows_per_call / asked if asked else 1.0
+    basis = Basis(wish=wish, measure=measure, price=price, past=found, alike=alike)
+    earlier = basis.earlier(asked)
+    figures = earlier or basis.guess(asked)
+    each = figures.calls.about * wish.options.rows_per_call / asked if asked else 1.0
     if earlier and each >= MANY_CALLS:
         per = "row that was" if wish.options.rows_per_call == 1 else f"{wish.options.rows_per_call} rows that were"
         warnings.append(
             f"earlier runs of {wish.version.reference} sent {each:.1f} calls for each {per} asked about: "
             "their re-asks and errors are in this forecast"
         )
+    return _sums(wish, asked, figures, basis.most(asked), warnings)
+
+
+def _warn_of_price(wish: Wish, out: list[str]) -> None:
+    if not wish.model:
+        out.append("no model is chosen: neither the version nor the connection names one")
+    elif price_of(wish.model, wish.connection) is None:
+        where = f"{wish.model} at connection {wish.connection.name}"
+        out.append(f"the price of {where} is unknown, so its cost is too; a price can be set in connections.toml")
+
+
+def _misfit(wish: Wish, wishes: Sequence[Wish]) -> Iterator[str]:
+    """What launching would refuse of a ladder."""
+    chosen = wish.options.ladder
+    assert chosen is not None
+    if len(wishes) <= len(chosen.climbs):
+        yield "a rung of the ladder names a connection that is not there"
+    try:
+        ladder.must_fit(chosen, columns=wish.dataset.columns, contract=wish.version.content.contract)
+    except errors.InputError as error:
+        yield error.message
+
+
+def _sums(
+    wish: Wish,
+    asked: int,
+    found: Figures,
+    most: float | None,
+    warnings: list[str],
+    *,
+    ladder: views.LadderForecast | None = None,
+) -> views.Forecast:
+    one = None if most is None or not asked else most / asked
+    _warn_of_budget(wish.options.budget, likely=found.cost, one=one, out=warnings)
     return views.Forecast(
         rows=wish.rows,
         asked=asked,
@@ -171,69 +112,9 @@ def _sums(
         cost_ceiling=most,
         seconds=found.seconds,
         n=found.tokens.n,
-        warnings=tuple(warnings),
+        warnings=tuple(dict.fromkeys(warnings)),
+        ladder=ladder,
     )
-
-
-def _from_earlier(wish: Wish, asked: int, past: Sequence[Earlier], price: Price | None) -> _Figures | None:
-    """By what earlier calls took, at the price of now; None where they say too little."""
-
-    def money(call: Back) -> float:
-        return cost(Usage(prompt=call.prompt, completion=call.completion, cached=call.cached), price) or 0.0
-
-    sample = Sample([call for one in past for call in one.calls])
-    calls, tokens = sample.left(lambda call: 1.0, asked), sample.left(lambda call: call.tokens, asked)
-    prompt = sample.left(lambda call: call.prompt, asked)
-    if sample.n < ENOUGH or calls is None or tokens is None or prompt is None:
-        return None
-    calls = calls.at_least(Estimate(about=asked / wish.options.rows_per_call))
-    return _Figures(
-        calls=calls,
-        tokens=tokens,
-        prompt=prompt.about,
-        completion=tokens.about - prompt.about,
-        cost=None if price is None else sample.left(money, asked),
-        seconds=_seconds(wish, asked, past, calls=calls, tokens=tokens),
-    )
-
-
-def _seconds(wish: Wish, asked: int, past: Sequence[Earlier], *, calls: Estimate, tokens: Estimate) -> Estimate | None:
-    """By the pace of the earlier run with the most calls: how many may be in flight now, and what else cost it time then."""
-    longest = max(past, key=lambda one: len(one.calls))
-    sample = Sample(longest.calls)
-    now = sample.seconds_at(asked, places=wish.options.in_flight)
-    then = sample.seconds_at(asked, places=longest.in_flight)
-    paced = sample.seconds_left(asked, places=longest.in_flight, resumed=longest.resumed)
-    if now is None:
-        return None
-    if then is not None and paced is not None:
-        now = now.slowed(then, paced)
-    return within_limits(now, wish.options, wish.connection, calls=calls, tokens=tokens)
-
-
-def _from_prompts(asked: int, measure: _Measure, price: Price | None, *, rows_per_call: int) -> _Figures:
-    """By the rendered prompt and the contract: how often rows are asked again, and how long that takes, is not known."""
-    usage = Usage(prompt=round(measure.prompt * asked), completion=round(measure.completion * asked))
-    likely = cost(usage, price)
-    return _Figures(
-        calls=Estimate(about=math.ceil(asked / rows_per_call)),
-        tokens=Estimate(about=usage.prompt + usage.completion),
-        prompt=usage.prompt,
-        completion=usage.completion,
-        cost=None if likely is None else Estimate(about=likely),
-    )
-
-
-def within_limits(
-    seconds: Estimate, options: RunOptions, connection: Connection | None, *, calls: Estimate, tokens: Estimate
-) -> Estimate:
-    """No faster than the requests and the tokens a minute that the run and its connection are held to."""
-    for limits in (options, connection):
-        if limits is not None and limits.rpm:
-            seconds = seconds.at_least(calls.times(60 / limits.rpm))
-        if limits is not None and limits.tpm:
-            seconds = seconds.at_least(tokens.times(60 / limits.tpm))
-    return seconds
 
 
 def _warn_of_budget(budget: float | None, *, likely: Estimate | None, one: float | None, out: list[str]) -> None:
@@ -256,13 +137,13 @@ def _warn_of_budget(budget: float | None, *, likely: Estimate | None, one: float
         )
 
 
-def _asked(house: House, wish: Wish, columns: Sequence[str]) -> int:
-    """Questions that nobody has answered yet; every row where answers are not used again."""
+def _asked(house: House, wish: Wish, wishes: Sequence[Wish], columns: Sequence[str]) -> int:
+    """Questions that nobody has answered yet, on any rung; every row where answers are not used again."""
     if not wish.options.reuse or not wish.rows:
         return wish.rows
     if wish.rows <= EXACT:
-        keys = _keys(house, wish, columns, wish.spread(EXACT))
-        return len(keys) - reading_forecast.answered(house.read(), list(keys))
+        keys = _keys(house, wishes, columns, wish.spread(EXACT))
+        return len(keys) - _answered(house, keys)
     looked = min(wish.rows, COMPARED)
     if wish.dataset.id_column in columns:
         different: Sequence[int] = wish.spread(looked)
@@ -272,66 +153,39 @@ def _asked(house: House, wish: Wish, columns: Sequence[str]) -> int:
         different = house.different(wish.dataset, columns, limit=looked, ordinals=None)
     # a sample of the questions, not of the rows: one that stands in many rows must not count for more
     step = max(1, len(different) // SAMPLE)
-    keys = _keys(house, wish, columns, different[::step])
+    keys = _keys(house, wishes, columns, different[::step])
     if not keys:
         return wish.rows
-    left = 1 - reading_forecast.answered(house.read(), list(keys)) / len(keys)
+    left = 1 - _answered(house, keys) / len(keys)
     return round(len(different) * left * wish.rows / looked)
 
 
-def _keys(house: House, wish: Wish, columns: Sequence[str], ordinals: Sequence[int]) -> set[bytes]:
+def _answered(house: House, keys: set[tuple[bytes, ...]]) -> int:
+    known = reading_forecast.known(house.read(), list({key for some in keys for key in some}))
+    return sum(any(key in known for key in some) for some in keys)
+
+
+def _keys(
+    house: House, wishes: Sequence[Wish], columns: Sequence[str], ordinals: Sequence[int]
+) -> set[tuple[bytes, ...]]:
+    """What names each question on every rung; an answer of a higher one serves a lower one."""
+    wish, top = wishes[0], len(wishes) - 1
     places = [(column, wish.dataset.columns.index(column)) for column in columns]
+    doubts = wish.options.ladder.doubts if wish.options.ladder else ""
     return {
-        plan.reuse_key(
-            base_url=wish.connection.base_url,
-            model=wish.model,
-            content=wish.version.content,
-            version_hash=wish.version.hash,
-            cells={column: cells[place] for column, place in places},
+        tuple(
+            plan.reuse_key(
+                base_url=one.connection.base_url,
+                model=one.model,
+                content=wish.version.content,
+                version_hash=wish.version.hash,
+                cells={column: cells[place] for column, place in places},
+                doubts=doubts if rung < top else "",
+            )
+            for rung, one in enumerate(wishes)
         )
         for _, cells in reading_datasets.rows_at(house.read(), wish.dataset.id, ordinals)
     }
-
-
-def _measured(
-    wish: Wish,
-    template: templates.Template,
-    rows: Sequence[Mapping[str, str]],
-    columns: Sequence[str],
-    warnings: list[str],
-) -> _Measure:
-    content = wish.version.content
-    reserved = [plan.reserved_tokens(content, {column: row[column] for column in columns}) for row in rows]
-    prompt = list[int]()
-    for row in rows:
-        try:
-            prompt.append(sum(estimate_tokens(message.content) for message in template.render(row)))
-        except errors.PromptError as error:
-            warnings.append(f"the prompt cannot be rendered for every row: {error.message}")
-            break
-    if content.response_format == "json_schema":
-        schema = estimate_tokens(json.dumps(content.contract))
-        prompt = [tokens + schema for tokens in prompt]
-    return _Measure(
-        prompt=sum(prompt) / len(prompt) if prompt else 0.0,
-        completion=min(content.max_tokens, _answer_tokens(content.contract)),
-        reserved=sum(reserved) / len(reserved) if reserved else 0.0,
-    )
-
-
-def _answer_tokens(schema: Mapping[str, Any], depth: int = 0) -> int:
-    """About how long an answer to this contract is."""
-    properties = schema.get("properties")
-    if isinstance(properties, Mapping) and depth < 8:
-        return 4 + sum(
-            3 + estimate_tokens(str(name)) + (_answer_tokens(below, depth + 1) if isinstance(below, Mapping) else 0)
-            for name, below in properties.items()
-        )
-    items = schema.get("items")
-    if isinstance(items, Mapping) and depth < 8:
-        return 2 + 3 * _answer_tokens(items, depth + 1)
-    is_free_text = "enum" not in schema and "const" not in schema and "string" in str(schema.get("type", "string"))
-    return _TEXT_TOKENS if is_free_text else _VALUE_TOKENS
 
 
 def _nothing(wish: Wish, warnings: tuple[str, ...]) -> views.Forecast:

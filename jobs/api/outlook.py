@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from jobs import errors, views
-from jobs.api.forecast import within_limits
+from jobs.api.basis import within_limits
 from jobs.api.room import House
 from jobs.estimates import Estimate, Sample, is_early
 from jobs.store import reading_forecast, reading_runs

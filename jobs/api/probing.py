@@ -36,15 +36,29 @@ def ask(house: House, connection: Connection, model: str) -> list[Finding]:
     return found
 
 
+def lacks(house: House, connection: Connection, model: str, feature: str) -> bool:
+    """Whether the endpoint was found not to do that; False where nobody has looked."""
+    seen = probes.latest(house.read(), base_url=connection.base_url, model=model)
+    return seen is not None and any(one.feature == feature and one.answer in ("no", "refused") for one in seen[1])
+
+
 def warnings(
-    house: House, connection: Connection, model: str, content: VersionContent, options: RunOptions
+    house: House, connection: Connection, model: str, content: VersionContent, options: RunOptions, *, top: bool = True
 ) -> list[str]:
-    """What a run relies on and the endpoint was found not to do; empty where nobody has looked."""
+    """What a run relies on and the endpoint was found not to do; empty where nobody has looked. On ``top`` nothing is doubted."""
     seen = probes.latest(house.read(), base_url=connection.base_url, model=model)
     if seen is None:
         return []
     lacking = {finding.feature for finding in seen[1] if finding.answer in ("no", "refused")}
-    return list(_relied_on(lacking, f"{model} at {connection.name}", content, options))
+    who = f"{model} at {connection.name}"
+    found = list(_relied_on(lacking, who, content, options))
+    sure = options.ladder.confidence is not None if options.ladder else False
+    if sure and not top and "logprobs" in lacking:
+        found.append(
+            f"{who} does not tell log-probabilities, as was found out: nobody knows how sure it is, so every row would climb; "
+            "leave the least confidence out"
+        )
+    return found
 
 
 def _relied_on(lacking: set[str], who: str, content: VersionContent, options: RunOptions) -> Iterator[str]:

@@ -18,8 +18,9 @@ from pydantic import ValidationError
 from jobs import errors, pairing, templates, views
 from jobs import ladder as ladders
 from jobs.api import exports
+from jobs.api.basis import Wish
 from jobs.api.datasets import check_id_column
-from jobs.api.forecast import Wish, forecast
+from jobs.api.forecast import forecast
 from jobs.api.outlook import outlook
 from jobs.api.prompts import unknown_columns
 from jobs.api.room import Room

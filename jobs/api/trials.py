@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from jobs import errors, views
-from jobs.api.forecast import Wish
+from jobs.api.basis import Wish
 from jobs.api.room import House, Room
 from jobs.api.runs import Runs
 from jobs.contract import words

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlite_utils import Database
 
@@ -32,11 +33,37 @@ _BACK = """
     CROSS JOIN attempts a ON a.call = newest.id CROSS JOIN run_rows r ON r.run = :run AND r.ordinal = a.ordinal
     GROUP BY newest.id
 """
+#: the same of one rung, where a row is at its end too when it has gone on to the next one
+_BACK_ON_RUNG = """
+    SELECT min(a.ordinal), newest.sent_at, newest.seconds,
+           total(
+               (r.rung > :rung OR r.state IN ('accepted', 'dead')) AND a.id = (
+                   SELECT max(x.id) FROM attempts x JOIN calls y ON y.id = x.call
+                   WHERE x.run = :run AND x.ordinal = a.ordinal AND y.rung = :rung AND NOT x.superseded
+               )
+           ), newest.outcome = 'replied',
+           coalesce(newest.prompt_tokens, 0), coalesce(newest.completion_tokens, 0), coalesce(newest.cached_tokens, 0),
+           newest.cost
+    FROM (
+        SELECT id, sent_at, outcome, seconds, cost, prompt_tokens, completion_tokens, cached_tokens FROM calls
+        WHERE run = :run AND rung = :rung ORDER BY sent_at DESC LIMIT :most
+    ) newest
+    CROSS JOIN attempts a ON a.call = newest.id CROSS JOIN run_rows r ON r.run = :run AND r.ordinal = a.ordinal
+    GROUP BY newest.id
+"""
+#: what the lowest rung came to for the rows of its newest calls
+_BELOW = """
+    SELECT a.ordinal, total(a.strike), max(a.id), a.value, a.confidence, max(a.verdict <> 'failed'), r.rung > 0, r.state
+    FROM (SELECT id FROM calls WHERE run = :run AND rung = 0 ORDER BY sent_at DESC LIMIT :most) newest
+    CROSS JOIN attempts a ON a.call = newest.id CROSS JOIN run_rows r ON r.run = :run AND r.ordinal = a.ordinal
+    WHERE NOT a.superseded GROUP BY a.ordinal
+"""
 
 
-def back(db: Database, run: int, *, most: int = MOST_CALLS) -> list[Back]:
-    """The newest calls of a run that have come back, in no order; their rows are told apart from those of other runs."""
-    found = db.execute(_BACK, {"run": run, "most": most}).fetchall()
+def back(db: Database, run: int, *, most: int = MOST_CALLS, rung: int | None = None) -> list[Back]:
+    """The newest calls of a run, or of one rung, that have come back, in no order; their rows are told apart from other runs'."""
+    query = _BACK if rung is None else _BACK_ON_RUNG
+    found = db.execute(query, {"run": run, "most": most, "rung": rung}).fetchall()
     return [
         Back(
             row=(run, ordinal),
@@ -68,15 +95,15 @@ def earlier(
 ) -> list[Earlier]:
     """The newest runs with that version, model and number of rows a call of which most calls are back, as many as hold ``MOST_CALLS``.
 
-    Either replays or first runs: a row that has died before takes more than one of which nothing is known. An evaluation is one
-    where as many strikes made a dead letter; a try, which asks once, is none.
+    None with a ladder, whose rows have other ends. Either replays or first runs: a row that has died before takes more than one of
+    which nothing is known. An evaluation is one where as many strikes made a dead letter; a try, which asks once, is none.
     """
     first = "(kind = 'run' OR kind = 'evaluation' AND coalesce(json_extract(options, '$.strikes'), :three) = :strikes)"
     runs = db.execute(
         f"""
         SELECT id, options FROM runs WHERE version = :version AND model = :model AND calls > 0
         AND (ended_at IS NOT NULL OR calls >= :back * coalesce(json_extract(options, '$.in_flight'), :usual))
-        AND coalesce(json_extract(options, '$.rows_per_call'), 1) = :rows
+        AND coalesce(json_extract(options, '$.rows_per_call'), 1) = :rows AND upper = '[]'
         AND {"kind = 'replay'" if replays else first} ORDER BY id DESC LIMIT :most
         """,
         {
@@ -97,6 +124,66 @@ def earlier(
         room -= len(found[-1].calls)
         if room <= 0:
             break
+    return found
+
+
+def on_rung(db: Database, version: int, options: RunOptions, *, models: Sequence[str], rung: int) -> list[Earlier]:
+    """What the newest runs of that version with such a ladder tell of one of its rungs: the same models and the same doubts."""
+    found, room = list[Earlier](), MOST_CALLS
+    doubts = options.ladder.doubts if options.ladder else ""
+    for run, text, upper in db.execute(
+        """
+        SELECT id, options, upper FROM runs WHERE version = ? AND model = ? AND upper <> '[]' AND kind IN ('run', 'evaluation')
+        AND coalesce(json_extract(options, '$.rows_per_call'), 1) = ? ORDER BY id DESC LIMIT ?
+        """,
+        [version, models[0], options.rows_per_call, MOST_RUNS],
+    ).fetchall():
+        before = RunOptions.model_validate_json(text)
+        same = before.ladder is not None and before.ladder.doubts == doubts
+        if not same or [one["model"] for one in json.loads(upper)] != list(models[1:]) or room <= 0:
+            continue
+        calls = back(db, run, most=room, rung=rung)
+        found.append(Earlier(in_flight=before.in_flight, calls=calls, resumed=resumed(db, run)))
+        room -= len(calls)
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Below:
+    """What a model has come to about a row."""
+
+    strikes: int
+    #: None where the last reply was none, or broke the contract
+    value: dict[str, Any] | None
+    #: of the field that it was least sure of; None: not told
+    confidence: float | None
+
+
+def below(db: Database, version: int, *, model: str, sure: bool) -> list[Below]:
+    """What the model has come to about the rows that it was asked about first in the newest runs of that version.
+
+    Args:
+        db: to be read.
+        version: its number.
+        model: of the lowest rung.
+        sure: only of runs in which it was asked how sure it is.
+    """
+    found = list[Below]()
+    runs = db.execute(
+        "SELECT id, options FROM runs WHERE version = ? AND model = ? AND calls > 0 AND kind <> 'replay' ORDER BY id DESC LIMIT ?",
+        [version, model, MOST_RUNS],
+    ).fetchall()
+    for run, text in runs:
+        options = RunOptions.model_validate_json(text)
+        told = options.confidence or (options.ladder is not None and options.ladder.confidence is not None)
+        if (sure and not told) or options.rows_per_call > 1 or len(found) >= MOST_CALLS:
+            continue
+        rows = db.execute(_BELOW, {"run": run, "most": MOST_CALLS - len(found)}).fetchall()
+        found += [
+            Below(strikes=int(strikes), value=json.loads(value) if value else None, confidence=confidence)
+            for _, strikes, _, value, confidence, replied, gone, state in rows
+            if replied and (gone or state in ("accepted", "dead"))
+        ]
     return found
 
 
@@ -173,9 +260,14 @@ def resumed(db: Database, run: int) -> list[float]:
 
 def answered(db: Database, keys: Sequence[bytes]) -> int:
     """How many of these different questions have an answer that may be used again."""
-    found = 0
+    return len(known(db, keys))
+
+
+def known(db: Database, keys: Sequence[bytes]) -> set[bytes]:
+    """Those of these questions that have an answer which may be used again."""
+    found = set[bytes]()
     for start in range(0, len(keys), _CHUNK):
         chunk = keys[start : start + _CHUNK]
         marks = ", ".join("?" * len(chunk))
-        found += db.execute(f"SELECT count(*) FROM reuse WHERE key IN ({marks})", chunk).fetchone()[0]
+        found |= {key for (key,) in db.execute(f"SELECT key FROM reuse WHERE key IN ({marks})", chunk)}
     return found

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs import errors
+from jobs import errors, views
 from jobs.options import Check, Climb, Ladder, Route, RunOptions
 from jobs.settings import Price
 from jobs.testing import StubProvider, marked
@@ -290,3 +290,83 @@ def test_a_run_is_of_unknown_price_where_that_of_one_rung_is(home: Home) -> None
 
     assert (run.price_known, run.cost) == (False, None)
     assert [one.cost for one in home.engine.runs.rungs(run.id)] == [None, None]
+
+
+# -- what a ladder will take -------------------------------------------------------------------------------------------
+
+
+def ahead(home: Home, rows: list[str], options: RunOptions) -> views.Forecast:
+    """What asking about these rows is forecast to take."""
+    return home.engine.runs.forecast(
+        version=home.version(),
+        dataset=home.dataset(rows, "ahead.csv"),
+        connection=home.settings.connection("stub"),
+        model="stub-model",
+        options=options,
+    )
+
+
+def test_without_a_past_a_ladder_costs_between_no_row_that_climbs_and_all(home: Home) -> None:
+    """The ends are what each would cost, the most reserves every rung, and rows that a rule sends up are counted."""
+    rows = [f"row {number}{' that is long' if number % 4 == 0 else ''}" for number in range(40)]
+    found = ahead(home, rows, up(routes=(Route(column="text", rule="matches", value="long$"),)))
+    told = found.ladder
+    assert told is not None and told.climbs is None and (told.straight, told.looked) == (0.25, 40)
+
+    alone = {name: ahead(home, rows, RunOptions()) for name in ("cheap",)}["cheap"]
+    assert found.cost is not None and alone.cost is not None and told.dear is not None
+    each = alone.cost.about / 40
+    assert told.dear.about == pytest.approx(400 * each, rel=0.01)
+    assert found.cost.low == pytest.approx(30 * each + 100 * each, rel=0.01)
+    assert found.cost.high == pytest.approx(30 * each + 400 * each, rel=0.01)
+    assert alone.cost_ceiling is not None
+    assert found.cost_ceiling == pytest.approx(0.75 * alone.cost_ceiling + 10 * alone.cost_ceiling)
+    assert told.saving is not None and told.saving.low is not None and told.saving.high is not None
+    assert told.saving.low < 0 < told.saving.high
+
+
+def test_what_the_cheap_model_has_said_tells_how_many_rows_will_climb(home: Home) -> None:
+    """Each of its answers is held against what this ladder doubts; the real run comes to what was said."""
+    rows = [f"{'hard' if n % 10 == 0 else 'unsure' if n % 10 == 1 else 'easy'} {n}" for n in range(60)]
+    home.went(rows, options=RunOptions())
+    home.went(rows[:25], options=RunOptions(), model="dear")
+    checks = (Check(field="sentiment", value="bad"),)
+    plain, checked = (ahead(home, [f"{row} new" for row in rows], up(**more)) for more in ({}, {"checks": checks}))
+    assert plain.ladder is not None and plain.ladder.climbs is not None
+    assert (plain.ladder.climbs.about, plain.ladder.climbs.n) == (pytest.approx(0.1), 60)
+    told = checked.ladder
+    assert told is not None and told.climbs is not None and checked.cost is not None
+    assert told.climbs.about == pytest.approx(0.2) and [round(one.rows.about) for one in told.rungs] == [60, 12]
+
+    run = home.went([f"{row} new" for row in rows], options=up(checks=checks))
+    assert run.cost is not None and checked.cost.low is not None and checked.cost.high is not None
+    assert checked.cost.low < run.cost < checked.cost.high
+    again = ahead(home, [f"{row} newer" for row in rows], up(checks=checks))
+    assert again.ladder is not None and again.ladder.rungs[0].n >= 60 and again.cost is not None
+    assert again.cost.about == pytest.approx(run.cost, rel=0.1)
+
+
+def test_a_run_with_a_ladder_tells_nothing_of_one_without(home: Home) -> None:
+    """Its rows leave the cheap model before they die there."""
+    home.went([f"hard {n}" for n in range(30)], options=up())
+
+    assert ahead(home, ["hard a", "hard b"], RunOptions()).n == 0
+
+
+def test_answers_of_every_rung_are_reused_in_the_forecast_too(home: Home) -> None:
+    """As the run does it."""
+    home.went(["easy 1", "hard 2"], options=up())
+    found = ahead(home, ["easy 1", "hard 2", "easy 3"], up())
+
+    assert (found.asked, found.reused) == (1, 2)
+
+
+def test_a_ladder_that_does_not_fit_is_warned_of(home: Home) -> None:
+    """A connection, a column, and an endpoint that does not tell how sure it is."""
+    nowhere = RunOptions(ladder=Ladder(climbs=(Climb(model="dear", connection="moon"),)))
+    assert any("not there" in warning for warning in ahead(home, ["a"], nowhere).warnings)
+    wrong = up(routes=(Route(column="massage", rule="is", value="x"),))
+    assert any("no column 'massage'" in warning for warning in ahead(home, ["a"], wrong).warnings)
+    home.engine.system.probe(home.settings.connection("stub"), "stub-model")
+    said = ahead(home, ["a"], up(confidence=0.9)).warnings
+    assert any("every row would climb" in warning for warning in said)

@@ -1,0 +1,237 @@
+"""What rows take of one model, by earlier replies to the same version and model, or by prompts rendered for some of them."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlite_utils import Database
+
+from jobs import errors, plan, templates, views
+from jobs.estimates import Back, Estimate, Sample
+from jobs.options import RunOptions
+from jobs.prices import ceiling, cost, estimate_tokens
+from jobs.settings import Connection, Price
+from jobs.store import reading_forecast
+from jobs.store.reading_forecast import Earlier
+from jobs.values import Usage
+
+#: replies from which on they are believed, instead of measured prompts
+ENOUGH = 20
+#: rows that are rendered to measure their prompts
+MEASURED = 20
+#: tokens of a text in an answer, where nothing bounds it, and of any other value
+_TEXT_TOKENS, _VALUE_TOKENS = 24, 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """A run that a person is thinking of."""
+
+    version: views.Version
+    dataset: views.Dataset
+    connection: Connection
+    model: str
+    options: RunOptions
+    limit: int | None = None
+    ordinals: tuple[int, ...] | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        if self.ordinals is not None:
+            return len(self.ordinals)
+        return min(self.dataset.row_count, self.limit or self.dataset.row_count)
+
+    def spread(self, most: int) -> list[int]:
+        """At most so many of its ordinals, evenly spread."""
+        step = max(1.0, self.rows / most)
+        places = [int(n * step) for n in range(min(most, self.rows))]
+        return [self.ordinals[place] if self.ordinals is not None else place + 1 for place in places]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """Tokens of one call, by its rendered prompt."""
+
+    prompt: float
+    completion: float
+    #: more prompt tokens than that, as a budget reserves them
+    reserved: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What the rows will take, however it was found out."""
+
+    calls: Estimate
+    tokens: Estimate
+    prompt: float
+    completion: float
+    cost: Estimate | None
+    seconds: Estimate | None = None
+
+    def without_ranges(self) -> Figures:
+        """The same where it comes from rows that were not like these."""
+        return replace(
+            self,
+            calls=self.calls.alone(),
+            tokens=self.tokens.alone(),
+            cost=None if self.cost is None else self.cost.alone(),
+            seconds=None if self.seconds is None else self.seconds.alone(),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Basis:
+    """What is known of asking one model."""
+
+    wish: Wish
+    measure: Measure
+    price: Price | None
+    past: Sequence[Earlier]
+    #: whether the rows of the past are like these
+    alike: bool = True
+
+    def earlier(self, rows: int) -> Figures | None:
+        """What so many rows take, by earlier replies; None where these say too little."""
+        found = from_earlier(self.wish, rows, self.past, self.price)
+        return found if found is None or self.alike else found.without_ranges()
+
+    def figures(self, rows: int) -> Figures:
+        """What so many rows take."""
+        return self.earlier(rows) or self.guess(rows)
+
+    def guess(self, rows: int) -> Figures:
+        """The same by rendered prompts."""
+        return from_prompts(rows, self.measure, self.price, rows_per_call=self.wish.options.rows_per_call)
+
+    def most(self, rows: int) -> float | None:
+        """The most that a first question about each of so many rows may cost."""
+        return ceiling(
+            round(self.measure.reserved * rows), self.wish.version.content.max_tokens * rows, price=self.price
+        )
+
+
+def past(db: Database, wish: Wish) -> tuple[list[Earlier], bool]:
+    """Earlier runs, and whether their rows are like these: rows that are chosen have died before, and only replays tell of such."""
+    again = wish.ordinals is not None
+    like = functools.partial(
+        reading_forecast.earlier,
+        db,
+        wish.version.id,
+        model=wish.model,
+        rows_per_call=wish.options.rows_per_call,
+        strikes=wish.options.strikes,
+    )
+    past = like(replays=again)
+    if again and sum(call.replied for one in past for call in one.calls) < ENOUGH:
+        return like(replays=False), False
+    return past, True
+
+
+def from_earlier(wish: Wish, asked: int, past: Sequence[Earlier], price: Price | None) -> Figures | None:
+    """By what earlier calls took, at the price of now; None where they say too little."""
+
+    def money(call: Back) -> float:
+        return cost(Usage(prompt=call.prompt, completion=call.completion, cached=call.cached), price) or 0.0
+
+    sample = Sample([call for one in past for call in one.calls])
+    calls, tokens = sample.left(lambda call: 1.0, asked), sample.left(lambda call: call.tokens, asked)
+    prompt = sample.left(lambda call: call.prompt, asked)
+    if sample.n < ENOUGH or calls is None or tokens is None or prompt is None:
+        return None
+    calls = calls.at_least(Estimate(about=asked / wish.options.rows_per_call))
+    return Figures(
+        calls=calls,
+        tokens=tokens,
+        prompt=prompt.about,
+        completion=tokens.about - prompt.about,
+        cost=None if price is None else sample.left(money, asked),
+        seconds=_seconds(wish, asked, past, calls=calls, tokens=tokens),
+    )
+
+
+def _seconds(wish: Wish, asked: int, past: Sequence[Earlier], *, calls: Estimate, tokens: Estimate) -> Estimate | None:
+    """By the pace of the earlier run with the most calls: how many may be in flight now, and what else cost it time then."""
+    longest = max(past, key=lambda one: len(one.calls))
+    sample = Sample(longest.calls)
+    now = sample.seconds_at(asked, places=wish.options.in_flight)
+    then = sample.seconds_at(asked, places=longest.in_flight)
+    paced = sample.seconds_left(asked, places=longest.in_flight, resumed=longest.resumed)
+    if now is None:
+        return None
+    if then is not None and paced is not None:
+        now = now.slowed(then, paced)
+    return within_limits(now, wish.options, wish.connection, calls=calls, tokens=tokens)
+
+
+def from_prompts(asked: int, measure: Measure, price: Price | None, *, rows_per_call: int) -> Figures:
+    """By the rendered prompt and the contract: how often rows are asked again, and how long that takes, is not known."""
+    usage = Usage(prompt=round(measure.prompt * asked), completion=round(measure.completion * asked))
+    likely = cost(usage, price)
+    return Figures(
+        calls=Estimate(about=math.ceil(asked / rows_per_call)),
+        tokens=Estimate(about=usage.prompt + usage.completion),
+        prompt=usage.prompt,
+        completion=usage.completion,
+        cost=None if likely is None else Estimate(about=likely),
+    )
+
+
+def within_limits(
+    seconds: Estimate, options: RunOptions, connection: Connection | None, *, calls: Estimate, tokens: Estimate
+) -> Estimate:
+    """No faster than the requests and the tokens a minute that the run and its connection are held to."""
+    for limits in (options, connection):
+        if limits is not None and limits.rpm:
+            seconds = seconds.at_least(calls.times(60 / limits.rpm))
+        if limits is not None and limits.tpm:
+            seconds = seconds.at_least(tokens.times(60 / limits.tpm))
+    return seconds
+
+
+def measured(
+    wish: Wish,
+    template: templates.Template,
+    rows: Sequence[Mapping[str, str]],
+    columns: Sequence[str],
+    warnings: list[str],
+) -> Measure:
+    """Tokens of a call, by the prompt as it is rendered for these rows; what cannot be rendered is a warning."""
+    content = wish.version.content
+    reserved = [plan.reserved_tokens(content, {column: row[column] for column in columns}) for row in rows]
+    prompt = list[int]()
+    for row in rows:
+        try:
+            prompt.append(sum(estimate_tokens(message.content) for message in template.render(row)))
+        except errors.PromptError as error:
+            warnings.append(f"the prompt cannot be rendered for every row: {error.message}")
+            break
+    if content.response_format == "json_schema":
+        schema = estimate_tokens(json.dumps(content.contract))
+        prompt = [tokens + schema for tokens in prompt]
+    return Measure(
+        prompt=sum(prompt) / len(prompt) if prompt else 0.0,
+        completion=min(content.max_tokens, _answer_tokens(content.contract)),
+        reserved=sum(reserved) / len(reserved) if reserved else 0.0,
+    )
+
+
+def _answer_tokens(schema: Mapping[str, Any], depth: int = 0) -> int:
+    """About how long an answer to this contract is."""
+    properties = schema.get("properties")
+    if isinstance(properties, Mapping) and depth < 8:
+        return 4 + sum(
+            3 + estimate_tokens(str(name)) + (_answer_tokens(below, depth + 1) if isinstance(below, Mapping) else 0)
+            for name, below in properties.items()
+        )
+    items = schema.get("items")
+    if isinstance(items, Mapping) and depth < 8:
+        return 2 + 3 * _answer_tokens(items, depth + 1)
+    is_free_text = "enum" not in schema and "const" not in schema and "string" in str(schema.get("type", "string"))
+    return _TEXT_TOKENS if is_free_text else _VALUE_TOKENS
