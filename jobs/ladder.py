@@ -143,6 +143,16 @@ def _allowed(field: object) -> list[Any] | None:
     return found if isinstance(found, list) else None
 
 
+def listed(contract: Mapping[str, Any]) -> list[Check]:
+    """What can always be checked of fields whose values the contract lists, and of yes and no."""
+    found = []
+    for name, field in contract.get("properties", {}).items():
+        kinds = field.get("type") if isinstance(field, Mapping) else None
+        allowed = _allowed(field) or ([True, False] if kinds == "boolean" else [])
+        found += [Check(field=name, value=one) for one in allowed if one is None or isinstance(one, str | int | float)]
+    return found
+
+
 def _list(names: Iterable[str]) -> str:
     return ", ".join(names) or "none"
 

@@ -326,6 +326,15 @@ class Attempt:
     lane: str | None
     try_id: str | None
     recorded_at: float
+    #: of the run's ladder, whose model was asked
+    rung: int = 0
+    #: the probability of the field that the model was least sure of; None where nobody knows
+    confidence: float | None = None
+
+    @property
+    def doubted(self) -> bool:
+        """Whether it holds a valid answer that was not left at that."""
+        return self.verdict == "rejected" and self.value is not None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,11 @@ import datetime as dt
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from jobs.estimates import Estimate
+from jobs.ladder import CHECKED
+from jobs.values import Problem
 
 UNKNOWN = "unknown"
 NOTHING = "–"
@@ -54,6 +56,9 @@ STATES: dict[str, State] = {
     "same_failure": State(word="same failure", sign="=", tone="dead", help="failed again, for the same cause"),
     "new_failure": State(word="new failure", sign="≠", tone="dead", help="failed again, for another cause"),
     "rejected": State(word="rejected", sign="✕", tone="dead", help="the reply breaks the contract"),
+    "doubted": State(
+        word="went on", sign="↑", tone="waiting", help="a valid answer that a dearer model was asked about too"
+    ),
     "failed": State(word="no reply", sign="!", tone="paused", help="the request brought no reply to judge"),
     "loading": State(word="loading", sign="○", tone="waiting", help="its rows are being stored"),
     "ready": State(word="ready", sign="✓", tone="plain", help="all its rows are stored"),
@@ -156,9 +161,19 @@ def count(value: int, noun: str, plural: str | None = None) -> str:
     return f"{value:,} {noun if value == 1 else plural or noun + 's'}"
 
 
-def climbed(counts: Mapping[str, int]) -> str:
+def climbed(counts: Mapping[Any, int]) -> str:
     """How many rows went on for which reason: ``12 broke the contract twice, 3 said what is always checked``."""
     return ", ".join(f"{counts[why]:,} {words}" for why, words in CLIMBS.items() if counts.get(why))
+
+
+def doubt(problem: Problem) -> str:
+    """Why a valid answer was not left at that."""
+    where = path(problem.path)
+    if problem.expected == CHECKED:
+        return f"{where} is {problem.got}, which is always checked"
+    if problem.path == "$":
+        return "nobody tells how sure the model was"
+    return f"the model gave {where} {problem.got}, and {problem.expected} is asked for"
 
 
 def percent(part: float, whole: float) -> str:

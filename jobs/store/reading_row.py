@@ -71,7 +71,7 @@ def attempts(db: Database, run: int, ordinal: int) -> tuple[views.Attempt, ...]:
                a.signature, a.recorded_at, coalesce(c.failure, a.failure) AS failure, c.request, c.raw, c.finish_reason,
                c.status, c.model, c.request_id,
                c.prompt_tokens, c.completion_tokens, c.cached_tokens, c.estimated, c.cost, c.settled, c.sent_at, c.seconds,
-               c.lane, c.try_id
+               c.lane, c.try_id, coalesce(c.rung, 0) AS rung, a.confidence
         FROM attempts a LEFT JOIN calls c ON c.id = a.call
         WHERE a.run = ? AND a.ordinal = ? ORDER BY a.id
         """,
@@ -113,6 +113,8 @@ def _attempt(row: dict[str, Any]) -> views.Attempt:
         lane=row["lane"],
         try_id=row["try_id"],
         recorded_at=row["recorded_at"],
+        rung=row["rung"],
+        confidence=row["confidence"],
     )
 
 

@@ -39,7 +39,7 @@ def page() -> None:
     if seen.result is not None and seen.result.value is not None:
         _value(seen)
     if current is not None:
-        attempts.reply(current)
+        attempts.reply(current, seen)
     left, right = st.columns([2, 3], gap="medium")
     with left:
         parts.section("The row", note=f"{seen.run.dataset_name}, row {seen.ordinal:,}")
@@ -163,7 +163,9 @@ def _timeline(seen: Inspection) -> None:
     ]
     for place, one in enumerate(seen.attempts, start=1):
         strike = ", a strike" if one.strike else ""
-        told = f"attempt {place}: {wording.state(one.verdict).word}{strike}"
+        on = attempts.went_on(seen, one)
+        told = f"attempt {place}: {wording.state(attempts.verdict(one)).word}{strike}"
+        told += f"{' ' if one.doubted else ', went on '}to {on}" if on else ""
         events.append((one.recorded_at, told, _try(one)))
     if letter is not None:
         events.append((letter.died_at, "became a dead letter", parts.text_cell(wording.cause(letter.title))))

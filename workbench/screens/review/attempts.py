@@ -53,8 +53,35 @@ def title(seen: Inspection, attempt: Attempt) -> str:
     return f"attempt {seen.attempts.index(attempt) + 1} of {len(seen.attempts)}"
 
 
-def reply(attempt: Attempt) -> None:
+def went_on(seen: Inspection, attempt: Attempt) -> str | None:
+    """The dearer model that the row went on to after that attempt; None where it did not."""
+    models = seen.run.models
+    later = [one for one in seen.attempts if one.id > attempt.id and not one.superseded]
+    if attempt.superseded or attempt.rung + 1 >= len(models) or any(one.rung == attempt.rung for one in later):
+        return None
+    return models[attempt.rung + 1] if attempt.doubted or any(one.rung > attempt.rung for one in later) else None
+
+
+def verdict(attempt: Attempt) -> str:
+    """The state that it is shown as: a doubted answer is valid, and no failure."""
+    return "doubted" if attempt.doubted else attempt.verdict
+
+
+def why_on(seen: Inspection, attempt: Attempt) -> str:
+    """``went on to big because score is 5, which is always checked``; empty where it did not go on. Hostile text."""
+    model = went_on(seen, attempt)
+    if model is None:
+        return ""
+    if attempt.doubted and attempt.problems:
+        return f"went on to {model} because {wording.doubt(attempt.problems[0])}"
+    what = "there was no reply to judge" if attempt.failure is not None else "the contract was broken again"
+    return f"went on to {model} because {what}"
+
+
+def reply(attempt: Attempt, seen: Inspection) -> None:
     """Draw the raw reply beside its problems, or why there is none."""
+    if on := why_on(seen, attempt):
+        parts.panel(f"The row {on}.", title="A valid answer" if attempt.doubted else "Asked again of another model")
     if attempt.failure is not None:
         told = [attempt.failure.message]
         if attempt.failure.status:
@@ -86,7 +113,7 @@ def table(seen: Inspection, current: Attempt | None) -> None:
         parts.Column(key="when", label="Sent"),
     ]
     rows = [
-        parts.Row(str(attempt.id), _row(attempt, place, now, on=attempt == current))
+        parts.Row(str(attempt.id), _row(seen, attempt, place, now, on=attempt == current))
         for place, attempt in enumerate(seen.attempts, start=1)
     ]
     opened = parts.table(columns, rows, key="attempts", opens=True, label="attempts").opened
@@ -95,7 +122,7 @@ def table(seen: Inspection, current: Attempt | None) -> None:
         st.rerun()
 
 
-def _row(attempt: Attempt, place: int, now: float, *, on: bool) -> dict[str, str | parts.Cell]:
+def _row(seen: Inspection, attempt: Attempt, place: int, now: float, *, on: bool) -> dict[str, str | parts.Cell]:
     tokens = wording.NOTHING
     if attempt.prompt_tokens is not None or attempt.completion_tokens is not None:
         about = "≈" if attempt.estimated else ""
@@ -104,19 +131,32 @@ def _row(attempt: Attempt, place: int, now: float, *, on: bool) -> dict[str, str
     cost = wording.money(attempt.cost) if attempt.try_id else wording.NOTHING
     return {
         "n": f"▸ {place}" if on else str(place),
-        "verdict": parts.state_cell(attempt.verdict, words="late, not used" if attempt.superseded else None),
-        "why": parts.text_cell(_why(attempt), 140),
+        "verdict": parts.state_cell(verdict(attempt), words="late, not used" if attempt.superseded else None),
+        "why": parts.text_cell(_why(seen, attempt), 160),
         "asked": f"strike {attempt.asked}" if attempt.strike else wording.NOTHING,
         "tokens": tokens,
         "seconds": wording.duration(attempt.seconds) if attempt.seconds is not None else wording.NOTHING,
         "cost": cost if attempt.settled else parts.Cell(f"{cost}?", "it may be charged: counted at its reservation"),
         "finish": parts.text_cell(attempt.finish_reason or wording.NOTHING, 20),
-        "model": parts.text_cell(attempt.model or wording.NOTHING, 24),
+        "model": parts.text_cell(_model(seen, attempt), 24),
         "when": parts.time_cell(attempt.sent_at or attempt.recorded_at, now),
     }
 
 
-def _why(attempt: Attempt) -> str:
+def _model(seen: Inspection, attempt: Attempt) -> str:
+    """The model that says it answered; with a ladder the one that was asked."""
+    asked = seen.run.models[attempt.rung] if seen.run.upper and attempt.try_id else None
+    return asked or attempt.model or wording.NOTHING
+
+
+def _why(seen: Inspection, attempt: Attempt) -> str:
+    on = why_on(seen, attempt)
+    if attempt.doubted:
+        return on or "valid, and not left at that"
+    return "; ".join(told for told in (_what(attempt), on) if told)
+
+
+def _what(attempt: Attempt) -> str:
     if attempt.failure is not None:
         return f"{wording.OUTCOMES.get(attempt.failure.kind, attempt.failure.kind)}: {attempt.failure.message}"
     if attempt.receipt is not None:

@@ -8,6 +8,7 @@ import streamlit as st
 
 from jobs.views import ReplayOutcome, Run
 from workbench import parts, session, wording
+from workbench.screens.running import laddering
 
 #: replays that a run's page names
 REPLAYS = 50
@@ -22,6 +23,7 @@ def settings(run: Run) -> None:
         "Dataset": run.dataset_name,
         "Model": run.model,
         "Connection": f"{run.connection}, {run.base_url}",
+        **laddering.facts(run),
         "Price": "known, stored with each call" if run.price_known else wording.UNKNOWN,
         "Row id": run.id_column or "the row's number",
         "Calls in flight": wording.number(options.in_flight),

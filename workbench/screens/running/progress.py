@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from jobs.views import Counts, Group, Outlook, Run
 from workbench import parts, session, wording
-from workbench.screens.running import waiting
+from workbench.screens.running import laddering, waiting
 
 #: seconds between two looks at a run that works, and at one that waits for a person
 GLANCE, CALM = 2.0, 5.0
@@ -27,6 +27,7 @@ def watched(run: Run, *, more: Callable[[Run], None] | None = None) -> None:
     def look() -> str:
         now = session.engine().runs.get(run.id)
         _head(now)
+        laddering.table(now)
         if more is not None:
             more(now)
         return standing(now)
@@ -146,7 +147,7 @@ def _source(outlook: Outlook | None) -> str:
 def _money(run: Run) -> parts.Figure:
     budget = run.options.budget
     if not run.price_known:
-        note = f"no price is known for {run.model}"
+        note = f"no price is known for {' or '.join(run.models)}"
     elif budget is None:
         note = "no budget"
     else:

@@ -70,6 +70,7 @@ def _draw(run: Run, rows: Any) -> None:
             for name in fields
         ),
         parts.Column(key="receipt", label="Receipt", help="how the value was obtained"),
+        *([parts.Column(key="model", label="Model", help="that the value is from")] if run.upper else []),
         parts.Column(key="version", label="Version"),
         parts.Column(
             key="run",
@@ -97,6 +98,7 @@ def _row(row: ResultRow, fields: list[str]) -> dict[str, str | parts.Cell]:
         "id": parts.text_cell(row.row_id, 20),
         "state": parts.state_cell(row.state),
         "receipt": _receipt(row),
+        "model": parts.text_cell((row.receipt.model if row.receipt else None) or wording.NOTHING, 24),
         "version": parts.text_cell(row.version or wording.NOTHING, 20),
         "run": str(row.run) if row.run else wording.NOTHING,
         "cells": parts.text_cell(" · ".join(cell for cell in row.cells.values() if cell), 160),

@@ -15,7 +15,7 @@ from jobs.settings import Connection
 from jobs.values import VersionContent
 from jobs.views import Dataset, Forecast, Prompt, Version
 from workbench import fitting, parts, session, wording
-from workbench.screens.running import echoing
+from workbench.screens.running import echoing, laddering
 
 NUMBERED = "the row's number"
 
@@ -33,6 +33,8 @@ class Wish:
     limit: int | None
     id_column: str | None
     note: str
+    #: what is wrong with what was typed, a sentence each
+    troubles: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -74,6 +76,7 @@ def choose(datasets: Sequence[Dataset]) -> Wish | None:
         )
         budget = money("Budget, $", usual.budget, f"budget:{version.id}")
     note = st.text_input("Note (optional)", key="note", placeholder="why this run") or ""
+    chosen, troubles = laddering.choose(version, connection=connection.name, model=model)
     with st.expander(
         "More: rows a call, rate, timeout, reuse, row id", expanded=session.int_param("rows_a_call") is not None
     ):
@@ -141,11 +144,13 @@ def choose(datasets: Sequence[Dataset]) -> Wish | None:
                 "tpm": tpm,
                 "timeout": float(timeout or usual.timeout),
                 "reuse": reuse,
+                "ladder": chosen,
             }
         ),
         limit=limit,
         id_column=id_column,
         note=note.strip(),
+        troubles=tuple(troubles),
     )
 
 
@@ -347,6 +352,7 @@ def forecast(wish: Wish) -> tuple[list[str], list[str]]:
     if misfit := fitting.misfit(content.template, wish.dataset):
         title, lacks = misfit
         troubles += [f"{title}:", *lacks]
+    troubles += wish.troubles
     if troubles:
         return troubles, []
     found = engine.runs.forecast(
@@ -366,6 +372,7 @@ def forecast(wish: Wish) -> tuple[list[str], list[str]]:
         )
     parts.section("Forecast", note=founded(found))
     parts.figures(figures(found))
+    laddering.forecast(found)
     return troubles, [] if troubles else [*_beyond(wish), *found.warnings]
 
 
@@ -417,7 +424,7 @@ def figures(found: Forecast) -> list[parts.Figure]:
             if found.cost is None
             else "free"
             if free
-            else wording.about(found.cost, wording.money),
+            else laddering.money(found) or wording.about(found.cost, wording.money),
             note="its price is unknown" if found.cost is None else "nothing is paid for" if free else f"{source}{most}",
             help="at most: every answer as long as max_tokens allows, before re-asks",
         ),

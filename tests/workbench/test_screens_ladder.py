@@ -1,0 +1,121 @@
+"""A ladder of models on the screens: chosen, forecast, and where the rows of a run were answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobs.api import Engine
+from jobs.options import Ladder, RunOptions
+from jobs.testing import StubProvider, marked
+from tests.house import Home
+from tests.jobs.test_climbing import BAD, DEAR, GOOD, of_the_cheap
+from tests.workbench.conftest import CONTENT, Open, press, tables, texts
+
+LADDER = {
+    "climbs": [{"model": "dear"}],
+    "routes": [{"column": "text", "rule": "is", "value": "straight"}],
+    "checks": [{"field": "sentiment", "value": "bad"}],
+    "confidence": 0.8,
+}
+
+
+@pytest.fixture
+def stub() -> Iterator[StubProvider]:
+    with StubProvider(of_the_cheap, marked, answer=GOOD, prices={"dear": DEAR}) as provider:
+        provider.confidence = lambda row, path: 0.5 if "shaky" in row else 0.99
+        yield provider
+
+
+@pytest.fixture
+def house(home: Path, engine: Engine, redis_address: str, stub: StubProvider) -> Iterator[Home]:
+    """The app's home at work, with a cheap model and a dear one."""
+    made = Home(home, redis_address, stub, more="[stub.prices.dear]\ninput = 10.0\noutput = 20.0\n")
+    yield made
+    made.close()
+
+
+def test_a_ladder_is_chosen_forecast_and_launched(
+    open_screen: Open, engine: Engine, table: str, keeper: None, home: Path
+) -> None:
+    """Models, values and rules are what the run gets; before the click the cost stands between none and all."""
+    (home / "connections.toml").write_text(
+        '[stub]\nbase_url = "http://127.0.0.1:9/v1"\nmodels = ["stub-small", "big"]\n[stub.prices."*"]\ninput = 1.0\noutput = 2.0\n'
+        "[stub.prices.big]\ninput = 10.0\noutput = 20.0\n"
+    )
+    engine.prompts.save("task", CONTENT, note="n")
+    app = open_screen("launch", dataset=table, prompt="task@1")
+    fields = {one.label: one for one in app.multiselect}
+    assert "big@stub" in fields["Dearer models, the dearest last"].options
+    fields["Dearer models, the dearest last"].select("big@stub").run()
+    fields = {one.label: one for one in app.multiselect}
+    assert fields["Always check"].options == ["label=good", "label=bad"]
+    fields["Always check"].select("label=bad")
+    (rules,) = [one for one in app.text_area if one.label.startswith("Straight")]
+    rules.input("text longer 14\nnonsense").run()
+    assert "a route is COLUMN longer CHARACTERS" in texts(app)
+    (rules,) = [one for one in app.text_area if one.label.startswith("Straight")]
+    rules.input("text longer 14").run()
+    said = texts(app)
+    assert "not known yet: the figures reach from none to all" in said and "All rows on big alone" in said
+    assert "of n = 120 that were looked up" in said.replace("\\", "")
+    assert [row["id"] for row in tables(app)["the ladder"]["rows"]] == ["0", "1"]
+
+    press(app, "Launch 120 rows")
+    run = engine.runs.get(1)
+    assert run.options.ladder is not None and run.models == ("stub-small", "big")
+    assert [str(one) for one in run.options.ladder.checks] == ["label=bad"]
+    assert [str(one) for one in run.options.ladder.routes] == ["text longer 14"]
+
+
+def test_the_form_begins_with_the_ladder_of_the_address_or_of_the_prompt(
+    open_screen: Open, engine: Engine, table: str
+) -> None:
+    """The address goes first; one that cannot be is left out."""
+    kept = Ladder.model_validate({"climbs": [{"model": "big"}]}).model_dump(mode="json")
+    engine.prompts.save("task", CONTENT, note="n", defaults={"ladder": kept})
+    chosen = {
+        name: open_screen("launch", dataset=table, prompt="task@1", **params).multiselect[0].value
+        for name, params in (
+            ("own", {}),
+            ("address", {"ladder": "huge@stub", "sure": "0.9"}),
+            ("odd", {"ladder": "huge", "sure": "much"}),
+        )
+    }
+    assert chosen == {"own": ["big"], "address": ["huge@stub"], "odd": []}
+
+
+def test_a_run_says_where_its_rows_were_answered_and_why_they_went_on(house: Home, open_screen: Open) -> None:
+    """A line for each model, the model of each value, and attempts in which a doubted answer is no failure."""
+    options = RunOptions.model_validate({"ladder": LADDER})
+    run = house.went(["easy", "unsure", "shaky", "hard", "straight"], options=options)
+    app = open_screen("run", id=run.id)
+    cheap, dear = tables(app)["where rows were answered"]["rows"]
+    assert "2 broke" not in str(cheap) and "1 broke the contract twice" in str(cheap)
+    assert "1 said what is always checked, 1 were not sure enough" in str(cheap)
+    assert "dear" in str(dear)
+    values = tables(app)["rows of the run"]
+    assert "Model" in str(values["columns"]) and str(values["rows"]).count("stub-model") >= 1
+    said = texts(open_screen("run", id=run.id, view="Settings and lineage"))
+    assert "Least confidence" in said and "sentiment=bad" in said and "text is straight" in said
+
+    app = open_screen("letter", run=run.id, row=2)
+    first, second = tables(app)["attempts"]["rows"]
+    assert "went on to dear because sentiment is" in str(first) and "which is always checked" in str(first)
+    assert "rejected" not in str(first) and "↑" in str(first) and "accepted" in str(second)
+    assert json.dumps(BAD["sentiment"]) in texts(app).replace("\\", "")
+    unsure = str(tables(open_screen("letter", run=run.id, row=3))["attempts"]["rows"][0])
+    assert "the model gave" in unsure and "0.8 or more" in unsure
+    broken = tables(open_screen("letter", run=run.id, row=4))["attempts"]["rows"]
+    assert "went on" not in str(broken[0]) and "because the contract was broken again" in str(broken[1])
+
+
+def test_nobody_dies_of_being_doubted(house: Home, open_screen: Open) -> None:
+    """A row dies on the top rung only, of what it met there."""
+    run = house.went(["unsure [[invalid always]]"], options=RunOptions.model_validate({"ladder": LADDER}))
+    groups, _ = house.engine.letters.groups(run=run.id)
+
+    assert run.counts.dead == 1 and "doubted" not in groups[0].signature
