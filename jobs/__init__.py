@@ -12,8 +12,10 @@
     parcel, pairing      several rows a call: which answer is whose; whether what it repeats shows that
     confidence, thresholds
                          log-probabilities of tokens -> how sure each field is; from where on that is enough
+    batches, errands     calls by a provider's batch endpoint: what is done next about each batch; the lane that does it
     outcomes          7  the stream back
     keeper, lifecycle 8  the owner of every run's state; all states and transitions
+    asking, gathering    rows due -> calls, or lines of a batch
     store                SQLite: migrations, writer, reader
     review            9  a person's decisions, held to the contract; which rows a replay takes, the store says
     evals, settings, errors, api, testing

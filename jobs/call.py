@@ -98,6 +98,11 @@ class Caller:
         )
 
     @property
+    def endpoint(self) -> llm.Endpoint:
+        """What it asks."""
+        return self._endpoint
+
+    @property
     def connection(self) -> Connection:
         """Where the calls go, as this worker has it."""
         return self._endpoint.connection
@@ -113,20 +118,8 @@ class Caller:
         Raises:
             PromptError: the template cannot be rendered for this row.
         """
-        brief, names = self.brief, parcel.ids(ask.try_id, len(ask.rows)) if len(ask.rows) > 1 else ()
         in_pieces = len(ask.rows) > 1 and self._endpoint.connection.stream
-        body = llm.body(
-            await self._messages(ask, names),
-            model=self.rung.model,
-            connection=self._endpoint.connection,
-            max_tokens=ask.max_tokens,
-            response_format=brief.content.response_format,
-            schema=self._schema(len(ask.rows)) if self._held_to_schema else None,
-            strict=self._strict.usable,
-            settings=brief.content.settings,
-            stream=in_pieces or streamer is not None,
-            logprobs=self._wants_confidence,
-        )
+        body = await self.body(ask, stream=in_pieces or streamer is not None)
         if streamer is not None:
             answer = await streamer(self._endpoint, body, ask.run, ask.rows[0].ordinal)
         elif in_pieces:
@@ -134,7 +127,30 @@ class Caller:
         else:
             answer = await self._endpoint.ask(body)
         if in_pieces:
-            answer = _with_what_came(answer, names)
+            answer = _with_what_came(answer, parcel.ids(ask.try_id, len(ask.rows)))
+        return await self.judged(ask, lane, answer)
+
+    async def body(self, ask: Ask, *, stream: bool = False) -> dict[str, Any]:
+        """The body of a call's request.
+
+        Raises:
+            PromptError: the template cannot be rendered for this row.
+        """
+        return llm.body(
+            await self._messages(ask, parcel.ids(ask.try_id, len(ask.rows)) if len(ask.rows) > 1 else ()),
+            model=self.rung.model,
+            connection=self._endpoint.connection,
+            max_tokens=ask.max_tokens,
+            response_format=self.brief.content.response_format,
+            schema=self._schema(len(ask.rows)) if self._held_to_schema else None,
+            strict=self._strict.usable,
+            settings=self.brief.content.settings,
+            stream=stream,
+            logprobs=self._wants_confidence,
+        )
+
+    async def judged(self, ask: Ask, lane: str, answer: llm.Answer) -> Called:
+        """What came of a call, however its answer came."""
         reply = answer.reply
         if answer.repeated_key:
             about = {"action": "key_repeated", "run": ask.run, "row": ask.rows[0].ordinal, "try_id": ask.try_id}

@@ -12,16 +12,18 @@ import random
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
-from jobs import dispatch, errors, homes, journal, judge, plan, trouble
+from jobs import dispatch, errors, homes, journal, plan, trouble
+from jobs.asking import Asking
+from jobs.gathering import Gathering
 from jobs.keys import Keys
 from jobs.limits import LEASE_SECONDS, KeeperLimits
-from jobs.messages import WIRE, Ask, Brief, Control, RowAsk
+from jobs.messages import WIRE, Brief, Control
 from jobs.outcomes import Foreign, Inbox, Received
 from jobs.owner import apply_requests
 from jobs.purse import Purse
@@ -86,6 +88,17 @@ class Keeper:
         self._briefed: set[int] = set()
         #: how fast the calls of each run come back
         self._paces: dict[int, plan.Pace] = {}
+        self._asking = Asking(self._db, self._purse, now=now, chance=chance, new_id=new_id)
+        self._gathering = Gathering(
+            self._db,
+            self._redis,
+            settings,
+            self._asking,
+            brief=lambda record: self._tray.brief(_brief(record, record.options.in_flight)),
+            now=now,
+            chance=chance,
+            new_id=new_id,
+        )
         self._reap_at = self._reconcile_at = 0.0
         self._meet_at = 0.0
         self._server = ""
@@ -162,7 +175,11 @@ class Keeper:
             open_runs = runs.open_runs(self._db)
         self._tell(open_runs)
         self._dispatch([run for run in open_runs if run.state == "running"], progress)
-        self._stop_asking([run for run in open_runs if run.state != "running"])
+        at_rest = [run for run in open_runs if run.state != "running"]
+        for run in at_rest:
+            progress.busy |= self._gathering.dissolve(run)
+        progress.busy |= self._gathering.hand_out()
+        self._stop_asking(at_rest)
         if time.monotonic() - began > STALL_SECONDS:
             self._spare_the_lanes()
         self._reap(progress)
@@ -197,6 +214,7 @@ class Keeper:
         if self._server == AWAY:
             self._spare_the_lanes()
         self._tray.open()
+        self._gathering.open()
         homes.announce(self._redis, self._settings.home_id, self._settings.home)
         self._told.clear()
         self._briefed.clear()
@@ -218,7 +236,7 @@ class Keeper:
     # -- receiving -----------------------------------------------------------------------------------------------------
 
     def _receive(self, progress: _Progress) -> None:
-        received, foreign = self._inbox.receive(RECORD_MOST)
+        received, reported, foreign = self._inbox.receive(RECORD_MOST)
         if foreign:
             self._set_aside(foreign)
         if received:
@@ -231,16 +249,23 @@ class Keeper:
             self._purse.heed(received)
             self._time(received)
             journal.recorded(done, len(received), seconds=time.monotonic() - began)
-        self._inbox.delete([one.place for one in received] + [one.place for one in foreign])
+        if reported:
+            self._gathering.heed(reported)
+            progress.busy = True
+        places = [one.place for one in received] + [one.place for one in reported] + [one.place for one in foreign]
+        self._inbox.delete(places)
 
     def _time(self, received: Sequence[Received]) -> None:
-        now = self._now()
-        for run, calls in Counter(one.outcome.run for one in received if one.outcome.sent).items():
+        now, sent = self._now(), [one.outcome for one in received]
+        for run, calls in Counter(one.run for one in sent if one.sent and one.batch is None).items():
             self._paces.setdefault(run, plan.Pace(now)).count(calls, now)
 
     def _set_aside(self, foreign: Sequence[Foreign]) -> None:
         """What cannot be read may have been paid for: its call counts as lost, so its money stays spent, and its row is asked again."""
         self._lose([one.try_id for one in foreign if one.try_id is not None])
+        for one in foreign:
+            if one.step is not None:
+                self._gathering.forget(one.step)
         wires = sorted({one.wire for one in foreign if one.wire is not None} - {WIRE})
         of = f" of another version of Redrive (messages {wires}, the keeper's are {WIRE})" if wires else ""
         logger.error("%s outcomes%s cannot be read", len(foreign), of, extra={"action": "outcomes_foreign"})
@@ -300,6 +325,7 @@ class Keeper:
         by_id = {record.id: record for record in running}
         wishes = []
         for record in running:
+            progress.busy |= self._gathering.gather(record)
             due, under_way, left = rows.wishes(self._db, record, now=now)
             pace = self._paces.get(record.id)
             window = plan.window(self._in_flight[record.id], pace.rate(now) if pace else None)
@@ -311,43 +337,14 @@ class Keeper:
                 self._dispatch_run(by_id[run], most, progress)
 
     def _dispatch_run(self, record: RunRecord, most: int, progress: _Progress) -> None:
-        now = self._now()
         if record.id not in self._briefed:
             self._tray.brief(_brief(record, self._in_flight[record.id]))
             self._briefed.add(record.id)
         with transaction(self._db):
-            due = rows.climbed(self._db, record, rows.due(self._db, record, most=most, now=now))
-            pairs = rows.answers(self._db, record, due)
-            recorder = Recorder(self._db, now=now, chance=self._chance)
-            recorder.accept_reused(record, rows.reuse(self._db, record, pairs, now=now))
-            served = {row.ordinal for row, _ in pairs}
-            asked = rows.claim(self._db, record, [row for row in due if row.ordinal not in served])
-            asks, reserved = self._purse.within(record, self._asks(record, asked, now=now))
-            rows.mark_dispatched(self._db, record, asks, reserved)
-        self._tray.put(asks)
-        if due:
-            progress.busy = progress.busy or bool(asks or pairs)
-
-    def _asks(self, record: RunRecord, asked: Sequence[rows.DueRow], *, now: float) -> list[Ask]:
-        # Stable: on its rung every row keeps its turn.
-        due = sorted(asked, key=lambda row: -row.rung)
-        struck = rows.rejected(self._db, [row.attempt for row in due if row.strikes and row.attempt is not None])
-        most = record.options.rows_per_call
-        limits = [1 if row.strikes or row.max_tokens else min(most, row.together or most) for row in due]
-        sizes = [sum(map(len, row.cells.values())) for row in due]
-        return [
-            Ask(
-                run=record.id,
-                try_id=self._new_id(),
-                rows=tuple(_row_ask(row, struck) for row in group),
-                max_tokens=(group[0].max_tokens or record.content.max_tokens)
-                if len(group) == 1
-                else plan.tokens_together(record.content.max_tokens, len(group)),
-                rung=group[0].rung,
-                dispatched_at=now,
-            )
-            for group in (due[piece] for piece in plan.parcels(limits, sizes, rungs=[row.rung for row in due]))
-        ]
+            taken = self._asking.take(record, most=most, which=rows.singly(record) or "all")
+            rows.mark_dispatched(self._db, record, taken.asks, taken.reserved)
+        self._tray.put(taken.asks)
+        progress.busy |= taken.moved
 
     def _stop_asking(self, at_rest: Sequence[RunRecord]) -> None:
         """Runs that do not go on let others ask what they were about to ask."""
@@ -403,15 +400,6 @@ class Keeper:
             self._purse.forget(run)
             self._paces.pop(run, None)
             logger.info("run ended", extra={"action": "run_ended", "run": run})
-
-
-def _row_ask(row: rows.DueRow, struck: Mapping[int, rows.Rejected]) -> RowAsk:
-    before = struck.get(row.attempt) if row.strikes and row.attempt is not None else None
-    complaint = None
-    if before is not None:
-        words = judge.complaint(before.problems)
-        complaint = plan.complaint(words, raw=before.raw, finish_reason=before.finish_reason, problems=before.problems)
-    return RowAsk(ordinal=row.ordinal, cells=row.cells, asked=row.strikes + 1, complaint=complaint)
 
 
 def _brief(record: RunRecord, in_flight: int) -> Brief:

@@ -33,6 +33,15 @@ class Keys:
         return self._of("outcomes")
 
     @property
+    def steps(self) -> str:
+        """The stream of what is to be done about batches."""
+        return self._of("steps")
+
+    def batch(self, batch: int) -> str:
+        """The calls of a batch, for the step that needs them."""
+        return self._of("batch", batch)
+
+    @property
     def leases(self) -> str:
         """Sorted set: lane -> when its lease ends, on the server's clock."""
         return self._of("leases")

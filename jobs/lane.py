@@ -29,6 +29,7 @@ from jobs import dispatch, errors, live, processes
 from jobs.allowance import AHEAD, Allowance, Reserved
 from jobs.call import Called, Caller
 from jobs.dispatch import Unreadable
+from jobs.errands import Errands
 from jobs.keys import Keys
 from jobs.limits import BEAT_SECONDS, LEASE_SECONDS, LaneLimits
 from jobs.messages import WIRE, Ask, Brief, Control, LaneArguments
@@ -108,6 +109,9 @@ class Lane:
         self._redis = dispatch.connect_async(settings.redis_address)
         self._limits = LaneLimits(self._redis, self._keys, self.name)
         self._outbox = Outbox(self._redis, self._keys, self.name)
+        self._errands = Errands(
+            settings, self._redis, self._keys, self.name, has_lease=lambda: self._has_lease(time.monotonic())
+        )
         self._work: dict[int, _Work] = {}
         self._control: dict[int, Control] = {}
         self._lanes = 1
@@ -132,15 +136,17 @@ class Lane:
         post = asyncio.create_task(self._outbox.post_until(self._ended))
         ask = asyncio.create_task(self._ask_until_stopped())
         take = asyncio.create_task(self._take_until_stopped())
+        errands = asyncio.create_task(self._errands.run_until(self._stopping))
         stopped = asyncio.create_task(self._stopping.wait())
-        await asyncio.wait({stopped, beat, post, ask, take}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({stopped, beat, post, ask, take, errands}, return_when=asyncio.FIRST_COMPLETED)
         self.stop()
         # Neither is cut short: calls that the server has handed over meanwhile would be pending with nobody.
         ends = [*await asyncio.gather(take, ask, return_exceptions=True)]
         for work in self._work.values():
             self._return_backlog(work, "this worker is stopping")
-        if self._calls:
-            _, late = await asyncio.wait(self._calls, timeout=GRACE_SECONDS)
+        under_way = {*self._calls, errands}
+        if under_way:
+            _, late = await asyncio.wait(under_way, timeout=GRACE_SECONDS)
             for task in late:
                 task.cancel()
             if late:
@@ -148,6 +154,7 @@ class Lane:
         # Not cancelled either: a cancellation inside a Redis command can be lost, and the loop would live on.
         self._ended.set()
         ends += await asyncio.gather(post, beat, return_exceptions=True)
+        ends += [] if errands.cancelled() or not errands.done() else [errands.exception()]
         with suppress(RedisError):
             await self._outbox.post()
             await self._limits.leave()

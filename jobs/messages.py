@@ -124,6 +124,8 @@ class Outcome(Value):
     model: str | None = None
     #: the rung that was asked
     rung: int = 0
+    #: the batch that it was a line of
+    batch: int | None = None
     #: tokens that as many calls about one row each would have taken, estimated; None for a call about one row
     singly: Usage | None = None
     #: why a call was returned
@@ -140,6 +142,67 @@ class Control(Value):
 
     state: Literal["go", "stop"]
     in_flight: int
+
+
+StepKind = Literal["submit", "find", "look", "read", "cancel"]
+
+
+class Remote(Value):
+    """A batch as the provider tells of it."""
+
+    #: the provider's name of it
+    id: str
+    status: str
+    input_file: str | None = None
+    output_file: str | None = None
+    error_file: str | None = None
+    #: lines, by the provider's count
+    answered: int = 0
+    failed: int = 0
+    #: epoch seconds
+    expires_at: float | None = None
+    #: what it says went wrong
+    words: str = ""
+
+
+class Step(Value):
+    """What a lane is to do next about a batch; its calls lie beside it where they are needed."""
+
+    wire: int = WIRE
+    kind: StepKind
+    batch: int
+    run: int
+    rung: int = 0
+    #: by it a batch that was submitted but not noted is found again
+    token: str
+    #: nobody was asked for a step of it before, so that nothing of it can be there
+    first: bool = False
+    #: as last told; None before it is known
+    remote: Remote | None = None
+    #: epoch seconds; 0 before it was submitted
+    submitted_at: float = 0.0
+
+
+class StepReport(Value):
+    """What came of a step."""
+
+    wire: int = WIRE
+    kind: StepKind
+    batch: int
+    run: int
+    token: str
+    #: the step's place on its stream
+    entry: str
+    #: ``done``: see ``remote``. ``nothing``: no such batch is there, and none was made. ``again``: trouble that may pass. ``full``: the
+    #: provider takes no more for now. ``refused``: it made none, and will not until a person has done something. ``blocked``: the same
+    #: where nobody knows what is there. ``gone``: it cannot be found any more
+    result: Literal["done", "nothing", "again", "full", "refused", "blocked", "gone"]
+    remote: Remote | None = None
+    #: lines that were found in its files and handed back before this
+    lines: int = 0
+    words: str = ""
+    #: seconds that the provider asked us to wait
+    retry_after: float | None = None
 
 
 def read_loosely(text: bytes) -> dict[str, Any]:

@@ -120,6 +120,7 @@ def _writable(handed: Handed) -> Handed:
             ordinals=handed.outcome.ordinals,
             failure=failure,
             sent_at=handed.outcome.sent_at,
+            batch=handed.outcome.batch,
         )
         return Handed(entry=handed.entry, outcome=plain, raw=handed.raw, request=handed.request)
     return handed

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from jobs import errors, streams
 from jobs.keys import GROUP, Keys
-from jobs.messages import WIRE, Outcome, read_loosely, wire_of
+from jobs.messages import WIRE, Outcome, StepReport, read_loosely, wire_of
 
 #: seconds that the live text of a try is kept
 LIVE_SECONDS = 600
@@ -27,8 +27,8 @@ LIVE_SECONDS = 600
 class Handed:
     """An outcome with the bytes that travel beside it."""
 
-    #: the entry of the calls stream that it answers
-    entry: str
+    #: the entry of the calls stream that it answers; None for a line of a batch, which had none
+    entry: str | None
     outcome: Outcome
     #: the reply byte for byte; None where nothing came
     raw: bytes | None = None
@@ -52,6 +52,14 @@ class Received:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reported:
+    """What a lane says of a batch, with its place on the stream: behind all outcomes that it is about."""
+
+    place: str
+    report: StepReport
+
+
+@dataclass(frozen=True, kw_only=True)
 class Foreign:
     """An entry among the outcomes that cannot be read as one: another version's, or nobody's."""
 
@@ -60,6 +68,8 @@ class Foreign:
     try_id: str | None
     #: the version of messages that it names, if it does
     wire: int | None
+    #: the step that it is about, if it is about one
+    step: str | None = None
 
 
 async def hand_back(redis: AsyncRedis, keys: Keys, group: Sequence[Handed]) -> None:
@@ -67,9 +77,10 @@ async def hand_back(redis: AsyncRedis, keys: Keys, group: Sequence[Handed]) -> N
     if not group:
         return
     async with redis.pipeline(transaction=True) as pipe:
-        entries = [handed.entry for handed in group]
-        pipe.xack(keys.calls, GROUP, *entries)
-        pipe.xdel(keys.calls, *entries)
+        entries = [handed.entry for handed in group if handed.entry is not None]
+        if entries:
+            pipe.xack(keys.calls, GROUP, *entries)
+            pipe.xdel(keys.calls, *entries)
         for handed in group:
             fields: dict[Any, Any] = {"outcome": handed.outcome.model_dump_json()}
             if handed.raw is not None:
@@ -77,6 +88,14 @@ async def hand_back(redis: AsyncRedis, keys: Keys, group: Sequence[Handed]) -> N
             if handed.request is not None:
                 fields["request"] = handed.request
             pipe.xadd(keys.outcomes, fields)
+        await pipe.execute()
+
+
+async def report(redis: AsyncRedis, keys: Keys, told: StepReport) -> None:
+    """Put what came of a step on the stream, and take the step from this lane; the keeper takes it off its own stream."""
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.xack(keys.steps, GROUP, told.entry)
+        pipe.xadd(keys.outcomes, {"report": told.model_dump_json()})
         await pipe.execute()
 
 
@@ -110,9 +129,10 @@ class Inbox:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis, self._keys = redis, keys
 
-    def receive(self, most: int) -> tuple[list[Received], list[Foreign]]:
+    def receive(self, most: int) -> tuple[list[Received], list[Reported], list[Foreign]]:
         """About so many of the oldest outcomes that are not deleted yet, fewer where they are large, and what is none of ours."""
         received: list[Received] = []
+        reported: list[Reported] = []
         foreign: list[Foreign] = []
         held = 0
         for page in streams.pages(self._redis, self._keys.outcomes):
@@ -121,11 +141,13 @@ class Inbox:
                 found = _read(entry)
                 if isinstance(found, Received):
                     received.append(found)
+                elif isinstance(found, Reported):
+                    reported.append(found)
                 else:
                     foreign.append(found)
-            if len(received) + len(foreign) >= most or held >= streams.PAGE_BYTES:
+            if len(received) + len(reported) + len(foreign) >= most or held >= streams.PAGE_BYTES:
                 break
-        return received, foreign
+        return received, reported, foreign
 
     def delete(self, places: Sequence[str]) -> None:
         """Forget outcomes that are committed."""
@@ -142,8 +164,10 @@ class Inbox:
         return int(self._redis.xlen(self._keys.outcomes))
 
 
-def _read(entry: streams.Entry) -> Received | Foreign:
+def _read(entry: streams.Entry) -> Received | Reported | Foreign:
     place, fields = entry[0].decode(), entry[1]
+    if b"report" in fields:
+        return _read_report(place, fields[b"report"])
     text = fields.get(b"outcome", b"")
     try:
         outcome = Outcome.model_validate_json(text)
@@ -153,3 +177,14 @@ def _read(entry: streams.Entry) -> Received | Foreign:
         return Received(place=place, outcome=outcome, raw=fields.get(b"raw"), request=fields.get(b"request"))
     try_id = read_loosely(text).get("try_id")
     return Foreign(place=place, try_id=try_id if isinstance(try_id, str) else None, wire=wire_of(text))
+
+
+def _read_report(place: str, text: bytes) -> Reported | Foreign:
+    try:
+        told = StepReport.model_validate_json(text)
+    except ValidationError:
+        told = None
+    if told is not None and told.wire == WIRE:
+        return Reported(place=place, report=told)
+    step = read_loosely(text).get("entry")
+    return Foreign(place=place, try_id=None, wire=wire_of(text), step=step if isinstance(step, str) else None)

@@ -43,6 +43,15 @@ def price_of(
     return _listed(model, url, hour)
 
 
+def at_batch(price: Price | None, connection: Connection | None) -> Price | None:
+    """That price at the connection's batch endpoint."""
+    if price is None:
+        return None
+    share = Connection(name="").batch_price if connection is None else connection.batch_price
+    cached = None if price.cached is None else price.cached * share
+    return Price(input=price.input * share, output=price.output * share, cached=cached)
+
+
 def cost(usage: Usage, price: Price | None) -> float | None:
     """What these tokens cost in US dollars; None where the price is unknown.
 

@@ -14,6 +14,7 @@ from jobs import plan
 from jobs.messages import Ask
 from jobs.outcomes import Received
 from jobs.prices import ceiling
+from jobs.settings import Price
 from jobs.store import rows, runs
 from jobs.store.runs import RunRecord, transaction
 
@@ -40,9 +41,15 @@ class Purse:
         """A run has ended."""
         self._taken.pop(run, None)
 
-    def within(self, record: RunRecord, asks: list[Ask]) -> tuple[list[Ask], dict[str, float]]:
-        """The calls that the budget has room for, with the most that each can cost; pauses a run that is at its end."""
-        if all(rung.price is None for rung in record.rungs):
+    def within(
+        self, record: RunRecord, asks: list[Ask], *, prices: Sequence[Price | None] | None = None
+    ) -> tuple[list[Ask], dict[str, float]]:
+        """The calls that the budget has room for, with the most that each can cost; pauses a run that is at its end.
+
+        ``prices`` are those of the rungs, where they are not the run's own.
+        """
+        prices = [rung.price for rung in record.rungs] if prices is None else prices
+        if all(price is None for price in prices):
             return asks, {}
         fresh = runs.run(self._db, record.id) or record
         left = None if fresh.options.budget is None else fresh.options.budget - fresh.cost - fresh.reserved
@@ -50,9 +57,9 @@ class Purse:
         reserved: dict[str, float] = {}
         for place, ask in enumerate(asks):
             tokens = sum(plan.reserved_tokens(record.content, row.cells, row.complaint) for row in ask.rows)
-            most = ceiling(tokens, max(ask.max_tokens, longest), price=record.rungs[ask.rung].price) or 0.0
+            most = ceiling(tokens, max(ask.max_tokens, longest), price=prices[ask.rung]) or 0.0
             if left is not None and most > left:
-                if not reserved and not rows.wishes(self._db, record, now=self._now())[1]:
+                if not reserved and not rows.is_under_way(self._db, record.id):
                     runs.pause_for_budget(self._db, fresh, next_call=most, now=self._now())
                 return asks[:place], reserved
             reserved[ask.try_id] = most
@@ -66,8 +73,7 @@ class Purse:
             budget = record.options.budget
             if record.state != "running" or budget is None or record.cost <= budget:
                 continue
-            _, under_way, left = rows.wishes(self._db, record, now=self._now())
-            if left > under_way:
+            if rows.begins_more(self._db, record):
                 with transaction(self._db):
                     runs.pause_for_budget(self._db, record, next_call=None, now=self._now())
                 stopped = True

@@ -71,6 +71,13 @@ class Connection(Value):
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     #: whether calls about several rows are streamed, so that one which breaks off loses only what had not come
     stream: bool = True
+    #: what a batch endpoint charges, as a share of the price
+    batch_price: float = Field(default=0.5, ge=0, le=1)
+    #: calls, and bytes, that go into one batch
+    batch_calls: int = Field(default=5_000, ge=1, le=50_000)
+    batch_bytes: int = Field(default=20_000_000, ge=1_000, le=100_000_000)
+    #: seconds to the first looks at a batch; later ones come more seldom
+    batch_poll: float = Field(default=5.0, gt=0, le=60)
     #: sent with every request; a value that is a secret stands in the file by its owner's wish and goes nowhere else
     headers: dict[str, str] = Field(default_factory=dict, repr=False)
 

@@ -98,6 +98,7 @@ class Home:
         lanes: int = 1,
         in_flight: int = 8,
         key_env: str | None = None,
+        of_stub: str = "",
         more: str = "",
         now: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
@@ -107,6 +108,7 @@ class Home:
         (folder / "connections.toml").write_text(
             f'[stub]\nbase_url = "{stub.base_url}"\nmodels = ["stub-model"]\nin_flight = {in_flight}\n'
             + (f'key_env = "{key_env}"\n' if key_env else "")
+            + of_stub
             + '[stub.prices."*"]\ninput = 1.0\noutput = 2.0\n'
             + more
         )

@@ -28,7 +28,7 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -108,6 +108,7 @@ async def submit(
     count: int,
     first: bool = False,
     settle: float = SETTLE,
+    still: Callable[[], Awaitable[None]] | None = None,
 ) -> BatchState:
     """The batch of this token: the one that is there, else one made of these lines.
 
@@ -120,6 +121,7 @@ async def submit(
         count: how many they are.
         first: nobody has tried this token before, so that a server which can list nothing may be trusted once.
         settle: seconds, see ``SETTLE``.
+        still: asked right before the batch is made; raises where it is another's to make by now.
 
     Raises:
         RequestFailed: see above; ``retry_after`` says when to come back where that is known.
@@ -144,7 +146,10 @@ async def submit(
         if kept is None:
             fields = {"purpose": "batch"}
             kept = _object(await endpoint.upload("/files", fields, file=file, name=_name(token), size=size))
-    return await _create(endpoint, token, _ready(kept))
+    ready = _ready(kept)
+    if still is not None:
+        await still()
+    return await _create(endpoint, token, ready)
 
 
 async def find(endpoint: Endpoint, token: str) -> list[BatchState]:

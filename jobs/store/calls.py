@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import itemgetter
 
 from sqlite_utils import Database
@@ -112,7 +113,7 @@ class Calls:
     def __init__(self, db: Database, batch: Batch, *, now: float) -> None:
         self._db, self._batch, self._now = db, batch, now
         self._sums: dict[int, _Sum] = {}
-        self._prices: dict[tuple[int, int], str | None] = {}
+        self._of_batches: dict[int, Price | None] = {}
         self._last: dict[str, int] = {}
         self._tally = tallies.Tally()
         #: calls of which it is not said yet what they brought
@@ -121,11 +122,12 @@ class Calls:
     def enter(self, received: Received, record: RunRecord, tried: Try) -> int:
         """Write down what came of a call whose request went out, or may have; its number."""
         outcome = received.outcome
-        money = _money(outcome, record.rungs[outcome.rung].price)
+        price = self._price(record, outcome)
+        money = _money(outcome, price)
         if tried.call is not None:
             self._tally.take_back(tallies.of_call(self._db, tried.call))
         call = tried.call or self._next("calls")
-        self._open[call] = _Entered(record, self._values(received, record, tried, money=money))
+        self._open[call] = _Entered(record, self._values(received, record, tried, price=price, money=money))
         total, usage = self._sum(record.id), outcome.usage
         total.calls += tried.call is None
         if usage is not None:
@@ -235,13 +237,21 @@ class Calls:
         self._last[table] += 1
         return self._last[table]
 
-    def _price(self, record: RunRecord, rung: int) -> str | None:
-        if (record.id, rung) not in self._prices:
-            price = record.rungs[rung].price
-            self._prices[record.id, rung] = price.model_dump_json() if price else None
-        return self._prices[record.id, rung]
+    def _price(self, record: RunRecord, outcome: Outcome) -> Price | None:
+        """What is charged for a call: its rung's price, or that of its batch."""
+        if outcome.batch is None:
+            return record.rungs[outcome.rung].price
+        if outcome.batch not in self._of_batches:
+            query = "SELECT price FROM batches WHERE id = ? AND run = ?"
+            found = self._db.conn.execute(query, [outcome.batch, record.id]).fetchone()
+            if found is None:
+                raise LookupError(f"run {record.id} has no batch {outcome.batch}")
+            self._of_batches[outcome.batch] = Price.model_validate_json(found[0]) if found[0] else None
+        return self._of_batches[outcome.batch]
 
-    def _values(self, received: Received, record: RunRecord, tried: Try, *, money: float | None) -> tuple[object, ...]:
+    def _values(
+        self, received: Received, record: RunRecord, tried: Try, *, price: Price | None, money: float | None
+    ) -> tuple[object, ...]:
         """What to write, in the order of the columns, without those that are derived."""
         outcome, usage, failure = received.outcome, received.outcome.usage, received.outcome.failure
         lost = is_lost(outcome)
@@ -251,7 +261,8 @@ class Calls:
             outcome.lane,
             failure.kind.value if failure else "replied",
             outcome.sent_at,
-            None if lost else outcome.seconds,
+            # A line of a batch has waited for others, and is no measure of an endpoint's haste.
+            None if lost or outcome.batch is not None else outcome.seconds,
             outcome.queue_seconds,
             outcome.status,
             failure.model_dump_json() if failure else None,
@@ -263,17 +274,22 @@ class Calls:
             usage.cached if usage else None,
             int(usage.estimated) if usage else 0,
             money,
-            self._price(record, outcome.rung),
+            _written(price),
             tried.reserved,
             int(not is_open(outcome)),
             received.request,
             received.raw,
             self._now,
             outcome.rung,
-            None,
+            outcome.batch,
             outcome.singly.prompt if outcome.singly else None,
             outcome.singly.completion if outcome.singly else None,
         )
+
+
+@lru_cache(maxsize=256)
+def _written(price: Price | None) -> str | None:
+    return None if price is None else price.model_dump_json()
 
 
 def is_lost(outcome: Outcome) -> bool:

@@ -125,6 +125,7 @@ class Recorder:
                 failure=failure,
                 sent_at=self._now,
                 rung=tried.rung,
+                batch=tried.batch,
             )
             self._enter(Received(place="", outcome=outcome, raw=None, request=None), record, tried)
         self._write()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from sqlite_utils import Database
 
@@ -59,31 +60,83 @@ MISSED_SECONDS = 7 * 24 * 3600.0
 COUNT_MOST = 1_000
 
 
+#: which of the rows that are due: all, those asked for the first time, or those that come again
+Which = Literal["all", "first", "again"]
+
+
+def singly(record: RunRecord) -> Which | None:
+    """Which rows of a run go by ordinary calls; None: all of them go through the batch endpoint."""
+    by: dict[str, Which | None] = {"no": "all", "first": "again", "all": None}
+    return by[record.options.batch]
+
+
 def wishes(db: Database, record: RunRecord, *, now: float) -> tuple[int, int, int]:
-    """(rows due now, calls under way, rows without an end) of a run, the first and the last up to ``COUNT_MOST``."""
-    calls = "DISTINCT try_id" if record.options.rows_per_call > 1 else "*"
-    due, dispatched, waiting = db.conn.execute(
+    """(rows due now, calls under way, rows without an end) of a run, the first and the last up to ``COUNT_MOST``.
+
+    Rows that go through a batch endpoint, or are with one, are neither due nor under way here.
+    """
+    which = singly(record)
+    if which is None:
+        return 0, 0, 0
+    since = "AND due_at > 0" if which == "again" else ""
+    named = {"run": record.id, "now": now, "most": COUNT_MOST}
+    (due,) = db.conn.execute(
         f"""
-        SELECT (SELECT count(*) FROM (SELECT 1 FROM run_rows WHERE run = :run AND state = 'due' AND due_at <= :now LIMIT :most)),
-               (SELECT count({calls}) FROM run_rows WHERE run = :run AND state = 'dispatched'),
+        SELECT count(*) FROM (
+            SELECT 1 FROM run_rows WHERE run = :run AND state = 'due' AND due_at <= :now {since} LIMIT :most
+        )
+        """,
+        named,
+    ).fetchone()
+    if not due and which == "again":
+        # A night long nothing is, and hundred thousand rows in batches are not counted fifty times a second.
+        return 0, 0, 0
+    calls = "DISTINCT try_id" if record.options.rows_per_call > 1 else "*"
+    apart = "AND batch IS NULL" if which == "again" else ""
+    dispatched, waiting = db.conn.execute(
+        f"""
+        SELECT (SELECT count({calls}) FROM run_rows WHERE run = :run AND state = 'dispatched' {apart}),
                (SELECT count(*) FROM (SELECT 1 FROM run_rows WHERE run = :run AND state IN ('due', 'held', 'dispatched') LIMIT :most))
         """,
-        {"run": record.id, "now": now, "most": COUNT_MOST},
+        named,
     ).fetchone()
     return due, dispatched, waiting + record.row_count - record.laid_out
 
 
-def due(db: Database, record: RunRecord, *, most: int, now: float) -> list[DueRow]:
+def is_under_way(db: Database, run: int) -> bool:
+    """Whether a row of a run is in a call or a batch."""
+    query = "SELECT 1 FROM run_rows WHERE run = ? AND state = 'dispatched' LIMIT 1"
+    return db.conn.execute(query, [run]).fetchone() is not None
+
+
+def begins_more(db: Database, record: RunRecord) -> bool:
+    """Whether a row of a run has no end and is in no call."""
+    query = "SELECT 1 FROM run_rows WHERE run = ? AND state IN ('due', 'held') LIMIT 1"
+    return record.laid_out < record.row_count or db.conn.execute(query, [record.id]).fetchone() is not None
+
+
+def due_within(db: Database, run: int, *, until: float) -> bool:
+    """Whether a row of a run is due, or will be by a time."""
+    query = "SELECT 1 FROM run_rows WHERE run = ? AND state = 'due' AND due_at <= ? LIMIT 1"
+    return db.conn.execute(query, [run, until]).fetchone() is not None
+
+
+def due(db: Database, record: RunRecord, *, most: int, now: float, which: Which = "all") -> list[DueRow]:
     """Rows of a run that may be asked now: those that come again first, then the table's order."""
     query = """
         SELECT run_rows.ordinal, reuse_key, strikes, max_tokens, attempt, together, rung, coalesce(run_rows.cells, rows.cells)
         FROM run_rows JOIN rows ON rows.dataset = ? AND rows.ordinal = run_rows.ordinal
         WHERE run_rows.run = ? AND run_rows.state = 'due' AND {when} ORDER BY due_at, run_rows.ordinal LIMIT ?
     """
-    again = db.conn.execute(
-        query.format(when="due_at > 0 AND due_at <= ?"), [record.dataset, record.id, now, most]
-    ).fetchall()
-    first = db.conn.execute(query.format(when="due_at = 0"), [record.dataset, record.id, most - len(again)]).fetchall()
+    again, first = [], []
+    if which != "first":
+        again = db.conn.execute(
+            query.format(when="due_at > 0 AND due_at <= ?"), [record.dataset, record.id, now, most]
+        ).fetchall()
+    if which != "again":
+        first = db.conn.execute(
+            query.format(when="due_at = 0"), [record.dataset, record.id, most - len(again)]
+        ).fetchall()
     return [
         DueRow(
             ordinal=ordinal,
@@ -194,20 +247,29 @@ def reuse(db: Database, record: RunRecord, pairs: Sequence[tuple[DueRow, int]], 
     return made
 
 
-def mark_dispatched(db: Database, record: RunRecord, asks: Sequence[Ask], reserved: dict[str, float]) -> None:
-    """Note that calls are on their way, and the money that they may cost; before they are put on the stream."""
+def mark_dispatched(
+    db: Database, record: RunRecord, asks: Sequence[Ask], reserved: dict[str, float], *, batch: int | None = None
+) -> None:
+    """Note that calls are on their way, and the money that they may cost; before they are put on the stream, or into a batch."""
     db.conn.executemany(
         """
-        UPDATE run_rows SET state = 'dispatched', try_id = ?, dispatched_at = ?, reserved = ?
+        UPDATE run_rows SET state = 'dispatched', try_id = ?, dispatched_at = ?, reserved = ?, batch = ?
         WHERE run = ? AND ordinal = ?
         """,
         [
-            (ask.try_id, ask.dispatched_at, reserved.get(ask.try_id, 0.0) / len(ask.rows), record.id, row.ordinal)
+            (
+                ask.try_id,
+                ask.dispatched_at,
+                reserved.get(ask.try_id, 0.0) / len(ask.rows),
+                batch,
+                record.id,
+                row.ordinal,
+            )
             for ask in asks
             for row in ask.rows
         ],
     )
-    total = sum(reserved.values())
+    total = sum(reserved.get(ask.try_id, 0.0) for ask in asks)
     if total:
         db.conn.execute("UPDATE runs SET reserved = reserved + ? WHERE id = ?", [total, record.id])
 
@@ -236,9 +298,10 @@ def rejected(db: Database, attempts: Sequence[int]) -> dict[int, Rejected]:
 
 
 def dispatched(db: Database, *, before: float) -> dict[str, int]:
-    """Tries that were put on their way before a time and are not recorded: try id -> run."""
+    """Tries that were put on the stream before a time and are not recorded, those in batches left out: try id -> run."""
     rows = db.conn.execute(
-        "SELECT DISTINCT try_id, run FROM run_rows WHERE try_id IS NOT NULL AND dispatched_at <= ?", [before]
+        "SELECT DISTINCT try_id, run FROM run_rows WHERE try_id IS NOT NULL AND batch IS NULL AND dispatched_at <= ?",
+        [before],
     )
     return dict(rows.fetchall())
 

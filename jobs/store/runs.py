@@ -433,6 +433,7 @@ def free_questions(db: Database, keys: Sequence[bytes], *, now: float) -> None:
     held = db.conn.execute("SELECT 1 FROM run_rows INDEXED BY run_rows_held WHERE state = 'held' LIMIT 1").fetchone()
     if held is not None:
         db.conn.executemany(
-            "UPDATE run_rows SET state = 'due', due_at = ? WHERE reuse_key = ? AND state = 'held'",
+            # A row that nobody has asked about yet stays one that is asked for the first time.
+            "UPDATE run_rows SET state = 'due', due_at = min(due_at, ?) WHERE reuse_key = ? AND state = 'held'",
             [(now, key) for key in keys],
         )

@@ -20,7 +20,7 @@ from jobs.store.batch import Batch
 
 _COLUMNS = (
     "run, ordinal, row_id, state, reuse_key, strikes, tries, faults, losses, waits, trouble_seconds, try_id, reserved, "
-    "max_tokens, rung"
+    "max_tokens, rung, batch"
 )
 _NAMED = "IN (SELECT value FROM json_each(?))"
 
@@ -45,6 +45,8 @@ class Row(NamedTuple):
     max_tokens: int | None
     #: the rung of the run's ladder that it stands on
     rung: int
+    #: the batch that its call is in; of a row in no call, the last one that it was in
+    batch: int | None
 
     @property
     def trouble(self) -> Trouble:
@@ -77,6 +79,8 @@ class Try(NamedTuple):
     lane: str = ""
     #: the rung that it asks
     rung: int = 0
+    #: the batch that it is a line of
+    batch: int | None = None
 
 
 class Tries:
@@ -108,14 +112,15 @@ class Tries:
                 reserved + row.reserved,
                 under_way=True,
                 rung=row.rung,
+                batch=row.batch,
             )
             self._found[tried.try_id] = tried
 
     def _find_recorded(self, names: str) -> None:
-        query = (
-            f"SELECT try_id, id, run, outcome != 'lost', settled, reserved, lane, rung FROM calls WHERE try_id {_NAMED}"
-        )
-        for try_id, call, run, heard, settled, reserved, lane, rung in self._db.conn.execute(query, [names]).fetchall():
+        query = f"SELECT try_id, id, run, outcome != 'lost', settled, reserved, lane, rung, batch FROM calls WHERE try_id {_NAMED}"
+        for try_id, call, run, heard, settled, reserved, lane, rung, batch in self._db.conn.execute(
+            query, [names]
+        ).fetchall():
             ordinals = self._db.conn.execute("SELECT ordinal FROM attempts WHERE call = ?", [call])
             self._found[try_id] = Try(
                 try_id=try_id,
@@ -126,6 +131,7 @@ class Tries:
                 ended=bool(heard or settled),
                 lane=lane,
                 rung=rung,
+                batch=batch,
             )
 
     def _find_missed(self, names: str) -> None:
@@ -164,9 +170,7 @@ class Tries:
     def entered(self, tried: Try, call: int, *, lane: str, ended: bool) -> None:
         """Know it by its call from now on."""
         aside = 0.0 if ended else tried.reserved
-        self._found[tried.try_id] = Try(
-            tried.try_id, tried.run, tried.ordinals, aside, call=call, ended=ended, lane=lane, rung=tried.rung
-        )
+        self._found[tried.try_id] = tried._replace(reserved=aside, under_way=False, call=call, ended=ended, lane=lane)
 
     def forget(self, tried: Try) -> None:
         """It was never sent, so nothing can come of it any more."""

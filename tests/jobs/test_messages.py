@@ -7,7 +7,19 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from jobs.messages import Ask, Brief, Complaint, Control, LaneArguments, Outcome, RowAsk, RowVerdict
+from jobs.messages import (
+    Ask,
+    Brief,
+    Complaint,
+    Control,
+    LaneArguments,
+    Outcome,
+    Remote,
+    RowAsk,
+    RowVerdict,
+    Step,
+    StepReport,
+)
 from jobs.options import Check, Climb, Ladder, Rung
 from jobs.settings import Price
 from jobs.values import Failure, FailureKind, Problem, Receipt, Usage, Verdict, VersionContent
@@ -81,6 +93,18 @@ EXAMPLES: dict[str, BaseModel] = {
         failure=Failure(kind=FailureKind.THROTTLED, message="slow down", status=429, retry_after=2.0),
     ),
     "control": Control(state="go", in_flight=8),
+    "step": Step(
+        kind="read",
+        batch=2,
+        run=1,
+        rung=1,
+        token="t",
+        remote=Remote(id="b", status="expired", output_file="o", error_file="e", answered=3, failed=1, words="é"),
+        submitted_at=1.5,
+    ),
+    "step_report": StepReport(
+        kind="submit", batch=2, run=1, token="t", entry="0-1", result="again", words="busy", retry_after=3.0
+    ),
 }
 
 

@@ -304,3 +304,19 @@ def m017_ways(db: Database) -> None:
         """,
     )
     tallies.recount(db)
+
+
+@MIGRATIONS()
+def m018_batches_at_work(db: Database) -> None:
+    """Written by the keeper alone: what a batch holds and costs, and whether a lane is asked about it now."""
+    run_all(
+        db,
+        """
+        -- JSON of Price, as the endpoint charges; NULL where it is unknown
+        ALTER TABLE batches ADD COLUMN price TEXT;
+        -- of its file, estimated
+        ALTER TABLE batches ADD COLUMN size INTEGER NOT NULL DEFAULT 0;
+        -- a lane was asked for its next step and has not reported
+        ALTER TABLE batches ADD COLUMN out INTEGER NOT NULL DEFAULT 0;
+        """,
+    )
