@@ -130,7 +130,8 @@ def after_report(state: BatchState, report: StepReport, *, passed: float, first:
 def _done(state: BatchState, report: StepReport, *, wait: float, first: float) -> Next:
     if report.kind != "read":
         over = report.remote is not None and report.remote.status in OVER
-        return Next(state=BatchState.RETURNED) if over else Next(state=BatchState.SUBMITTED, after=wait)
+        after = first if state is BatchState.READY else wait
+        return Next(state=BatchState.RETURNED) if over else Next(state=BatchState.SUBMITTED, after=after)
     if report.remote is None or report.remote.status != "failed" or report.lines:
         return Next(state=BatchState.ENDED)
     if is_full(report.remote.words):

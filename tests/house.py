@@ -220,12 +220,12 @@ class Processes:
 class Place:
     """A home whose keeper and worker are processes, with a Redis of its own that can be taken away."""
 
-    def __init__(self, folder: Path, stub: StubProvider) -> None:
+    def __init__(self, folder: Path, stub: StubProvider, *, of_stub: str = "") -> None:
         self.kv = Settings(home=folder / "kv", prompts=folder)
         home = folder / "home"
         home.mkdir(parents=True)
         self.kv.home.mkdir()
-        (home / "connections.toml").write_text(f'[stub]\nbase_url = "{stub.base_url}"\nmodels = ["m"]\n')
+        (home / "connections.toml").write_text(f'[stub]\nbase_url = "{stub.base_url}"\nmodels = ["m"]\n{of_stub}')
         self.settings = settings_module.load(home, home / "prompts", {"REDIS_URL": self.kv.redis_address})
         self.stub = stub
         self.server: subprocess.Popen[bytes] | None = None
