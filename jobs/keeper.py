@@ -29,7 +29,7 @@ from jobs.owner import apply_requests
 from jobs.purse import Purse
 from jobs.settings import Settings
 from jobs.store import rows, runs
-from jobs.store.database import FAILING, open_writer, why_failing
+from jobs.store.database import FAILING, NEWER, is_newer, open_writer, why_failing
 from jobs.store.record import UNRECORDABLE, Recorded, Recorder
 from jobs.store.runs import RunRecord, transaction
 
@@ -142,6 +142,9 @@ class Keeper:
             # The border around one step: what it had not committed is undone, and the next step finds it again.
             if (found := why_failing(error, self._settings.database)) is not None:
                 self._ail("store", *found, wait=0.5)
+            elif is_newer(self._db):
+                words, todo = NEWER
+                self._ail("store", f"{self._settings.database} {words}", f"{todo.capitalize()}.", wait=0.5)
             else:
                 if self._note.trouble is None:
                     logger.exception("step failed", extra={"action": "step_failed"})

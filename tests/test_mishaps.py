@@ -10,11 +10,12 @@ import os
 import resource
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -228,6 +229,32 @@ def test_a_file_that_another_program_holds(tmp_path: Path, redis_address: str, s
 
     assert trouble is not None and "another program holds" in trouble.words
     assert 20 <= seen.counts.accepted < 120 and overview.active_runs
+
+
+def test_a_store_that_a_newer_version_changes_under_the_keeper(
+    tmp_path: Path, redis_address: str, stub: StubProvider
+) -> None:
+    """It says what has happened and what to do; replies wait until a keeper that knows the tables is there."""
+    home = Home(tmp_path / "home", redis_address, stub)
+    try:
+        run = home.start([f"row {number}" for number in range(120)])
+        home.until(run, lambda seen: seen.counts.accepted >= 20)
+        with closing(sqlite3.connect(home.settings.database, timeout=30)) as newer:
+            newer.execute("ALTER TABLE calls RENAME COLUMN wasted TO squandered")
+            newer.execute(
+                "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('redrive', 'm999', '')"
+            )
+            newer.commit()
+            wait_until(lambda: home.keeper._note.trouble is not None)
+            trouble = home.keeper._note.trouble
+            newer.execute("DELETE FROM _sqlite_migrations WHERE name = 'm999'")
+            newer.execute("ALTER TABLE calls RENAME COLUMN squandered TO wasted")
+            newer.commit()
+        assert_whole(home.engine, home.ended(run), stub, paid_again=0)
+    finally:
+        home.close()
+
+    assert trouble is not None and trouble.kind == "store" and "newer version of Redrive" in trouble.words
 
 
 # -- the clock ---------------------------------------------------------------------------------------------------------

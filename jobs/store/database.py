@@ -22,6 +22,12 @@ SQLITE_VERSION = sqlite3.sqlite_version
 FAILING = sqlite3.Error
 _HELD = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _IO = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+#: what is said of a file that a newer Redrive has changed, and what to do
+NEWER = (
+    "was brought up to date by a newer version of Redrive",
+    "stop what runs here, install that version, and start again",
+)
+_STEPS = {step.name for step in MIGRATIONS.pending(Database(memory=True))}
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -39,6 +45,11 @@ def why_failing(error: BaseException, path: Path) -> tuple[str, str] | None:
     if code in _DAMAGED:
         return f"{path} is damaged ({error})", "Stop Redrive, keep a copy of the folder, and go back to a backup."
     return None
+
+
+def is_newer(db: Database) -> bool:
+    """Whether a newer Redrive has brought the tables up to date, so that this one must not write to them."""
+    return not {step.name for step in MIGRATIONS.applied(db)} <= _STEPS
 
 
 @contextmanager
@@ -75,6 +86,8 @@ def open_writer(path: Path, *, patience: float = BUSY_SECONDS) -> Database:
         # two processes may open a blank home at once; neither a change of the journal nor the steps wait for each other
         with _alone(path):
             db.execute("PRAGMA journal_mode = WAL")
+            if is_newer(db):
+                raise errors.EngineDown(f"{path} {NEWER[0]}: {NEWER[1]}")
             if MIGRATIONS.pending(db):
                 MIGRATIONS.apply(db)
         db.execute("PRAGMA synchronous = FULL")

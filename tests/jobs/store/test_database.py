@@ -49,3 +49,14 @@ def test_a_file_that_is_no_database_says_so(tmp_path: Path) -> None:
     with pytest.raises(errors.EngineDown, match="cannot be opened"):
         open_writer(path)
     assert path.read_bytes() == before
+
+
+def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    """An older program would write what the newer tables do not take; it says what to do."""
+    path = tmp_path / "redrive.db"
+    with_next = open_writer(path)
+    with_next["_sqlite_migrations"].insert({"migration_set": "redrive", "name": "m999_next", "applied_at": "then"})
+    with_next.close()
+
+    with pytest.raises(errors.EngineDown, match="newer version of Redrive: stop what runs here, install that version"):
+        open_writer(path)
