@@ -126,3 +126,27 @@ def test_rows_behind_reuse_are_listed_with_what_each_saved(home: Home) -> None:
 
     assert (total, [one.ordinal for one in found], {one.source for one in found}) == (2, [3, 2], {1})
     assert sum(one.saved or 0.0 for one in found) == pytest.approx(2 * (run.cost or 0.0))
+
+
+@pytest.fixture
+def patient(tmp_path: Path, redis_address: str, stub: StubProvider) -> Iterator[Home]:
+    """A home whose batches are looked at without waiting."""
+    home = Home(tmp_path / "home", redis_address, stub, chance=lambda: 0.0, more=FILE, of_stub="batch_poll = 0.02\n")
+    yield home
+    home.close()
+
+
+def test_a_batch_saves_as_much_as_it_costs(patient: Home) -> None:
+    """At half the price; what was cached is counted at the full one, and several rows a call at the half."""
+    books = patient.stub.ledger
+    options = RunOptions(batch="all", rows_per_call=4, ladder=Ladder(climbs=(Climb(model="dear"),)))
+    run = patient.went([f"row {number}: a message of some length" for number in range(12)], options=options)
+    found = figures(ways(patient, run.id))
+    entries = [one for one in books.entries if one.prompt]
+    full = money(entries)
+
+    assert books.money == pytest.approx(full / 2) and found["first"] == (pytest.approx(books.money, abs=1e-12), 3, 0)
+    assert found["batch"] == (pytest.approx(full / 2, abs=1e-12), 3, 0)
+    assert found["cache"] == (pytest.approx(sum(one.cached for one in entries) * 0.75 / 1e6, abs=1e-12), 3, 0)
+    assert found["ladder"] == (pytest.approx(money(entries, "dear") - full, abs=1e-12), 3, 0)
+    assert found["rows"][1:] == (3, 0)
