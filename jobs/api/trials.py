@@ -9,17 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from jobs import errors, views
+from jobs import errors, ladder, views
 from jobs.api.basis import Wish
+from jobs.api.rivals import Weighed, weigh
 from jobs.api.room import House, Room
 from jobs.api.runs import Runs
 from jobs.contract import words
+from jobs.golden import PREFIX, stored_golden
+from jobs.lifecycle import ENDS
 from jobs.options import RunOptions
 from jobs.settings import Connection
-from jobs.store import reading_row, reading_trials
+from jobs.store import reading_prompts, reading_row, reading_trials
 
+#: rows that two models are compared on
+COMPARED = 100
 #: rows a call that are tried, and rows that they are tried on
 SIZES, SAMPLE = (1, 2, 5, 10, 20), 20
+#: rows of a table that is looked at for what is expected
+MOST_GOLDEN = 2_000
 _NOTHING = object()
 
 
@@ -70,6 +77,83 @@ class Trials(Room):
         ]
         made = self.submit_all([(one, f"{key}/{place}") for place, one in enumerate(asked)])
         return [int(one["run"]) for one in made]
+
+    def rivals(
+        self,
+        *,
+        version: views.Version,
+        dataset: views.Dataset,
+        cheap: tuple[Connection, str],
+        dear: tuple[Connection, str],
+        sample: int = COMPARED,
+        key: str,
+    ) -> list[int]:
+        """Ask two models about the same rows, spread over the table; the runs, the cheap one's first, which tells how sure it is.
+
+        Raises:
+            InputError: the version cannot be run as it is.
+            Refused: the keeper cannot start one of them.
+            EngineDown: the keeper does not answer.
+        """
+        wish = Wish(version=version, dataset=dataset, connection=cheap[0], model=cheap[1], options=RunOptions())
+        ordinals = wish.spread(sample)
+        asked = [
+            self._runs.prepared(
+                version=version,
+                dataset=dataset,
+                connection=connection,
+                model=model,
+                options=RunOptions(
+                    reuse=False,
+                    in_flight=connection.in_flight,
+                    confidence=first,
+                    strikes=ladder.STRIKES_BELOW if first else RunOptions().strikes,
+                ),
+                ordinals=ordinals,
+                kind="try",
+                note=f"which rows need {dear[1]}: asked of {model}",
+            )
+            for first, (connection, model) in ((True, cheap), (False, dear))
+        ]
+        made = self.submit_all([(one, f"{key}/{place}") for place, one in enumerate(asked)])
+        return [int(one["run"]) for one in made]
+
+    def weigh(self, runs: Sequence[int], *, target: float, fields: Sequence[str] | None = None) -> Weighed:
+        """What two such runs have come to so far; ``fields`` must agree, those that decide where None.
+
+        Raises:
+            NotFound: there is no such run.
+            InputError: these are not two runs of one version about one table.
+        """
+        found = [self._runs.get(run) for run in runs]
+        if len(found) != 2 or len({(one.version_id, one.dataset) for one in found}) != 1:
+            raise errors.InputError("two runs of one version about the same table are compared, and nothing else")
+        cheap, dear = found
+        with self.snapshot() as db:
+            version = reading_prompts.version(db, cheap.version_id)
+            contract = version.content.contract if version is not None else {}
+            said = [
+                {ordinal: value for ordinal, state, value in reading_row.answers(db, run.id) if state in ENDS}
+                for run in found
+            ]
+            sure = reading_trials.confidences(db, cheap.id)
+            columns, rows = reading_row.table(db, cheap.dataset) if dear.counts.rows <= MOST_GOLDEN else ([], [])
+        expected = {}
+        if any(column.startswith(PREFIX) for column in columns):
+            golden = stored_golden(columns, rows, contract, name=cheap.dataset_name)
+            expected = {row.ordinal: row.expected for row in golden if row.expected}
+        names = [path.removeprefix("$.") for path in ladder.deciding(contract) or ()] or list(
+            contract.get("properties", {})
+        )
+        return weigh(
+            cheap,
+            dear,
+            said=(said[0], said[1]),
+            sure=sure,
+            expected=expected,
+            fields=tuple(fields or names),
+            target=target,
+        )
 
     def compare(self, runs: Sequence[int]) -> list[views.Trial]:
         """What each size has come to so far, by the size; the smallest is what the others are held against.

@@ -39,3 +39,15 @@ def median_seconds(db: Database, run: int) -> float | None:
         )
     ]
     return found[(len(found) - 1) // 2] if found else None
+
+
+def confidences(db: Database, run: int) -> dict[int, float]:
+    """How sure the model was of each row's value, as far as that is told."""
+    found = db.execute(
+        """
+        SELECT r.ordinal, a.confidence FROM run_rows r JOIN attempts a ON a.id = r.attempt
+        WHERE r.run = ? AND r.state = 'accepted' AND a.confidence IS NOT NULL
+        """,
+        [run],
+    )
+    return dict(found.fetchall())

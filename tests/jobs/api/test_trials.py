@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from jobs import errors
+from jobs.api.rivals import Weighed
 from jobs.api.trials import agreement
 from jobs.options import RunOptions
-from jobs.testing import StubProvider
+from jobs.settings import Price
+from jobs.testing import StubProvider, marked
+from jobs.testing.script import Act, Ask
 from tests.house import CONTENT, Home
 
 
@@ -84,3 +88,83 @@ def test_agreement_is_by_field_over_rows_that_both_answered() -> None:
 def _answers(home: Home, run: int) -> list[tuple[int]]:
     query = "SELECT ordinal FROM run_rows WHERE run = ? ORDER BY ordinal"
     return list(home.engine._house.read().execute(query, [run]).fetchall())
+
+
+@pytest.fixture
+def rivals(tmp_path: Path, redis_address: str) -> Iterator[Home]:
+    """A home with two models: the cheap one is wrong on hard rows, and knows it."""
+
+    def cheap(ask: Ask) -> Act | None:
+        wrong = json.dumps({"sentiment": "bad", "words": 2})
+        if ask.model != "dear" and "broken" in ask.user:
+            return Act(content='{"sentiment": "so-so"}')
+        return Act(content=wrong) if ask.model != "dear" and "hard" in ask.user else None
+
+    prices = {"dear": Price(input=10.0, output=20.0)}
+    with StubProvider(cheap, marked, answer={"sentiment": "good", "words": 2}, prices=prices) as stub:
+        stub.confidence = lambda row, path: 0.6 if "hard" in row else 0.99
+        more = "[stub.prices.dear]\ninput = 10.0\noutput = 20.0\n"
+        home = Home(tmp_path / "home", redis_address, stub, chance=lambda: 0.0, more=more)
+        yield home
+        home.close()
+
+
+def _weighed(home: Home, rows: list[str], target: float = 0.9, file: Path | None = None) -> Weighed:
+    here = home.settings.connection("stub")
+    runs = home.engine.trials.rivals(
+        version=home.version(),
+        dataset=home.engine.datasets.add(file) if file else home.dataset(rows),
+        cheap=(here, "stub-model"),
+        dear=(here, "dear"),
+        key="rivals",
+    )
+    for run in runs:
+        assert home.ended(run).kind == "try"
+    return home.engine.trials.weigh(runs, target=target)
+
+
+def test_two_models_are_compared_and_a_threshold_is_proposed(rivals: Home) -> None:
+    """Between the confidences of the wrong and the right; what climbs and what is saved has its n."""
+    found = _weighed(rivals, [f"{'hard' if n % 5 == 0 else 'easy'} {n}" for n in range(100)])
+
+    assert (found.n, found.broken, found.untold, found.fields) == (100, 0, 0, ("sentiment", "words"))
+    assert [(one.path, one.n, one.agree) for one in found.agreement] == [("sentiment", 100, 80), ("words", 100, 100)]
+    assert found.proposal.threshold is not None and found.proposal.threshold <= 0.99
+    assert found.saving is not None and found.saving.saving is not None
+    assert found.saving.climbs.n == 100 and found.saving.climbs.about in (0.0, 0.2)
+    assert [(str(one.check), one.n, one.disagree) for one in found.disputed] == [("sentiment=bad", 20, 20)]
+    assert found.dear_cost == pytest.approx(10 * (found.cheap_cost or 0.0))
+
+
+def test_too_few_rows_say_how_many_it_would_take(rivals: Home) -> None:
+    """Nothing is proposed on a hunch."""
+    found = _weighed(rivals, [f"easy {n}" for n in range(20)], target=0.98)
+
+    assert (found.proposal.threshold, found.proposal.reason) == (None, "too few to know")
+    assert found.proposal.needed is not None and found.proposal.needed > 100
+
+
+def test_without_probabilities_only_what_climbs_anyway_is_reckoned(rivals: Home) -> None:
+    """Contract failures climb; the rest is kept with the agreement that it has."""
+    rivals.stub.confidence = None
+    found = _weighed(rivals, ["broken", *(f"easy {n}" for n in range(39))])
+
+    assert (found.proposal.reason, found.untold) == ("no case has a confidence", found.n - found.broken)
+    assert found.saving is not None and found.saving.climbs.about == found.broken / found.n
+
+
+def test_golden_rows_judge_both(rivals: Home, tmp_path: Path) -> None:
+    """The dear model is not right by definition then."""
+    file = tmp_path / "golden.csv"
+    file.write_text("id,text,expected.sentiment\n1,easy,good\n2,hard,good\n3,easy too,bad\n")
+    found = _weighed(rivals, [], file=file)
+    ((cheap, dear),) = found.right
+
+    assert (cheap.n, cheap.agree, dear.agree) == (3, 1, 2)
+
+
+def test_only_two_runs_of_the_same_are_weighed(rivals: Home) -> None:
+    """Anything else compares nothing."""
+    run = rivals.went(["a"])
+    with pytest.raises(errors.InputError, match="two runs of one version"):
+        rivals.engine.trials.weigh([run.id], target=0.9)
