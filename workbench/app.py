@@ -26,7 +26,7 @@ SIDEBAR = 205
 ROOMS: dict[session.Screen, tuple[session.Screen, ...]] = {
     "datasets": ("dataset",),
     "prompts": ("prompt",),
-    "runs": ("run", "launch", "rows_a_call"),
+    "runs": ("run", "launch", "rows_a_call", "dear_model"),
     "dead_letters": ("letter",),
     "replays": ("replay",),
 }
@@ -44,6 +44,7 @@ SECTIONS: dict[str, list[tuple[session.Screen, str, bool]]] = {
         ("run", "Run", False),
         ("launch", "Launch a run", False),
         ("rows_a_call", "How many rows a call", False),
+        ("dear_model", "Which rows need the dear model", False),
     ],
     "Review": [
         ("dead_letters", "Dead letters", True),

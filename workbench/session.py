@@ -34,6 +34,7 @@ Screen = Literal[
     "run",
     "launch",
     "rows_a_call",
+    "dear_model",
     "dead_letters",
     "letter",
     "replays",

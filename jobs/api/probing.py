@@ -36,12 +36,6 @@ def ask(house: House, connection: Connection, model: str) -> list[Finding]:
     return found
 
 
-def lacks(house: House, connection: Connection, model: str, feature: str) -> bool:
-    """Whether the endpoint was found not to do that; False where nobody has looked."""
-    seen = probes.latest(house.read(), base_url=connection.base_url, model=model)
-    return seen is not None and any(one.feature == feature and one.answer in ("no", "refused") for one in seen[1])
-
-
 def warnings(
     house: House, connection: Connection, model: str, content: VersionContent, options: RunOptions, *, top: bool = True
 ) -> list[str]:

@@ -119,3 +119,54 @@ def test_nobody_dies_of_being_doubted(house: Home, open_screen: Open) -> None:
     groups, _ = house.engine.letters.groups(run=run.id)
 
     assert run.counts.dead == 1 and "doubted" not in groups[0].signature
+
+
+def test_two_models_are_compared_and_the_proposal_is_taken_over(house: Home, open_screen: Open) -> None:
+    """What it takes first; then the proposal with its n, the disputed values, and a launch form that begins with them."""
+    version = house.version()
+    rows = house.dataset([f"{'shaky unsure' if n % 5 == 0 else 'easy'} {n}" for n in range(100)])
+    params = {"prompt": version.reference, "dataset": rows.id, "connection": "stub", "dear": "dear@stub"}
+    app = open_screen("dear_model", **params)
+    assert "at most $" in texts(app)
+    press(app, "Ask both about 100 rows")
+    for run in (1, 2):
+        house.ended(run)
+
+    app = open_screen("dear_model", runs="1,2")
+    (target,) = [one for one in app.number_input if one.label.startswith("Agreement")]
+    target.set_value(90.0).run()
+    said = texts(app)
+    assert "The cheap model will do from here on" in said and "n = 100" in said
+    assert "80 of n" not in said and "80 % of n = 100" in said
+    assert "sentiment=bad" in str(tables(app)["disputed values"]["rows"])
+    (checks,) = [one for one in app.multiselect if one.label == "Always check"]
+    checks.select("sentiment=bad").run()
+    press(app, "Take this over into a run")
+    fields = {one.label: one.value for one in app.multiselect}
+    assert fields["Dearer models, the dearest last"] == ["dear@stub"] and fields["Always check"] == ["sentiment=bad"]
+    (sure,) = [one for one in app.number_input if one.label == "Least confidence"]
+    assert sure.value is not None and 0.5 < sure.value < 1
+
+
+def test_where_nobody_tells_how_sure_a_model_is_the_page_says_so(house: Home, open_screen: Open) -> None:
+    """What remains are values that are always checked, and contract failures."""
+    house.stub.confidence = None
+    here = house.settings.connection("stub")
+    runs = house.engine.trials.rivals(
+        version=house.version(),
+        dataset=house.dataset(["easy", "unsure", "hard"] * 10),
+        cheap=(here, "stub-model"),
+        dear=(here, "dear"),
+        key="k",
+    )
+    for run in runs:
+        house.ended(run)
+    said = texts(open_screen("dear_model", runs=",".join(map(str, runs))))
+
+    assert "tells no log-probabilities" in said and "No least confidence is proposed" in said
+    assert "10 % of n" not in said and "these climb anyway" in said
+
+
+def test_without_anything_to_compare_it_leads_to_the_form(open_screen: Open) -> None:
+    """An address that somebody typed."""
+    assert "Nothing to compare" in texts(open_screen("dear_model"))

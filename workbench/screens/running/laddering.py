@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import streamlit as st
 from pydantic import ValidationError
 
 from jobs import errors, ladder
-from jobs.options import Ladder
+from jobs.options import Climb, Ladder
+from jobs.settings import Connection
 from jobs.views import Forecast, Run, RungTally, Version
 from workbench import parts, session, wording
 
@@ -51,7 +52,7 @@ def choose(version: Version, *, connection: str, model: str) -> tuple[Ladder | N
     with st.expander("A ladder of models: ask a cheap one first", expanded=first is not None):
         climbs = st.multiselect(
             "Dearer models, the dearest last",
-            list(dict.fromkeys([*(map(str, first.climbs) if first else ()), *_known(connection, model)])),
+            list(dict.fromkeys([*(map(str, first.climbs) if first else ()), *known(connection, model)])),
             default=list(map(str, first.climbs)) if first else [],
             accept_new_options=True,
             max_selections=3,
@@ -95,6 +96,11 @@ def choose(version: Version, *, connection: str, model: str) -> tuple[Ladder | N
                 help="The probability that the model gave its least sure label, number or yes and no. An answer below it is asked "
                 "again of the next model; where an endpoint does not tell, every row goes on.",
             )
+        here = next((one for one in session.engine().system.connections() if one.name == connection), None)
+        if sure and here is not None and untold(here, model):
+            st.caption(
+                wording.escaped(f"{model} at {connection} was found not to tell how sure it is: every row would go on.")
+            )
     return _made(climbs, (routes or "").splitlines(), checks, sure or None)
 
 
@@ -122,7 +128,23 @@ def _made(
     return Ladder(climbs=made[0], routes=made[1], checks=made[2], confidence=sure), []
 
 
-def _known(connection: str, model: str) -> list[str]:
+def climb(text: str) -> Climb:
+    """A rung as a person names it; raises InputError."""
+    return ladder.climb(text)
+
+
+def made(given: Mapping[str, Sequence[str]], sure: float | None) -> Ladder:
+    """A ladder of texts; raises InputError."""
+    return Ladder.model_validate(ladder.said({**given, "confidence": sure if sure and 0 < sure < 1 else None}))
+
+
+def untold(connection: Connection, model: str) -> bool:
+    """Whether the endpoint was found not to tell how sure the model is."""
+    seen = session.engine().system.probed(connection, model)
+    return seen is not None and any(one.feature == "logprobs" and one.answer in ("no", "refused") for one in seen[1])
+
+
+def known(connection: str, model: str) -> list[str]:
     """The models of all connections, without the run's own."""
     known = [f"{name}@{one.name}" for one in session.engine().system.connections() for name in one.models]
     return [one for one in known if one != f"{model}@{connection}"]

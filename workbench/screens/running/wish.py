@@ -56,7 +56,8 @@ def choose(datasets: Sequence[Dataset]) -> Wish | None:
         return None
     with st.container(horizontal=True, vertical_alignment="bottom"):
         connection = _connection()
-        model = choose_model(connection, version.content.model, key=f"model:{version.id}")
+        asked = session.param("model") if session.param("connection") == connection.name else None
+        model = choose_model(connection, version.content.model, key=f"model:{version.id}", first=asked)
     usual = usual_options(version)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         limit = _limit(dataset)
@@ -77,6 +78,16 @@ def choose(datasets: Sequence[Dataset]) -> Wish | None:
         budget = money("Budget, $", usual.budget, f"budget:{version.id}")
     note = st.text_input("Note (optional)", key="note", placeholder="why this run") or ""
     chosen, troubles = laddering.choose(version, connection=connection.name, model=model)
+    session.link(
+        "Which rows need the dear model? …",
+        "dear_model",
+        help="asks a cheap and a dear model about the same rows, and says from which confidence on the cheap one will do",
+        prompt=version.reference,
+        dataset=dataset.id,
+        connection=connection.name,
+        model=model or None,
+        dear=str(chosen.climbs[-1]) if chosen else None,
+    )
     with st.expander(
         "More: rows a call, rate, timeout, reuse, row id", expanded=session.int_param("rows_a_call") is not None
     ):
@@ -308,16 +319,21 @@ def _versions(prompt: Prompt) -> list[Version]:
 
 def _connection() -> Connection:
     by_name = {connection.name: connection for connection in session.engine().system.connections()}
+    wanted = session.param("connection")
     return by_name[
         st.selectbox(
-            "Connection", list(by_name), format_func=lambda one: wording.head(one, 40), key="launch:connection"
+            "Connection",
+            list(by_name),
+            index=list(by_name).index(wanted) if wanted in by_name else 0,
+            format_func=lambda one: wording.head(one, 40),
+            key="launch:connection",
         )
     ]
 
 
-def choose_model(connection: Connection, fixed: str | None, *, key: str) -> str:
-    """A model of the connection, the one that the version fixes first; others can be named."""
-    options = list(dict.fromkeys([*([fixed] if fixed else []), *connection.models]))
+def choose_model(connection: Connection, fixed: str | None, *, key: str, first: str | None = None) -> str:
+    """A model of the connection, ``first`` or the one that the version fixes before the others; others can be named."""
+    options = list(dict.fromkeys([*([first] if first else []), *([fixed] if fixed else []), *connection.models]))
     chosen = st.selectbox(
         "Model",
         options,

@@ -1,0 +1,388 @@
+"""Which rows need the dear model: two models asked about the same rows, and the confidence from which on the cheap one will do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from jobs import errors
+from jobs.api.rivals import Weighed
+from jobs.api.trials import COMPARED
+from jobs.options import Ladder, RunOptions
+from jobs.settings import Connection
+from jobs.views import Dataset, Run, Version
+from workbench import parts, session, wording
+from workbench.screens.running import laddering
+
+#: seconds between two looks while a model is at work
+GLANCE = 2.0
+#: disputed values that are shown
+DISPUTED = 10
+SAMPLE, GOLDEN = "rows of the table", "golden rows of the prompt"
+
+
+def page() -> None:
+    parts.header(
+        "Which rows need the dear model?",
+        subtitle="a cheap and a dear model answer the same rows; where they agree, the cheap one will do",
+    )
+    runs = session.ints_param("runs")
+    if runs:
+        _weighed(runs)
+        return
+    reference, identity, name = session.param("prompt"), session.param("dataset"), session.param("connection")
+    if reference is None or identity is None or name is None:
+        parts.empty(
+            "Nothing to compare", "Choose a dataset, a prompt and a model for a run, and open this page from there."
+        )
+        session.link("Launch a run", "launch")
+        return
+    engine = session.engine()
+    _before(engine.prompts.resolve(reference), engine.datasets.get(identity), _connection(name), session.param("model"))
+
+
+def _connection(name: str) -> Connection:
+    found = next((one for one in session.engine().system.connections() if one.name == name), None)
+    if found is None:
+        raise errors.InputError(f"there is no connection {name!r}")
+    return found
+
+
+# -- before ------------------------------------------------------------------------------------------------------------
+
+
+def _before(version: Version, dataset: Dataset, connection: Connection, model: str | None) -> None:
+    """Which models and rows, what it will take, and the button."""
+    engine = session.engine()
+    cheap = engine.runs.model_of(version, connection, model)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        dear = _dear(connection, cheap)
+        whose = _whose(version)
+        rows = int(st.number_input("Rows", 20, 5_000, COMPARED, key="rivals:rows", width=130) or COMPARED)
+    if whose == GOLDEN:
+        file = engine.settings.prompts / version.prompt / "golden.csv"
+        engine.evaluations.usable(version, file)
+        dataset = engine.datasets.add(file, name=f"{version.prompt}/golden.csv")
+    if dear is None:
+        st.caption("Choose the dear model.")
+        return
+    at, named = dear
+    rows = min(rows, dataset.row_count)
+    costs = [
+        engine.runs.forecast(
+            version=version, dataset=dataset, connection=one, model=name, options=RunOptions(reuse=False), limit=rows
+        ).cost_ceiling
+        for one, name in ((connection, cheap), (at, named))
+    ]
+    parts.facts(
+        {
+            "Prompt": version.reference,
+            "Rows": f"{rows:,} of {dataset.name}, spread over it",
+            "Cheap model": f"{cheap} at {connection.name}",
+            "Dear model": f"{named} at {at.name}",
+            "Cost": "unknown, since a price is"
+            if None in costs
+            else f"at most {wording.money(sum(one or 0.0 for one in costs))}",
+        }
+    )
+    if laddering.untold(connection, cheap):
+        parts.panel(
+            f"{cheap} at {connection.name} does not tell log-probabilities, as was found out. Nobody can say how sure it is of an "
+            "answer: what remains are values that are always checked, and answers that break the contract.",
+            title="No confidence to go by",
+        )
+    st.caption("Both are tries: in the ledger and in the costs, and nothing is reused.")
+    action = f"rivals:{version.id}:{dataset.id}:{named}:{at.name}"
+    key = session.button(f"Ask both about {wording.count(rows, 'row')}", action=action, type="primary")
+    if key is None:
+        return
+    made = parts.perform(
+        action,
+        lambda: engine.trials.rivals(
+            version=version, dataset=dataset, cheap=(connection, cheap), dear=(at, named), sample=rows, key=key
+        ),
+    )
+    if made is not None:
+        session.put(runs=",".join(map(str, made)))
+        st.rerun()
+
+
+def _dear(connection: Connection, cheap: str) -> tuple[Connection, str] | None:
+    options = laddering.known(connection.name, cheap)
+    wanted = session.param("dear")
+    options = list(dict.fromkeys([*([wanted] if wanted else []), *options]))
+    chosen = st.selectbox(
+        "Dear model",
+        options,
+        index=0 if options else None,
+        accept_new_options=True,
+        placeholder="MODEL@CONNECTION",
+        format_func=lambda one: wording.head(str(one), 60),
+        key="rivals:dear",
+    )
+    if not chosen:
+        return None
+    climb = laddering.climb(str(chosen))
+    return (connection if climb.connection is None else _connection(climb.connection)), climb.model
+
+
+def _whose(version: Version) -> str:
+    """Golden rows where the prompt has some and a person wants them."""
+    file = session.engine().settings.prompts / version.prompt / "golden.csv"
+    options = [SAMPLE, GOLDEN] if file.is_file() else [SAMPLE]
+    return str(st.selectbox("Which rows", options, key="rivals:whose"))
+
+
+# -- after -------------------------------------------------------------------------------------------------------------
+
+
+def _weighed(runs: Sequence[int]) -> None:
+    def look() -> str:
+        made = [session.engine().runs.get(run) for run in runs]
+        _states(made)
+        return str(_at_work(made))
+
+    now = [session.engine().runs.get(run) for run in runs]
+    parts.watch(look, standing=str(_at_work(now)), every=GLANCE if _at_work(now) else None)
+    if _at_work(now):
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        percent = st.number_input(
+            "Agreement that the finished table must reach, %",
+            50.0,
+            99.9,
+            98.0,
+            step=0.5,
+            key="rivals:target",
+            width=330,
+            help="with the dear model; with the golden rows where these are known",
+        )
+    found = session.engine().trials.weigh(runs, target=float(percent or 98.0) / 100)
+    _proposal(found)
+    checks = _disputed(found)
+    _take_over(found, checks)
+    _agreement(found)
+
+
+def _at_work(runs: Sequence[Run]) -> bool:
+    return any(run.ended_at is None and run.state != "paused" for run in runs)
+
+
+def _states(runs: Sequence[Run]) -> None:
+    columns = [
+        parts.Column(key="model", label="Model", kind="strong"),
+        parts.Column(key="state", label="State"),
+        parts.Column(key="accepted", label="Accepted", kind="number"),
+        parts.Column(key="dead", label="Broke the contract", kind="number"),
+        parts.Column(key="cost", label="Money", kind="number"),
+        parts.Column(key="each", label="A row", kind="number", help="US dollars for each row with an end"),
+    ]
+    rows = []
+    for run in runs:
+        ended = run.counts.accepted + run.counts.dead
+        rows.append(
+            parts.Row(
+                str(run.id),
+                {
+                    "model": parts.text_cell(f"{run.model} at {run.connection}", 60),
+                    "state": parts.state_cell(run.state),
+                    "accepted": parts.Cell(f"{run.counts.accepted:,} of {run.counts.rows:,}"),
+                    "dead": wording.number(run.counts.dead),
+                    "cost": wording.money(run.cost),
+                    "each": wording.NOTHING
+                    if not ended
+                    else wording.money(None if run.cost is None else run.cost / ended),
+                },
+            )
+        )
+    opened = parts.table(columns, rows, key="rivals", opens=True, label="two models").opened
+    if opened:
+        session.go("run", id=opened)
+
+
+def _proposal(found: Weighed) -> None:
+    """What is proposed, or why nothing is."""
+    proposal, target = found.proposal, f"{found.proposal.target:.1%}".replace("%", " %")
+    parts.section(
+        "Proposal",
+        note=f"for {target} agreement, from n = {wording.count(found.n, 'row')} that the dear model answered",
+    )
+    truth = "the golden rows" if found.right else found.dear.model
+    if proposal.threshold is not None and proposal.chosen is not None:
+        table = proposal.chosen.table
+        parts.panel(
+            f"Least confidence {proposal.threshold:g}: the finished table agrees with {truth} in {_share(table.about)} of the rows "
+            f"({_share(table.low)} to {_share(table.high)}, 95 % range, n = {proposal.n:,}).",
+            title="The cheap model will do from here on",
+            tone="running",
+        )
+    else:
+        parts.panel(_why(found), title="No least confidence is proposed")
+    if found.saving is None:
+        return
+    saving, per, alone = found.saving, 1_000, wording.head(found.dear.model, 30)
+    parts.figures(
+        [
+            parts.Figure(
+                label="Rows that climb",
+                value=_share(saving.climbs.about),
+                note=_ends(saving.climbs.low, saving.climbs.high, saving.climbs.n),
+            ),
+            parts.Figure(
+                label="Agreement",
+                value=_share(saving.table.about),
+                note=_ends(saving.table.low, saving.table.high, saving.table.n),
+                help=f"of the finished table with {truth}",
+            ),
+            parts.Figure(
+                label="Saved per 1,000 rows",
+                value=wording.UNKNOWN
+                if saving.cost is None or found.dear_cost is None
+                else wording.money(per * (found.dear_cost - saving.cost.about)),
+                note="a price is unknown"
+                if saving.saving is None or found.dear_cost is None
+                else f"{_share(saving.saving.about)} of {wording.money(per * found.dear_cost)} on {alone} alone",
+            ),
+            parts.Figure(
+                label="Broke the contract",
+                value=wording.number(found.broken),
+                note=f"of n = {found.n:,}; these climb anyway",
+            ),
+        ]
+    )
+
+
+def _why(found: Weighed) -> str:
+    proposal = found.proposal
+    told = f"{proposal.reason}, n = {proposal.n:,}".capitalize()
+    if proposal.needed is not None:
+        told += f"; with answers like these it would take about {wording.rounded(proposal.needed)} rows"
+    if found.untold and found.untold == found.n - found.broken:
+        told += (
+            f". {found.cheap.model} at {found.cheap.connection} tells no log-probabilities: values that are always checked and "
+            "broken contracts can make rows climb, a least confidence cannot"
+        )
+    return f"{told}."
+
+
+def _disputed(found: Weighed) -> list[str]:
+    """Draw the values that the two disagree on most; those that a person wants to be always checked."""
+    if not found.disputed:
+        return []
+    parts.section(
+        "Values to be always checked", note="what the cheap model said where the dear one said something else"
+    )
+    shown = found.disputed[:DISPUTED]
+    columns = [
+        parts.Column(key="check", label="The cheap model says", kind="strong"),
+        parts.Column(key="disagree", label="Disagree", kind="number"),
+        parts.Column(key="n", label="Rows", kind="number", help="on which it says this"),
+    ]
+    rows = [
+        parts.Row(
+            str(place),
+            {
+                "check": parts.text_cell(str(one.check), 60),
+                "disagree": f"{one.disagree:,}, {wording.percent(one.disagree, one.n)}",
+                "n": f"n = {one.n:,}",
+            },
+        )
+        for place, one in enumerate(shown)
+    ]
+    parts.table(columns, rows, key="disputed", label="disputed values")
+    return st.multiselect(
+        "Always check",
+        [str(one.check) for one in shown],
+        format_func=lambda one: wording.head(one, 60),
+        placeholder="no value",
+        key="rivals:checks",
+    )
+
+
+def _take_over(found: Weighed, checks: Sequence[str]) -> None:
+    given = {"climbs": [f"{found.dear.model}@{found.dear.connection}"], "checks": list(checks)}
+    chosen: Ladder = laddering.made(given, found.proposal.threshold)
+    if st.button("Take this over into a run", type="primary", key="rivals:take"):
+        session.go(
+            "launch",
+            prompt=found.cheap.version,
+            dataset=session.param("dataset") or found.cheap.dataset,
+            connection=found.cheap.connection,
+            model=found.cheap.model,
+            **laddering.address(chosen),
+        )
+
+
+def _agreement(found: Weighed) -> None:
+    """Agreement by field, and by the least confidence."""
+    parts.section(
+        "Agreement by field",
+        note=f"of the rows that both gave a value; those that decide: {wording.head(', '.join(found.fields), 200)}",
+    )
+    right = {one.path: (one, other) for one, other in found.right}
+    columns = [
+        parts.Column(key="field", label="Field", kind="strong"),
+        parts.Column(key="agree", label="Cheap with dear", kind="number"),
+        *(
+            [
+                parts.Column(key="cheap", label="Cheap is right", kind="number"),
+                parts.Column(key="dear", label="Dear is right", kind="number"),
+            ]
+            if right
+            else []
+        ),
+    ]
+    agree = {one.path: one for one in found.agreement}
+    rows = []
+    for path in dict.fromkeys([*agree, *right]):
+        cells: dict[str, str | parts.Cell] = {"field": parts.text_cell(path, 60), "agree": wording.NOTHING}
+        if path in agree:
+            cells["agree"] = _of(agree[path].agree, agree[path].n)
+        if path in right:
+            cells["cheap"], cells["dear"] = (_of(one.agree, one.n) for one in right[path])
+        rows.append(parts.Row(path, cells))
+    parts.table(columns, rows, key="fields", label="agreement by field")
+    if not any(one.kept for one in found.proposal.candidates):
+        return
+    parts.section("Agreement by least confidence", note="95 % ranges, each for itself")
+    columns = [
+        parts.Column(key="from", label="Least confidence", kind="number"),
+        parts.Column(key="kept", label="Rows kept", kind="number"),
+        parts.Column(key="agreement", label="Agree, of the kept", kind="number"),
+        parts.Column(
+            key="table", label="Finished table", kind="number", help="kept rows that agree, and rows that climbed"
+        ),
+    ]
+    rows = [
+        parts.Row(
+            f"{one.threshold:g}",
+            {
+                "from": f"{one.threshold:g}",
+                "kept": f"{one.kept:,}, {_share(one.share.about)}",
+                "agreement": wording.NOTHING
+                if one.agreement is None
+                else f"{_share(one.agreement.about)} ({_share(one.agreement.low)} to {_share(one.agreement.high)})",
+                "table": f"{_share(one.table.about)} ({_share(one.table.low)} to {_share(one.table.high)})",
+            },
+        )
+        for one in found.proposal.candidates
+    ]
+    parts.table(columns, rows, key="candidates", label="agreement by least confidence", height=420)
+
+
+def _of(agree: int, n: int) -> str:
+    return f"{wording.percent(agree, n)} of n = {n:,}"
+
+
+def _share(part: float | None) -> str:
+    if part is None:
+        return wording.UNKNOWN
+    return f"-{wording.percent(-part, 1)}" if part < 0 else wording.percent(part, 1)
+
+
+def _ends(low: float | None, high: float | None, n: int) -> str:
+    return f"{_share(low)} to {_share(high)}, n = {n:,}"
+
+
+page()
