@@ -720,6 +720,33 @@ class Overview:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Batch:
+    """A batch of a run's calls at a provider's batch endpoint."""
+
+    id: int
+    #: of the rung that it asks
+    rung: int
+    #: where it is: ``making``, ``ready``, ``submitted``, ``returned`` or ``ended``
+    state: str
+    #: the provider's name of it, and its word for where it is; None before it is known
+    remote: str | None
+    status: str | None
+    calls: int
+    rows: int
+    #: calls, by the provider's count
+    answered: int
+    failed: int
+    #: what the provider says of it, or why it waits
+    words: str
+    #: epoch seconds
+    created_at: float
+    submitted_at: float | None
+    checked_at: float | None
+    expires_at: float | None
+    ended_at: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pool:
     """What one model at one connection allows now, over all runs and workers."""
 

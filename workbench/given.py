@@ -126,6 +126,15 @@ def ladder_options(command: F) -> F:
     return command
 
 
+def batch_option(command: F) -> F:
+    """Whether calls go through the provider's batch endpoint."""
+    return click.option(
+        "--batch",
+        type=click.Choice(["no", "first", "all"]),
+        help="Through the provider's batch endpoint, at its price and within 24 hours: each row's first question, or all.",
+    )(command)
+
+
 def run_options(command: F) -> F:
     """The options of every command that makes a run."""
     for option in reversed(

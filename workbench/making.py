@@ -18,7 +18,7 @@ from jobs.api import Engine
 from jobs.options import RunOptions
 from jobs.views import Run, Version
 from workbench import reports, steps, wording
-from workbench.given import RUN, Amount, Given, chosen, given, must_be_file, run_options
+from workbench.given import RUN, Amount, Given, batch_option, chosen, given, must_be_file, run_options
 
 
 @click.command("run")
@@ -27,6 +27,7 @@ from workbench.given import RUN, Amount, Given, chosen, given, must_be_file, run
 @click.option("--id-column", metavar="C", help="The column that holds each row's id.")
 @click.option("--note", default="", metavar="TEXT", help="What the run is for; it stands on its page.")
 @click.option("--no-reuse", is_flag=True, help="Ask about equal rows and rows that were answered earlier too.")
+@batch_option
 @run_options
 def run_command(file: Path, prompt: str, id_column: str | None, note: str, no_reuse: bool, **rest: Any) -> None:
     """Push FILE through a prompt from start to end."""
@@ -62,6 +63,7 @@ def run_command(file: Path, prompt: str, id_column: str | None, note: str, no_re
 @click.argument("run", type=RUN)
 @click.option("--prompt", metavar="NAME@V", help="With this version; without it, the run's own.")
 @click.option("--group", metavar="SIGNATURE", help="Only the dead letters of this signature.")
+@batch_option
 @run_options
 def replay_command(run: int, prompt: str | None, group: str | None, **rest: Any) -> None:
     """Ask the open dead letters of RUN again, as a run of its own."""
@@ -74,7 +76,9 @@ def replay_command(run: int, prompt: str | None, group: str | None, **rest: Any)
         if not letters:
             raise errors.InputError(_nothing_open(engine, run, group))
         usual = before.options
-        options = chosen(rest, in_flight=usual.in_flight, defaults=usual.model_dump(), of=f"run {run}")
+        options = chosen(
+            rest, in_flight=usual.in_flight, defaults=usual.model_dump() | {"batch": "no"}, of=f"run {run}"
+        )
         _must_be_rungs(here, options)
         # what is the run's own is kept as far as it fits another version
         said = {"echo": rest["echo"] or {}, "ladder": None if options.ladder == usual.ladder else options.ladder}

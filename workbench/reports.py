@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from jobs.api import Engine
@@ -60,6 +61,8 @@ def run_object(engine: Engine, run: Run) -> dict[str, Any]:
         "reason": run.reason,
         "forecast": _forecast(engine.runs.outlook(run.id)),
     }
+    if run.options.batch != "no":
+        found["batches"] = [asdict(one) for one in engine.runs.batches(run.id)]
     if run.upper:
         found["answered_by"] = [_rung(one) for one in engine.runs.rungs(run.id)]
     if run.kind == "replay":

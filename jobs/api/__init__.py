@@ -6,7 +6,7 @@
     engine.prompts     list, versions, get, resolve, save, tried, label, draft, put_draft, drop_draft, write_back, check, render,
                        diff
     engine.runs        forecast, outlook, usable, model_of, price, prepared, start, get, list, results, rungs, groups,
-                       resolutions, export, pause, resume, cancel, set_budget
+                       resolutions, batches, export, pause, resume, cancel, set_budget
     engine.letters     groups, list, ids, standing, inspect, neighbours, replay, replayable, forecast, correct, discard, undo,
                        outcome, before_after, decisions, decision_of
     engine.evaluations usable, start, report

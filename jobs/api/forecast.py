@@ -15,7 +15,7 @@ from jobs.api import climbs, probing
 from jobs.api.basis import MEASURED, Basis, Figures, Wish, measured, past
 from jobs.api.room import House
 from jobs.estimates import Estimate
-from jobs.prices import price_of
+from jobs.prices import at_batch, price_of
 from jobs.store import reading_datasets, reading_forecast
 from jobs.store.reading_forecast import EXACT, SAMPLE
 
@@ -56,6 +56,9 @@ def forecast(house: House, wish: Wish) -> views.Forecast:
                 whole = climbs.climbing(db, wishes, asked, measure)
             return _sums(wish, asked, whole.figures, whole.most, warnings, ladder=whole.told)
     price = price_of(wish.model, wish.connection) if wish.model else None
+    if wish.options.batch != "no":
+        price = at_batch(price, wish.connection)
+        warnings.append(_overnight(wish))
     basis = Basis(wish=wish, measure=measure, price=price, past=found, alike=alike)
     earlier = basis.earlier(asked)
     figures = earlier or basis.guess(asked)
@@ -67,6 +70,15 @@ def forecast(house: House, wish: Wish) -> views.Forecast:
             "their re-asks and errors are in this forecast"
         )
     return _sums(wish, asked, figures, basis.most(asked), warnings)
+
+
+def _overnight(wish: Wish) -> str:
+    """What a batch endpoint means for the figures."""
+    share = f"{wish.connection.batch_price:.0%} of the price"
+    again = (
+        "" if wish.options.batch == "all" else "; what has to be asked again costs the full price, which is not in this"
+    )
+    return f"through the batch endpoint, at {share} and within 24 hours{again}: the time here is that of ordinary calls"
 
 
 def _warn_of_price(wish: Wish, out: list[str]) -> None:

@@ -175,8 +175,8 @@ class Letters(Room):
             version: a better prompt.
             model: None: the given version's own, else the parent's.
             connection: where to ask.
-            options: how. Where they name the parent's echo and the version is another, its own default or what still fits is meant;
-                of the parent's ladder what still fits.
+            options: how; without them as the parent, by ordinary calls. Where they name the parent's echo and the
+                version is another, its own default or what still fits is meant; of the parent's ladder what still fits.
             edits: cells of letters as a person edited them; the rows in the dataset stay as they are.
             note: why.
             key: idempotency key of the whole act.
@@ -193,7 +193,7 @@ class Letters(Room):
                 dataset=one.dataset,
                 connection=one.connection,
                 model=one.model,
-                options=_options(one, options or one.parent.options),
+                options=_options(one, options or _usual(one.parent)),
                 ordinals=one.ordinals,
                 id_column=one.parent.id_column,
                 kind="replay",
@@ -232,7 +232,7 @@ class Letters(Room):
                         dataset=one.dataset,
                         connection=one.connection,
                         model=self._runs.model_of(one.version, one.connection, one.model),
-                        options=options or one.parent.options,
+                        options=options or _usual(one.parent),
                         ordinals=one.ordinals,
                     )
                 )
@@ -393,6 +393,11 @@ class Letters(Room):
             limit: at most so many.
         """
         return reading_letters.decisions(self.read(), run=run, rows_of=rows_of, prompt=prompt, limit=limit)
+
+
+def _usual(parent: views.Run) -> RunOptions:
+    """How a replay goes where nothing is said: as its parent, but nobody who repairs letters waits a night for them."""
+    return parent.options.model_copy(update={"batch": "no"})
 
 
 def _options(one: _Replay, chosen: RunOptions) -> RunOptions:

@@ -64,5 +64,7 @@ def _relied_on(lacking: set[str], who: str, content: VersionContent, options: Ru
         yield f"{who} does not say its tokens, as was found out: the budget goes by an estimate"
     if {"stream", "stream_usage"} <= lacking and options.rows_per_call > 1:
         yield f"{who} does not stream, as was found out: say stream = false for it in connections.toml"
+    if "batch" in lacking and options.batch != "no":
+        yield f"{who} has no batch endpoint, as was found out: the run would pause at once; make ordinary calls"
     if "seed" in content.settings and "seed" in lacking:
         yield f"{who} does not heed seed, as was found out: the same question gets different answers"

@@ -28,7 +28,7 @@ from jobs.options import Rung, RunOptions
 from jobs.prices import price_of
 from jobs.requests import Cancel, Pause, Resume, SetBudget, Start
 from jobs.settings import Connection, Price
-from jobs.store import reading_results, reading_rungs, reading_runs
+from jobs.store import reading_batches, reading_results, reading_rungs, reading_runs
 from jobs.store.fates import QUIET_KINDS
 from jobs.store.reading_results import Scope
 
@@ -141,7 +141,9 @@ class Runs(Room):
             version, dataset, limit=limit, ordinals=ordinals, edits=edits, id_column=id_column, options=options
         )
         if kind in QUIET_KINDS:
-            options = options.model_copy(update={"reuse": False})
+            options = options.model_copy(update={"reuse": False, "batch": "no"})
+        if options.batch != "no" and connection.is_embedded:
+            raise errors.InputError("the model that Redrive serves itself has no batch endpoint; say batch: no")
         if options.rows_per_call > 1 and not templates.parse(version.content.template).shares_rows:
             raise errors.InputError(
                 f"{version.reference} cannot be asked about {options.rows_per_call} rows a call: a message before the last one "
@@ -309,6 +311,10 @@ class Runs(Room):
         """The most frequent causes of death among the run's rows so far."""
         with self.snapshot() as db:
             return reading_runs.top_groups(db, run_id, limit=limit)
+
+    def batches(self, run_id: int) -> Sequence[views.Batch]:
+        """The run's batches at its provider, the oldest first; empty where it makes ordinary calls alone."""
+        return reading_batches.of_run(self.read(), run_id)
 
     def resolutions(self, run_id: int) -> dict[str, int]:
         """How many dead letters of the run have each resolution now."""

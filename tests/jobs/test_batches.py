@@ -17,6 +17,7 @@ from jobs.options import RunOptions
 from jobs.testing import StubProvider, marked
 from jobs.views import Run
 from tests.house import Home, wait_until
+from workbench import reports
 
 GOOD = {"sentiment": "good", "words": 2}
 #: batches that are looked at without waiting
@@ -202,6 +203,48 @@ def test_a_row_that_cannot_be_rendered_does_not_hold_up_the_others(home: Home) -
     run = home.went(["ab", "x", "abc"], version=home.version(content, "divides"), options=overnight())
 
     assert (run.counts.accepted, run.counts.dead) == (2, 1)
+
+
+def test_a_replay_goes_by_ordinary_calls(home: Home) -> None:
+    """Whoever repairs a dead letter waits for it, and not for a night."""
+    home.stub.batches.polls = 1
+    parent = home.went(["a [[invalid always]]", "b"], options=overnight(strikes=1))
+    (replay,) = home.engine.letters.replay([(parent.id, 1)], key="again")
+
+    assert home.ended(replay).options.batch == "no" and by_way(home, home.engine.runs.get(replay)) == {False: 1}
+
+
+def test_people_see_each_batch(home: Home) -> None:
+    """Where it is, how many of its lines are answered, the provider's name of it, and when it was looked at."""
+    run = home.went(rows(4), options=overnight())
+    (batch,) = home.engine.runs.batches(run.id)
+    told = reports.run_object(home.engine, run)["batches"]
+
+    assert (batch.state, batch.status, batch.calls, batch.answered, batch.failed) == ("ended", "completed", 4, 4, 0)
+    assert batch.remote in home.stub.batches.all and batch.submitted_at and batch.checked_at and batch.ended_at
+    assert told[0]["remote"] == batch.remote
+
+
+def test_an_evaluation_makes_ordinary_calls(home: Home) -> None:
+    """Also where the prompt's own defaults say otherwise: somebody waits for it."""
+    run = home.went(rows(2), options=overnight(), kind="evaluation")
+
+    assert run.options.batch == "no" and home.stub.batches.created == 0
+
+
+def test_the_forecast_is_at_the_batch_endpoints_price(home: Home) -> None:
+    """And says how long it may take, and what is not in it."""
+    dataset, version = home.dataset(rows(40)), home.version()
+    connection = home.settings.connection("stub")
+    half, full = (
+        home.engine.runs.forecast(
+            version=version, dataset=dataset, connection=connection, model="stub-model", options=options
+        )
+        for options in (overnight(), RunOptions())
+    )
+
+    assert half.cost and full.cost and half.cost.about == pytest.approx(full.cost.about / 2)
+    assert any("within 24 hours" in words for words in half.warnings)
 
 
 # -- what keeps a batch from being made --------------------------------------------------------------------------------

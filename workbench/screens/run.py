@@ -7,7 +7,7 @@ import streamlit as st
 from jobs.views import Run
 from workbench import parts, session, wording
 from workbench.screens.review import decided
-from workbench.screens.running import agreement, exporting, facts, progress, steering, sums, values
+from workbench.screens.running import agreement, exporting, facts, overnight, progress, steering, sums, values
 
 VIEWS = ("Values", "Export", "Settings and lineage", "Decisions")
 
@@ -48,6 +48,7 @@ def page() -> None:
 
 def _more(run: Run) -> None:
     sums.ways(run)
+    overnight.table(run)
     progress.causes(run)
 
 

@@ -82,7 +82,8 @@ def choose(parents: Sequence[Run], *, version: str | None, action: str) -> Choic
         chosen = _version(parents, version, better, action)
         connection = _connection(parents, action)
         model = _model(parents, chosen, connection, action)
-    usual = parents[0].options
+    # Whoever repairs letters waits for them; a night's batch is asked for on the command line.
+    usual = parents[0].options.model_copy(update={"batch": "no"})
     with st.expander("Calls in flight, strikes, budget"), st.container(horizontal=True, vertical_alignment="bottom"):
         in_flight = wish.whole("Calls in flight", usual.in_flight, f"in_flight:{action}", most=2000)
         strikes = wish.whole("Strikes", usual.strikes, f"strikes:{action}", most=10)

@@ -15,7 +15,7 @@ from jobs.settings import Connection
 from jobs.values import VersionContent
 from jobs.views import Dataset, Forecast, Prompt, Version
 from workbench import fitting, parts, session, wording
-from workbench.screens.running import echoing, laddering
+from workbench.screens.running import echoing, laddering, overnight
 
 NUMBERED = "the row's number"
 
@@ -89,7 +89,7 @@ def choose(datasets: Sequence[Dataset]) -> Wish | None:
         dear=str(chosen.climbs[-1]) if chosen else None,
     )
     with st.expander(
-        "More: rows a call, rate, timeout, reuse, row id", expanded=session.int_param("rows_a_call") is not None
+        "More: rows a call, batch, rate, timeout, reuse, row id", expanded=session.int_param("rows_a_call") is not None
     ):
         with st.container(horizontal=True, vertical_alignment="bottom"):
             rows_per_call = whole(
@@ -116,6 +116,7 @@ def choose(datasets: Sequence[Dataset]) -> Wish | None:
                 help="of this run; the connection's own hold in any case",
                 key="tpm",
             )
+            batch = overnight.choose(connection, usual.batch, key=f"batch:{version.id}")
             timeout = st.number_input("Timeout, s", 1.0, 3600.0, usual.timeout, key="timeout", help="for one request")
         if rows_per_call > 1:
             echo = echoing.choose(version, dataset.columns, key=f"{version.id}:{dataset.id}")
@@ -148,6 +149,7 @@ def choose(datasets: Sequence[Dataset]) -> Wish | None:
             update={
                 "in_flight": in_flight,
                 "rows_per_call": rows_per_call,
+                "batch": batch,
                 "echo": echo,
                 "strikes": strikes,
                 "budget": budget,

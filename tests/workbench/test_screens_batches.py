@@ -1,0 +1,48 @@
+"""The batch endpoint on the screens: asked for on the launch form, and shown on the run's page."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from jobs.api import Engine
+from jobs.options import RunOptions
+from tests.jobs.ledger import Ledger
+from tests.workbench.conftest import CONTENT, Open, press, texts
+
+HOSTILE = "<b>failed</b> because [of](http://a) *it*"
+
+
+@pytest.mark.usefixtures("keeper")
+def test_a_run_can_be_asked_to_go_through_the_batch_endpoint(open_screen: Open, engine: Engine, table: str) -> None:
+    """The forecast says at what price and how long it may take, and the run is frozen with it."""
+    version = engine.prompts.save("triage", CONTENT, note="n")
+    app = open_screen("launch", prompt="triage@1", dataset=table)
+    app.selectbox(key=f"batch:{version.id}").set_value("first").run()
+
+    assert "through the batch endpoint, at 50% of the price and within 24 hours" in texts(app)
+    press(app, "Launch 120 rows")
+    assert engine.runs.list()[0][0].options.batch == "first"
+
+
+def test_the_page_of_a_run_shows_its_batches(open_screen: Open, ledger: Ledger) -> None:
+    """Where each is, what is answered of it, and what the provider says, which is text and nothing else."""
+    run = ledger.run(ledger.dataset(20), ledger.version())
+    options = RunOptions(batch="first").model_dump_json()
+    ledger.db.execute("UPDATE runs SET options = ? WHERE id = ?", [options, run])
+    ledger.db.execute(
+        """
+        INSERT INTO batches (run, token, state, remote, status, calls, rows, answered, failed, words, created_at, submitted_at,
+                             checked_at, expires_at, next_at)
+        VALUES (?, 't', 'submitted', 'batch_77', 'in_progress', 20, 40, 12, 3, ?, 1, ?, ?, ?, 1)
+        """,
+        [run, HOSTILE, time.time() - 7200, time.time() - 60, time.time() + 7200],
+    )
+    ledger.db.conn.commit()
+    said = texts(open_screen("run", id=run))
+
+    for words in ("with the provider (in_progress)", "12 of 20", "batch_77", "2 h ago"):
+        assert words in said, words
+    assert json.dumps(HOSTILE)[1:-1] in said
