@@ -92,7 +92,10 @@ def _before(version: Version, dataset: Dataset, connection: Connection, model: s
             "answer: what remains are values that are always checked, and answers that break the contract.",
             title="No confidence to go by",
         )
-    st.caption("Both are tries: in the ledger and in the costs, and nothing is reused.")
+    st.caption(
+        "Both are tries: in the ledger and in the costs, and nothing is reused. To show 98 % agreement it takes 183 rows that all "
+        "agree, or more of which a few do not; 90 % takes 36."
+    )
     action = f"rivals:{version.id}:{dataset.id}:{named}:{at.name}"
     key = session.button(f"Ask both about {wording.count(rows, 'row')}", action=action, type="primary")
     if key is None:

@@ -251,13 +251,22 @@ def table(run: Run) -> None:
     """Draw where the run's rows were answered; nothing without a ladder."""
     if not run.upper:
         return
+    found = session.engine().runs.rungs(run.id)
     parts.section("Where rows were answered", note="each model with what it was asked, and why rows went on")
     columns = [
         parts.Column(key="model", label="Model", kind="strong"),
         parts.Column(key="connection", label="Connection"),
         parts.Column(key="asked", label="Rows asked", kind="number", help="as far as something has come of it"),
         parts.Column(key="accepted", label="Accepted", kind="number"),
-        parts.Column(key="reused", label="Reused", kind="number", help="of the accepted: the answer was there already"),
+        *(
+            [
+                parts.Column(
+                    key="reused", label="Reused", kind="number", help="of the accepted: the answer was there already"
+                )
+            ]
+            if run.counts.reused
+            else []
+        ),
         parts.Column(key="dead", label="Dead", kind="number"),
         parts.Column(key="on", label="Went on", kind="number", help="to the next model"),
         parts.Column(key="why", label="Why", kind="wide"),
@@ -265,14 +274,12 @@ def table(run: Run) -> None:
         parts.Column(key="calls", label="Calls", kind="number"),
         parts.Column(key="cost", label="Money", kind="number"),
     ]
-    rows = [
-        parts.Row(str(place), _tally(one, run, place)) for place, one in enumerate(session.engine().runs.rungs(run.id))
-    ]
+    rows = [parts.Row(str(place), _tally(one, run, place)) for place, one in enumerate(found)]
     parts.table(columns, rows, key=f"rungs:{run.id}", label="where rows were answered")
 
 
 def _tally(one: RungTally, run: Run, place: int) -> dict[str, str | parts.Cell]:
-    top = place == len(run.upper)
+    top, why = place == len(run.upper), wording.climbed(one.climbed)
     return {
         "model": parts.text_cell(one.model, 40),
         "connection": parts.text_cell(one.connection, 24),
@@ -284,7 +291,7 @@ def _tally(one: RungTally, run: Run, place: int) -> dict[str, str | parts.Cell]:
         "reused": wording.number(one.reused),
         "dead": wording.number(one.dead),
         "on": wording.NOTHING if top else wording.number(sum(one.climbed.values())),
-        "why": wording.NOTHING if top else wording.climbed(one.climbed) or wording.NOTHING,
+        "why": wording.NOTHING if top or not why else parts.Cell(why, why),
         "straight": wording.number(one.straight) if place else wording.NOTHING,
         "calls": wording.number(one.calls),
         "cost": wording.money(one.cost),
