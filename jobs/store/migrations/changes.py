@@ -320,3 +320,9 @@ def m018_batches_at_work(db: Database) -> None:
         ALTER TABLE batches ADD COLUMN out INTEGER NOT NULL DEFAULT 0;
         """,
     )
+
+
+@MIGRATIONS()
+def m019_rows_above(db: Database) -> None:
+    """Rows above the lowest rung of a ladder are few, and are looked up by themselves."""
+    run_all(db, "CREATE INDEX run_rows_rung ON run_rows (run, rung, state) WHERE rung > 0")
