@@ -51,6 +51,8 @@ def forecast(house: House, wish: Wish) -> views.Forecast:
         _warn_of_price(one, warnings)
     if wish.options.ladder is not None:
         warnings += _misfit(wish, wishes)
+        if wish.options.batch != "no":
+            warnings.append("the batch endpoint's price is not in this forecast: what goes through it costs less")
         if len(wishes) > 1:
             with house.snapshot() as db:
                 whole = climbs.climbing(db, wishes, asked, measure)

@@ -364,6 +364,9 @@ def set_back(db: Database, *, by: float, now: float) -> int:
             named,
         ).rowcount
         db.conn.execute(
+            "UPDATE batches SET next_at = max(:now, next_at - :by) WHERE ended_at IS NULL AND next_at > :now", named
+        )
+        db.conn.execute(
             """
             UPDATE run_rows SET dispatched_at = dispatched_at - :by
             WHERE try_id IS NOT NULL AND dispatched_at > :now

@@ -14,6 +14,9 @@ from jobs import batches
 from jobs.batches import BatchState, Size
 from jobs.messages import Remote, StepReport
 from jobs.options import RunOptions
+from jobs.store.database import open_writer
+from jobs.store.rows import set_back
+from jobs.store.runs import transaction
 from jobs.testing import StubProvider, marked
 from jobs.views import Run
 from tests.house import Home, wait_until
@@ -314,6 +317,21 @@ def test_a_budget_holds_for_batches_at_their_price(home: Home) -> None:
     assert 0 < run.counts.accepted < 40
     assert (run.cost or 0) <= 0.0004
     assert_paid(home, run)
+
+
+def test_a_clock_that_goes_back_does_not_keep_a_batch_waiting(home: Home) -> None:
+    """Its next look moves back with the clock, and is not hours away."""
+    run = home.went(rows(1), options=overnight())
+    db = open_writer(home.settings.database)
+    with transaction(db):
+        db.conn.execute(
+            "UPDATE batches SET next_at = 5000.0, ended_at = NULL, state = 'making' WHERE run = ?", [run.id]
+        )
+    set_back(db, by=3600.0, now=1390.0)
+    moved = db.execute("SELECT next_at FROM batches").fetchone()
+    db.close()
+
+    assert moved == (1400.0,)
 
 
 # -- the rules ---------------------------------------------------------------------------------------------------------
