@@ -52,6 +52,7 @@ class Asking:
         most: int,
         which: rows.Which,
         prices: Sequence[Price | None] | None = None,
+        full: Sequence[int] = (),
     ) -> Taken:
         """Of the rows that are due: answer what is answered already, hold what is being asked, make calls of the rest.
 
@@ -60,9 +61,10 @@ class Asking:
             most: rows to look at.
             which: of those that are due.
             prices: of the rungs, where they are not the run's own.
+            full: rungs that no row is taken from for now.
         """
         now = self._now()
-        due = rows.climbed(self._db, record, rows.due(self._db, record, most=most, now=now, which=which))
+        due = rows.climbed(self._db, record, rows.due(self._db, record, most=most, now=now, which=which, full=full))
         pairs = rows.answers(self._db, record, due)
         recorder = Recorder(self._db, now=now, chance=self._chance)
         recorder.accept_reused(record, rows.reuse(self._db, record, pairs, now=now))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from jobs import errors, ladder, llm, pairing, parcel
-from jobs.confidence import Odds, least
+from jobs.confidence import Odds
 from jobs.contract import Contract
 from jobs.judge import judge
 from jobs.messages import Ask, Brief, Outcome, RowVerdict
@@ -263,7 +263,7 @@ class Caller:
             if value is None:
                 yield one
                 continue
-            sure = None if odds is None else least(odds.confidences(paths=self._deciding, window=place, answer=value))
+            sure = None if odds is None else odds.least(paths=self._deciding, window=place, answer=value)
             why = ladder.doubt(self._doubts, value, sure, place=place) if self._doubts is not None else None
             verdict = one.verdict if why is None else ladder.doubted(one.verdict, why)
             if self.brief.upper and verdict.receipt is not None:

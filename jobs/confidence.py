@@ -50,17 +50,34 @@ class Odds:
         answer: Mapping[str, Any] | None = None,
     ) -> dict[str, float]:
         """``$.field`` -> the probability of its value, for the fields of one answer; see ``confidences``."""
+        told = self._told(paths=paths, window=window, answer=answer)
+        return {path: probability for path, probability in told.items() if probability is not None}
+
+    def least(
+        self,
+        *,
+        paths: Collection[str] | None = None,
+        window: tuple[int, int] | None = None,
+        answer: Mapping[str, Any] | None = None,
+    ) -> tuple[str, float] | None:
+        """The field of one answer that the model was least sure of, with its probability.
+
+        None where that is not known: an endpoint that tells of a part of its tokens tells nothing of the fields in the others.
+        """
+        told = self._told(paths=paths, window=window, answer=answer)
+        known = {path: probability for path, probability in told.items() if probability is not None}
+        return least(known) if len(known) == len(told) else None
+
+    def _told(
+        self, *, paths: Collection[str] | None, window: tuple[int, int] | None, answer: Mapping[str, Any] | None
+    ) -> dict[str, float | None]:
+        """The fields that stand in one answer, with the probability of each value; None where not all of its tokens are told."""
         start, end = window or (0, len(self._text))
-        if not self._logs:
-            return {}
-        spot = _placed(self._text[start:end], answer)
-        found: dict[str, float] = {}
-        for name, (_, value) in (spot.members or {} if spot is not None else {}).items():
-            path = json_path((name,))
-            probability = self._of(*_inside(value), by=start) if paths is None or path in paths else None
-            if probability is not None:
-                found[path] = probability
-        return found
+        spot = _placed(self._text[start:end], answer) if self._logs else None
+        members = spot.members or {} if spot is not None else {}
+        named = {json_path((name,)): value for name, (_, value) in members.items()}
+        wanted = {path: value for path, value in named.items() if paths is None or path in paths}
+        return {path: self._of(*_inside(value), by=start) for path, value in wanted.items()}
 
     def _of(self, start: int, end: int, *, by: int) -> float | None:
         """The probability of what stands there; None where not all of its tokens are told."""

@@ -326,25 +326,31 @@ class Keeper:
     def _dispatch(self, running: Sequence[RunRecord], progress: _Progress) -> None:
         now = self._now()
         by_id = {record.id: record for record in running}
-        wishes = []
+        wishes, full = [], dict[int, list[int]]()
         for record in running:
             progress.busy |= self._gathering.gather(record)
             due, under_way, left = rows.wishes(self._db, record, now=now)
             pace = self._paces.get(record.id)
             window = plan.window(self._in_flight[record.id], pace.rate(now) if pace else None)
-            room = (window - under_way) * record.options.rows_per_call
+            free = window - under_way
+            if record.top:
+                # A rung that its provider holds up keeps no place from the others.
+                stand = rows.under_way(self._db, record)
+                free = sum(max(0, window - stand.get(rung, 0)) for rung in range(len(record.rungs)))
+                full[record.id] = [rung for rung, calls in stand.items() if calls >= window]
+            room = free * record.options.rows_per_call
             if due and room > 0:
                 wishes.append(plan.Wish(run=record.id, left=left, room=min(room, due)))
         for run, most in plan.shares(wishes, DISPATCH_MOST).items():
             if most:
-                self._dispatch_run(by_id[run], most, progress)
+                self._dispatch_run(by_id[run], most, progress, full=full.get(run, ()))
 
-    def _dispatch_run(self, record: RunRecord, most: int, progress: _Progress) -> None:
+    def _dispatch_run(self, record: RunRecord, most: int, progress: _Progress, *, full: Sequence[int] = ()) -> None:
         if record.id not in self._briefed:
             self._tray.brief(_brief(record, self._in_flight[record.id]))
             self._briefed.add(record.id)
         with transaction(self._db):
-            taken = self._asking.take(record, most=most, which=rows.singly(record) or "all")
+            taken = self._asking.take(record, most=most, which=rows.singly(record) or "all", full=full)
             rows.mark_dispatched(self._db, record, taken.asks, taken.reserved)
         self._tray.put(taken.asks)
         progress.busy |= taken.moved

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from math import isfinite
 from typing import Any
 
 from pydantic import ValidationError
@@ -35,10 +37,12 @@ _ROUTE = re.compile(r"\s*(?P<column>.+?)\s+(?P<rule>longer|is|matches)\s+(?P<val
 
 
 def climb(text: str) -> Climb:
-    """A rung of ``MODEL`` or ``MODEL@CONNECTION``; raises InputError."""
+    """A rung of ``MODEL`` or ``MODEL@CONNECTION``, and ``MODEL@`` of one with an @ in its name; raises InputError."""
     model, _, connection = text.strip().rpartition("@") if "@" in text else (text.strip(), "", "")
     if not model:
-        raise errors.InputError(f"a rung is MODEL or MODEL@CONNECTION; {text!r} names no model")
+        raise errors.InputError(
+            f"a rung is MODEL or MODEL@CONNECTION; {text!r} names no model (one with an @ in its name is MODEL@)"
+        )
     return Climb(model=model, connection=connection or None)
 
 
@@ -64,11 +68,11 @@ def check(text: str) -> Check:
     if not equals or not field.strip():
         raise errors.InputError(f"what is always checked is FIELD=VALUE; {text!r} is not")
     said: str | int | float | bool | None = value.strip()
-    try:
+    with suppress(ValueError):
         read = json.loads(value)
-        said = read if isinstance(read, str | int | float | bool) or read is None else said
-    except ValueError:
-        pass
+        # NaN and Infinity are no JSON, whatever Python reads: no answer says them.
+        known = isinstance(read, str | int | bool) or read is None or (isinstance(read, float) and isfinite(read))
+        said = read if known else said
     return Check(field=field.strip().removeprefix("$."), value=said)
 
 
@@ -253,4 +257,5 @@ def _decides(field: Mapping[str, Any]) -> bool:
 
 
 def _same(one: object, other: object) -> bool:
-    return type(one) is type(other) and one == other
+    """As JSON has it: 2.0 is 2, and neither true nor "2" is a number."""
+    return words.same(one, other)

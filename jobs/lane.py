@@ -73,6 +73,11 @@ class _Line:
     #: no call begins before this, on the loop's clock
     blocked_until: float = 0.0
 
+    @property
+    def busy(self) -> int:
+        """Calls that are running or wait to."""
+        return self.running + len(self.backlog)
+
 
 @dataclass
 class _Work:
@@ -91,7 +96,7 @@ class _Work:
     @property
     def busy(self) -> int:
         """Calls that are running or wait to."""
-        return self.running + sum(len(line.backlog) for line in self.lines.values())
+        return sum(line.busy for line in self.lines.values())
 
     async def close(self) -> None:
         """Close its endpoints."""
@@ -232,8 +237,17 @@ class Lane:
         runs |= {
             run: self._allowed(run, work) for run, work in self._work.items() if run not in self._control and work.busy
         }
-        share = sum(self._share(control.in_flight) for control in runs.values())
-        busy = sum(work.busy for work in self._work.values())
+        share = busy = 0
+        for run, control in runs.items():
+            one, lines = (
+                self._share(control.in_flight),
+                list(self._work[run].lines.values()) if run in self._work else [],
+            )
+            share += one * max(1, len(lines))
+            # A rung whose calls may not begin keeps no place that another rung's could have.
+            most = one + max(1, one // 4) if len(lines) > 1 else 1 << 30
+            busy += sum(min(line.busy, most) for line in lines)
+        busy += sum(work.busy for run, work in self._work.items() if run not in runs)
         if not share:
             return max(0, 4 - busy)
         ahead = max(1, share // 4)
@@ -318,9 +332,10 @@ class Lane:
         room = self._free_places(work) + work.running // AHEAD if control.state == "go" else 0
         for line in list(work.lines.values()):
             ready = min(len(line.backlog), room) if now >= line.blocked_until else 0
-            room -= ready
             if line.allowance.wants(ready, now=now):
                 await self._ask_for(run, line, ready)
+            # What a rung may not begin for now leaves its room to the others.
+            room -= min(ready, max(0, line.allowance.room(line.running, now=now)))
 
     async def _hold_places(self, run: int, work: _Work, control: Control) -> None:
         """Hold enough places for what is there, without a question for each call: the lane's share, and what others leave free.

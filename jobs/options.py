@@ -31,7 +31,8 @@ class Climb(Value):
     connection: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.model}@{self.connection}" if self.connection else self.model
+        # Behind the last @ stands a connection, if none is named too.
+        return f"{self.model}@{self.connection or ''}" if self.connection or "@" in self.model else self.model
 
 
 class Route(Value):
@@ -53,7 +54,18 @@ class Check(Value):
     value: str | int | float | bool | None
 
     def __str__(self) -> str:
-        return f"{self.field}={self.value if isinstance(self.value, str) else json.dumps(self.value)}"
+        return f"{self.field}={self.value if _is_bare(self.value) else json.dumps(self.value, ensure_ascii=False)}"
+
+
+def _is_bare(value: object) -> bool:
+    """Whether it is a text that is read as that text without quotation marks: "1" would be read as a number."""
+    if not isinstance(value, str) or value != value.strip():
+        return False
+    try:
+        json.loads(value)
+    except ValueError:
+        return bool(value)
+    return False
 
 
 class Ladder(Value):
@@ -71,7 +83,7 @@ class Ladder(Value):
         """What makes an answer of a lower rung doubtful, as a text that is equal for equal doubts; empty where nothing does."""
         if not self.checks and self.confidence is None:
             return ""
-        return json.dumps([sorted(map(str, self.checks)), self.confidence])
+        return json.dumps([sorted(json.dumps([one.field, one.value]) for one in self.checks), self.confidence])
 
 
 class RunOptions(Value):

@@ -56,6 +56,8 @@ class Resume(Value):
     run: int
     #: the base URL that the connection has now; the keeper refuses when it differs from the frozen one
     base_url: str | None = None
+    #: the same of the rungs above, the lowest first
+    upper: tuple[str | None, ...] = ()
 
 
 class Cancel(Value):

@@ -344,10 +344,11 @@ class Runs(Room):
         return self._steer(Pause(run=run_id), key)
 
     def resume(self, run_id: int, *, key: str | None = None) -> views.Run:
-        """Go on; a running run stays as it is. Raises Refused, also where the connection has another base URL now."""
-        name = self.get(run_id).connection
-        connection = self.settings.with_embedded().connections.get(name)
-        return self._steer(Resume(run=run_id, base_url=connection.base_url if connection else None), key)
+        """Go on; a running run stays as it is. Raises Refused, also where a connection of it has another base URL now."""
+        run, there = self.get(run_id), self.settings.with_embedded().connections
+        names = [run.connection, *(rung.connection for rung in run.upper)]
+        base_url, *upper = [there[name].base_url if name in there else None for name in names]
+        return self._steer(Resume(run=run_id, base_url=base_url, upper=tuple(upper)), key)
 
     def cancel(self, run_id: int, *, key: str | None = None) -> views.Run:
         """No new calls ever; what is in flight is kept. Raises Refused."""

@@ -116,11 +116,8 @@ def _steer(db: Database, request: Pause | Resume | Cancel, *, now: float) -> dic
         return {"run": record.id, "state": record.state}
     if record.state not in MAY[request.kind]:
         raise errors.Refused(f"run {record.id} is {record.state}: it cannot be {_done(request.kind)}")
-    if isinstance(request, Resume) and request.base_url is not None and request.base_url != record.base_url:
-        raise errors.Refused(
-            f"run {record.id} was started for {record.base_url}, but connection {record.connection!r} is "
-            f"{request.base_url} now: put the connection back, or replay with the new one"
-        )
+    if isinstance(request, Resume):
+        _must_be_where_it_was(record, request)
     by_hand = isinstance(request, Pause)
     by, reason = ("person", "paused by hand") if by_hand else (None, None)
     runs.set_state(db, record.id, after, now=now, paused_by=by, reason=reason)
@@ -130,6 +127,16 @@ def _steer(db: Database, request: Pause | Resume | Cancel, *, now: float) -> dic
         runs.cancel_waiting(db, record.id, now=now)
         _reopen_cancelled(db, record)
     return {"run": record.id, "state": after.value}
+
+
+def _must_be_where_it_was(record: RunRecord, resume: Resume) -> None:
+    """Refuse to go on where a connection of the run has another base URL now."""
+    for rung, now in zip(record.rungs, (resume.base_url, *resume.upper), strict=False):
+        if now is not None and now != rung.base_url:
+            raise errors.Refused(
+                f"run {record.id} was started for {rung.base_url}, but connection {rung.connection!r} is {now} now: "
+                "put the connection back, or replay with the new one"
+            )
 
 
 def _reopen_cancelled(db: Database, record: RunRecord) -> None:

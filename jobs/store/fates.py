@@ -74,7 +74,9 @@ class Fates:
             runs.free_questions(self._db, self._freed, now=self._now)
             self._freed = []
 
-    def accept(self, record: RunRecord, row: Row, attempt: int, *, under_way: str | None = None) -> None:
+    def accept(
+        self, record: RunRecord, row: Row, attempt: int, *, under_way: str | None = None, reused: bool = False
+    ) -> None:
         """Give a row its value and move the result of the root run to it.
 
         Args:
@@ -82,6 +84,7 @@ class Fates:
             row: as it was before.
             attempt: that the value came from.
             under_way: another call about the row. It keeps its money: it will be paid, and kept as superseded.
+            reused: the value is an answer of earlier, perhaps of a higher rung: it answers nothing for anybody else.
         """
         self._end(row, RowState.ACCEPTED, attempt=attempt, under_way=under_way)
         if record.kind in QUIET_KINDS:
@@ -90,9 +93,17 @@ class Fates:
         self._batch.add(_RESULT, pointer)
         if record.kind == "replay":
             self._fix(record, pointer)
-        if row.reuse_key is not None:
+        if row.reuse_key is None:
+            return
+        if not reused:
             self._batch.add(_ANSWER, (row.reuse_key, attempt))
+        if not reused or self._asks(row):
             self._freed.append(row.reuse_key)
+
+    def _asks(self, row: Row) -> bool:
+        """Whether it is this row that asks its question, and not another that is in a call about it."""
+        query = "SELECT 1 FROM asking WHERE key = ? AND run = ? AND ordinal = ?"
+        return self._db.conn.execute(query, [row.reuse_key, row.run, row.ordinal]).fetchone() is not None
 
     def _fix(self, record: RunRecord, pointer: tuple[int, int, int, int]) -> None:
         """A replay has brought a value: the move can be undone, and the row's letters are fixed."""

@@ -133,7 +133,7 @@ class Recorder:
     def accept_reused(self, record: RunRecord, reused: Sequence[Reused]) -> None:
         """Give rows the attempts that ``rows.reuse`` made for them."""
         for one in reused:
-            self._fates.accept(record, self._tries.row(record.id, one.ordinal), one.attempt)
+            self._fates.accept(record, self._tries.row(record.id, one.ordinal), one.attempt, reused=True)
         self._calls.reused(record.id, reused)
         self.done.accepted += len(reused)
         self._write()
@@ -278,7 +278,7 @@ class Recorder:
         )
         self._mishap(row, "call_failed", failure.kind.value, end.outcome.seconds)
         if what.pause:
-            self._pause(record, failure)
+            self._pause(end, failure)
         if named and row.rung < record.top:
             self._climb(record, row, attempt)
         elif named:
@@ -296,11 +296,15 @@ class Recorder:
             Mishap(run=row.run, row=row.ordinal, action=action, kind=kind, seconds=round(seconds, 4))
         )
 
-    def _pause(self, record: RunRecord, failure: Failure) -> None:
+    def _pause(self, end: _End, failure: Failure) -> None:
+        record, reason = end.record, failure.message
+        if record.top:
+            rung = record.rungs[end.tried.rung]
+            reason = f"{rung.model} at connection {rung.connection!r}: {reason}"
         state = self._db.conn.execute("SELECT state FROM runs WHERE id = ?", [record.id]).fetchone()[0]
         if state == RunState.RUNNING:
-            set_state(self._db, record.id, RunState.PAUSED, now=self._now, paused_by="provider", reason=failure.message)
-            self.done.paused.append((record.id, failure.message))
+            set_state(self._db, record.id, RunState.PAUSED, now=self._now, paused_by="provider", reason=reason)
+            self.done.paused.append((record.id, reason))
 
 
 def _fewer(outcome: Outcome) -> int | None:

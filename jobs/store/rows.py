@@ -103,6 +103,13 @@ def wishes(db: Database, record: RunRecord, *, now: float) -> tuple[int, int, in
     return due, dispatched, waiting + record.row_count - record.laid_out
 
 
+def under_way(db: Database, record: RunRecord) -> dict[int, int]:
+    """Calls under way of each rung of a run, those in batches left out; a rung that has none may be missing."""
+    calls = "DISTINCT try_id" if record.options.rows_per_call > 1 else "*"
+    query = f"SELECT rung, count({calls}) FROM run_rows WHERE run = ? AND state = 'dispatched' AND batch IS NULL GROUP BY rung"
+    return dict(db.conn.execute(query, [record.id]).fetchall())
+
+
 def is_under_way(db: Database, run: int) -> bool:
     """Whether a row of a run is in a call or a batch."""
     query = "SELECT 1 FROM run_rows WHERE run = ? AND state = 'dispatched' LIMIT 1"
@@ -121,21 +128,24 @@ def due_within(db: Database, run: int, *, until: float) -> bool:
     return db.conn.execute(query, [run, until]).fetchone() is not None
 
 
-def due(db: Database, record: RunRecord, *, most: int, now: float, which: Which = "all") -> list[DueRow]:
-    """Rows of a run that may be asked now: those that come again first, then the table's order."""
+def due(
+    db: Database, record: RunRecord, *, most: int, now: float, which: Which = "all", full: Sequence[int] = ()
+) -> list[DueRow]:
+    """Rows of a run that may be asked now, but for those on a full rung: those that come again first, then the table's order."""
+    but = f"AND rung NOT IN ({', '.join(map(str, full))})" if full else ""
     query = """
         SELECT run_rows.ordinal, reuse_key, strikes, max_tokens, attempt, together, rung, coalesce(run_rows.cells, rows.cells)
         FROM run_rows JOIN rows ON rows.dataset = ? AND rows.ordinal = run_rows.ordinal
-        WHERE run_rows.run = ? AND run_rows.state = 'due' AND {when} ORDER BY due_at, run_rows.ordinal LIMIT ?
+        WHERE run_rows.run = ? AND run_rows.state = 'due' AND {when} {but} ORDER BY due_at, run_rows.ordinal LIMIT ?
     """
     again, first = [], []
     if which != "first":
         again = db.conn.execute(
-            query.format(when="due_at > 0 AND due_at <= ?"), [record.dataset, record.id, now, most]
+            query.format(when="due_at > 0 AND due_at <= ?", but=but), [record.dataset, record.id, now, most]
         ).fetchall()
     if which != "again":
         first = db.conn.execute(
-            query.format(when="due_at = 0"), [record.dataset, record.id, most - len(again)]
+            query.format(when="due_at = 0", but=but), [record.dataset, record.id, most - len(again)]
         ).fetchall()
     return [
         DueRow(

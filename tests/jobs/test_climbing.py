@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from jobs import errors, views
+from jobs import settings as settings_module
+from jobs.api import Engine
 from jobs.options import Check, Climb, Ladder, Route, RunOptions
 from jobs.settings import Price
 from jobs.testing import StubProvider, marked
-from jobs.testing.script import Act, Ask
+from jobs.testing.script import Act, Ask, failed
 from tests.house import CONTENT, CONTRACT, Home
 
 GOOD = {"sentiment": "good", "words": 2}
@@ -136,6 +138,36 @@ def test_an_unchecked_answer_does_not_serve_where_more_is_asked_for(home: Home) 
     assert models(home, run.id) == {1: "dear"}
 
 
+def test_an_answer_of_a_higher_rung_is_none_of_the_lower_one(home: Home) -> None:
+    """It serves the row that begins below, and a run of the lower model alone asks that model."""
+    home.went(["easy"], options=RunOptions(), model="dear")
+    assert home.went(["easy"], options=up()).counts.reused == 1
+    run = home.went(["easy"], options=RunOptions())
+
+    assert (run.counts.accepted, run.counts.reused, run.calls) == (1, 0, 1)
+    assert home.stub.ledger.entries[-1].model == "stub-model"
+
+
+def test_a_row_that_is_served_from_above_leaves_the_question_to_who_asks_it(home: Home) -> None:
+    """An equal row that waits for the answer below still waits, so nobody pays for it twice."""
+    home.went(["easy [[slow 1.5]]"], options=RunOptions(), model="dear")
+    first = home.start(["easy [[slow 1.5]]"], options=RunOptions())
+    home.until(first, lambda run: run.counts.in_flight == 1)
+    served = home.went(["easy [[slow 1.5]]"], options=up())
+    second = home.went(["easy [[slow 1.5]]"], options=RunOptions())
+
+    assert (served.counts.reused, second.counts.reused, home.ended(first).calls) == (1, 1, 1)
+    assert [entry.model for entry in home.stub.ledger.entries] == ["dear", "stub-model"]
+
+
+def test_what_was_checked_for_a_text_was_not_checked_for_a_number(home: Home) -> None:
+    """They are written alike, and one never stands for the other."""
+    home.went(["easy"], options=up(checks=(Check(field="words", value="2"),)))
+    run = home.went(["easy"], options=up(checks=(Check(field="words", value=2),)))
+
+    assert (run.counts.reused, models(home, run.id)) == (0, {1: "dear"})
+
+
 def test_several_rows_a_call_climb_each_for_itself(home: Home) -> None:
     """A call is about rows of one rung; those that climb go together again."""
 
@@ -226,6 +258,77 @@ def test_a_run_may_keep_how_sure_the_model_was_without_doubting_it(home: Home) -
     (kept,) = home.engine._house.read().execute("SELECT confidence FROM attempts WHERE run = ?", [run.id]).fetchone()
 
     assert run.counts.accepted == 1 and kept == pytest.approx(0.7, abs=0.01)
+
+
+def test_an_endpoint_that_tells_of_some_tokens_only_leaves_it_unknown(home: Home) -> None:
+    """The field that it keeps silent about may be the doubtful one."""
+    home.stub.confidence = lambda row, path: 0.99
+
+    def half(ask: Ask) -> Act | None:
+        text = json.dumps(GOOD)
+        told = [{"token": text[:20], "logprob": -0.001, "bytes": None}]
+        message = {"role": "assistant", "content": text}
+        choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": {"content": told}}
+        body = {"id": "x", "object": "chat.completion", "choices": [choice], "usage": None}
+        return None if ask.model == "dear" else Act(body=json.dumps(body).encode())
+
+    home.stub.scripts = (half,)
+    run = home.went(["any"], options=up(confidence=0.9))
+
+    assert models(home, run.id) == {1: "dear"}
+
+
+# -- rungs that do not answer ------------------------------------------------------------------------------------------
+
+
+def test_a_rung_that_its_provider_holds_up_does_not_hold_up_the_others(tmp_path: Path, redis_address: str) -> None:
+    """Six calls a minute above, and the rows behind those that climb are all answered below."""
+
+    def script(ask: Ask) -> Act | None:
+        return Act(content=json.dumps(BAD)) if ask.model != "dear" and "hard" in ask.user else None
+
+    with StubProvider(script, answer=GOOD) as stub:
+        slow = f'[slow]\nbase_url = "{stub.base_url}"\nmodels = ["dear"]\nrpm = 6\n'
+        home = Home(tmp_path / "home", redis_address, stub, more=slow)
+        try:
+            ladder = Ladder(
+                climbs=(Climb(model="dear", connection="slow"),), checks=(Check(field="sentiment", value="bad"),)
+            )
+            rows = [*(f"hard {n}" for n in range(60)), *(f"easy {n}" for n in range(150))]
+            run = home.start(rows, options=RunOptions(ladder=ladder))
+            home.until(run, lambda run: run.counts.accepted >= 150)
+            assert stub.ledger.max_in_flight <= 8
+            home.engine.runs.cancel(run)
+            home.ended(run)
+        finally:
+            home.close()
+
+
+def test_a_rung_that_is_refused_pauses_the_run_and_is_named(home: Home) -> None:
+    """The words are the provider's, and which model and connection they are about is said."""
+
+    def script(ask: Ask) -> Act | None:
+        return failed(401) if ask.model == "dear" else Act(content=json.dumps(BAD))
+
+    home.stub.scripts = (script,)
+    run_id = home.start(["a"], options=up(checks=(Check(field="sentiment", value="bad"),)))
+    run = home.until(run_id, lambda run: run.state == "paused")
+
+    assert run.reason == "dear at connection 'stub': Incorrect API key provided."
+
+
+def test_a_run_does_not_go_on_where_an_upper_rung_has_moved(home: Home) -> None:
+    """Both addresses are said, as they are for the lowest."""
+    ladder = Ladder(climbs=(Climb(model="dear", connection="free"),))
+    run = home.start(["easy [[slow 1]]", "easy"], options=RunOptions(ladder=ladder, in_flight=1))
+    home.engine.runs.pause(run)
+    file = home.folder / "connections.toml"
+    moved = file.read_text().replace(f'[free]\nbase_url = "{home.stub.base_url}"', '[free]\nbase_url = "http://old/v1"')
+    file.write_text(moved)
+
+    fresh = settings_module.load(home.folder, home.folder / "prompts", {"REDIS_URL": home.settings.redis_address})
+    with Engine(fresh) as engine, pytest.raises(errors.Refused, match=r"127\.0\.0\.1.*'free' is http://old/v1 now"):
+        engine.runs.resume(run)
 
 
 # -- where every row was answered --------------------------------------------------------------------------------------

@@ -115,6 +115,14 @@ def test_of_several_objects_the_accepted_one_is_looked_at() -> None:
     assert confidences(text, tokens) == {}
 
 
+def test_where_a_field_that_is_looked_at_is_not_told_the_least_is_not_known() -> None:
+    """The others may be as sure as they like; a field that does not stand in the answer has nothing to tell."""
+    odds = Odds('{"a": 1, "b": 2}', logs(('{"a": ', 1.0), ("1", 0.9), (",", 1.0)))
+
+    assert odds.least() is None and odds.least(paths=["$.a", "$.b"]) is None
+    assert odds.least(paths=["$.a", "$.c"]) == ("$.a", pytest.approx(0.9))
+
+
 def test_each_answer_of_a_reply_about_several_rows_has_its_own() -> None:
     """By where it stands; the reply's tokens are placed once for all of them, and a broken reply loses only the open one."""
     names = [f"r{number:04}" for number in range(200)]

@@ -16,11 +16,13 @@ UP = (Climb(model="dear"),)
         ("dear", Climb(model="dear")),
         ("dear@other", Climb(model="dear", connection="other")),
         ("org/dear@2024@other", Climb(model="org/dear@2024", connection="other")),
+        ("@cf/dear@", Climb(model="@cf/dear")),
     ],
 )
 def test_a_rung_is_a_model_and_may_name_its_connection(text: str, made: Climb) -> None:
     """What stands behind the last @ is the connection."""
     assert ladder.climb(text) == made
+    assert str(made) == text
 
 
 @pytest.mark.parametrize(
@@ -68,6 +70,30 @@ def test_what_is_always_checked_is_json_where_it_is_written_so(text: str, value:
     assert ladder.check(text) == Check.model_validate({"field": "kind", "value": value})
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("1", 'n="1"'),
+        (1, "n=1"),
+        ("null", 'n="null"'),
+        (None, "n=null"),
+        (" x", 'n=" x"'),
+        ("", 'n=""'),
+        ("ja", "n=ja"),
+    ],
+)
+def test_what_is_always_checked_is_read_back_as_it_is_written(value: str | int | None, text: str) -> None:
+    """A text that looks like a number keeps its quotation marks."""
+    assert str(Check(field="n", value=value)) == text
+    assert ladder.check(text) == Check(field="n", value=value)
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "1e999"])
+def test_what_is_no_number_in_json_is_a_text(text: str) -> None:
+    """No answer says it as a number."""
+    assert ladder.check(f"n={text}").value == text
+
+
 def test_a_rule_sends_a_row_up_by_its_cells() -> None:
     """Any rule does; length is in characters, and an expression may match anywhere."""
     goes_up = ladder.straight_up(
@@ -95,6 +121,7 @@ def test_a_value_that_is_always_checked_is_doubted() -> None:
     assert found is not None and (found.path, found.rule, found.got) == ("$.kind", "doubted", '"other"')
     assert ladder.doubt(checks, {"kind": "bug", "n": True}, None) is None
     assert ladder.doubt(checks, {"n": 1}, None) is not None
+    assert ladder.doubt(checks, {"n": 1.0}, None) is not None, "the same number"
 
 
 def test_an_answer_that_the_model_was_not_sure_of_is_doubted() -> None:
