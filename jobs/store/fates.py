@@ -13,10 +13,11 @@ from sqlite_utils import Database
 
 from jobs import signature
 from jobs.lifecycle import RowState, RunState, Trouble
-from jobs.store import runs
+from jobs.store import runs, went_on
 from jobs.store.batch import Batch
 from jobs.store.runs import RunRecord
 from jobs.store.tries import Row, Try
+from jobs.views import Why
 
 #: a dead letter of these kinds of run stays with its run and asks nobody for anything
 QUIET_KINDS = ("try", "evaluation")
@@ -180,7 +181,7 @@ class Fates:
             ),
         )
 
-    def climb(self, record: RunRecord, row: Row, *, attempt: int) -> None:
+    def climb(self, record: RunRecord, row: Row, *, attempt: int, why: Why) -> None:
         """A row goes on a rung higher, as if it were new there, and equal rows that come later follow it without asking below."""
         if record.state == RunState.CANCELLED:
             self.again(record, row, trouble=Trouble(), attempt=attempt)
@@ -190,6 +191,7 @@ class Fates:
             (text,) = self._db.conn.execute(_CELLS, [row.run, row.ordinal]).fetchone()
             key = runs.key_maker(record)(record.cells(json.loads(text)), rung)
             self._batch.add(_CLIMBED, (row.run, row.reuse_key, rung, key))
+        self._batch.add(went_on.COUNT, (row.run, row.rung, why, 1))
         self._batch.add(_CLIMB, (rung, key, attempt, self._now, row.run, row.ordinal))
         self._free(row)
 

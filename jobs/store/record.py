@@ -15,7 +15,7 @@ from typing import NamedTuple
 from sqlite_utils import Database
 
 from jobs import signature
-from jobs.ladder import DOUBTED, STRIKES_BELOW
+from jobs.ladder import CHECKED, DOUBTED, STRIKES_BELOW
 from jobs.lifecycle import ENDS, OF_ONE_ROW, Next, RunState, Trouble, after_failure, raised_max_tokens
 from jobs.messages import Outcome, RowVerdict
 from jobs.outcomes import Received
@@ -27,6 +27,7 @@ from jobs.store.rows import Reused
 from jobs.store.runs import RunRecord, set_state
 from jobs.store.tries import Row, Tries, Try
 from jobs.values import Failure, FailureKind, Problem, Verdict
+from jobs.views import Why
 
 #: what an outcome raises that cannot be recorded: a row that is not there, a figure that no column can hold
 UNRECORDABLE = (sqlite3.IntegrityError, sqlite3.DataError, ValueError, TypeError, LookupError, OverflowError)
@@ -225,12 +226,13 @@ class Recorder:
             self._fates.again(record, row, trouble=Trouble(), together=end.together)
             return
         if verdict.problems and verdict.problems[0].rule == DOUBTED and row.rung < record.top:
-            self._climb(record, row, attempt)
+            why: Why = "checked" if verdict.problems[0].expected == CHECKED else "unsure"
+            self._climb(record, row, attempt, why)
             return
         self._struck(end, row, verdict, attempt)
 
-    def _climb(self, record: RunRecord, row: Row, attempt: int) -> None:
-        self._fates.climb(record, row, attempt=attempt)
+    def _climb(self, record: RunRecord, row: Row, attempt: int, why: Why) -> None:
+        self._fates.climb(record, row, attempt=attempt, why=why)
         self.done.climbed += 1
 
     def _struck(self, end: _End, row: Row, verdict: Verdict, attempt: int) -> None:
@@ -238,7 +240,7 @@ class Recorder:
         self.done.strikes += 1
         self._mishap(row, "row_struck", verdict.signature or "", end.outcome.seconds)
         if row.rung < record.top and strikes >= min(record.options.strikes, STRIKES_BELOW):
-            self._climb(record, row, attempt)
+            self._climb(record, row, attempt, "contract")
             return
         if strikes >= record.options.strikes:
             self._die(record, row, attempt, verdict.signature or signature.signature(verdict.problems), strikes=strikes)
@@ -280,7 +282,7 @@ class Recorder:
         if what.pause:
             self._pause(end, failure)
         if named and row.rung < record.top:
-            self._climb(record, row, attempt)
+            self._climb(record, row, attempt, "failed")
         elif named:
             self._die(record, row, attempt, named, strikes=row.strikes)
         else:

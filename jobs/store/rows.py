@@ -10,7 +10,7 @@ from typing import Literal
 from sqlite_utils import Database
 
 from jobs.messages import Ask
-from jobs.store import runs
+from jobs.store import runs, went_on
 from jobs.store.runs import RunRecord, transaction
 from jobs.values import Problem, Receipt
 
@@ -180,6 +180,8 @@ def climbed(db: Database, record: RunRecord, rows: Sequence[DueRow]) -> list[Due
         "UPDATE run_rows SET rung = ?, reuse_key = ? WHERE run = ? AND ordinal = ?",
         [(rung, upper, record.id, ordinal) for ordinal, (rung, upper) in moved.items()],
     )
+    unasked = [row.rung for row in rows if row.ordinal in moved and row.attempt is None]
+    went_on.straight(db, record.id, [rung for rung, _ in moved.values()], left=unasked)
     above = [
         replace(row, rung=moved[row.ordinal][0], reuse_key=moved[row.ordinal][1]) if row.ordinal in moved else row
         for row in rows

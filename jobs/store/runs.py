@@ -16,6 +16,7 @@ from jobs.lifecycle import RunState
 from jobs.options import Rung, RunOptions
 from jobs.requests import Request, Start
 from jobs.settings import Price
+from jobs.store import went_on
 from jobs.store.rungs import UPPER, rungs
 from jobs.values import VersionContent
 
@@ -357,6 +358,7 @@ def _edited_before(db: Database, record: RunRecord) -> dict[int, str]:
 
 def _insert_rows(db: Database, record: RunRecord, rows: Sequence[tuple[int, list[str], str | None]]) -> int:
     key_of, rung_of = key_maker(record), first_rung(record)
+    begins = [rung_of(cells) for _, cells, _ in rows]
     id_place = record.dataset_columns.index(record.id_column) if record.id_column else None
     db.conn.executemany(
         "INSERT INTO run_rows (run, ordinal, row_id, state, rung, reuse_key, cells) VALUES (?, ?, ?, 'due', ?, ?, ?)",
@@ -369,10 +371,10 @@ def _insert_rows(db: Database, record: RunRecord, rows: Sequence[tuple[int, list
                 key_of(record.cells(cells), rung),
                 edited,
             )
-            for ordinal, cells, edited in rows
-            for rung in (rung_of(cells),)
+            for rung, (ordinal, cells, edited) in zip(begins, rows, strict=True)
         ],
     )
+    went_on.straight(db, record.id, begins)
     db.conn.execute("UPDATE runs SET laid_out = laid_out + ? WHERE id = ?", [len(rows), record.id])
     return len(rows)
 

@@ -22,7 +22,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from jobs import plan, prompts
-from jobs.store import drawer, tallies
+from jobs.store import drawer, tallies, went_on
 from jobs.store.fates import SPENT
 from jobs.values import VersionContent
 from tests.jobs.ledger_rows import FAULTS, Fault, Head, RunWriter, ticket
@@ -238,6 +238,7 @@ class Ledger:
             )
             self._sums(run)
             tallies.recount(self.db, [run])
+            went_on.recount(self.db, [run])
             self.db.execute(f"{SPENT} WHERE run = ?", [run])
         self.now = max(self.now, ended or start + pace * len(laid))
         return run

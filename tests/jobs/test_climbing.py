@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from jobs import settings as settings_module
 from jobs.api import Engine
 from jobs.options import Check, Climb, Ladder, Route, RunOptions
 from jobs.settings import Price
+from jobs.store import went_on
+from jobs.store.database import open_writer
 from jobs.testing import StubProvider, marked
 from jobs.testing.script import Act, Ask, failed
 from tests.house import CONTENT, CONTRACT, Home
@@ -353,6 +356,37 @@ def test_the_rungs_add_up_to_the_run_and_say_why_rows_went_on(home: Home) -> Non
     assert (cheap.rows + dear.rows, cheap.calls + dear.calls) == (run.counts.rows, run.calls)
     paid = {name: sum(one.money for one in home.stub.ledger.entries if one.model == name) for name in run.models}
     assert (cheap.cost, dear.cost) == (pytest.approx(paid["stub-model"]), pytest.approx(paid["dear"]))
+
+
+def test_what_is_counted_as_rows_go_on_is_what_the_ledger_says(home: Home) -> None:
+    """A run's page looks at no attempt: counts kept in the recording transactions, which a home of before gets by the ledger."""
+    home.stub.confidence = lambda row, path: 0.5 if "shaky" in row else 0.99
+    rows = [
+        "easy 1",
+        "hard a",
+        "hard a",
+        "unsure b",
+        "shaky c",
+        "a very long d",
+        "[[always bad]]",
+        "failing [[500 always]]",
+    ]
+    routes = (Route(column="text", rule="matches", value="^a very"),)
+    climbs = (Climb(model="middle"), Climb(model="dear"))
+    chosen = up(checks=(Check(field="sentiment", value="bad"),), confidence=0.9, routes=routes, climbs=climbs)
+    run = home.went(rows, options=chosen)
+    counted = "SELECT rung, why, rows FROM went_on WHERE run = ? ORDER BY rung, why"
+    kept = [one for one in home.engine._house.read().execute(counted, [run.id]).fetchall() if one[2]]
+    with closing(open_writer(home.settings.database)) as db:
+        went_on.recount(db, [run.id])
+        again = db.execute(counted, [run.id]).fetchall()
+        db.conn.rollback()
+
+    assert kept == again and {why for _, why, _ in kept} == {"contract", "checked", "unsure", "failed", "straight"}
+    lowest, middle, top = home.engine.runs.rungs(run.id)
+    assert lowest.straight == 0
+    assert sum(lowest.climbed.values()) + middle.straight == sum(middle.climbed.values()) + middle.rows
+    assert sum(middle.climbed.values()) + top.straight == top.rows
 
 
 def test_an_answer_that_is_used_again_names_its_model_too(home: Home) -> None:

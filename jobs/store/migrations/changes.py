@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlite_utils import Database
 
-from jobs.store import tallies
+from jobs.store import tallies, went_on
 from jobs.store.migrations.tables import MIGRATIONS, run_all
 
 __all__ = ["MIGRATIONS"]
@@ -326,3 +326,21 @@ def m018_batches_at_work(db: Database) -> None:
 def m019_rows_above(db: Database) -> None:
     """Rows above the lowest rung of a ladder are few, and are looked up by themselves."""
     run_all(db, "CREATE INDEX run_rows_rung ON run_rows (run, rung, state) WHERE rung > 0")
+
+
+@MIGRATIONS()
+def m020_went_on(db: Database) -> None:
+    """Written by the keeper alone: how many rows left each rung of a ladder, and why; counted when it happens."""
+    run_all(
+        db,
+        """
+        CREATE TABLE went_on (
+            run INTEGER NOT NULL,
+            rung INTEGER NOT NULL,              -- that rows left; of straight, that they came to
+            why TEXT NOT NULL,                  -- contract, checked, unsure, failed; straight
+            rows INTEGER NOT NULL,
+            PRIMARY KEY (run, rung, why)
+        ) WITHOUT ROWID;
+        """,
+    )
+    went_on.recount(db)
