@@ -148,6 +148,11 @@ def propose(
     )
 
 
+def least(target: float, *, level: float = 0.95) -> int:
+    """The fewest cases that can show a table to agree in a share of ``target``: so many, if every one that is kept agrees."""
+    return math.ceil(math.log((1 - level) / 2) / math.log(target) - 1e-9)
+
+
 def agreement_and_saving(
     cases: Sequence[Case],
     threshold: float,

@@ -21,8 +21,8 @@ from jobs.options import RunOptions
 from jobs.settings import Connection
 from jobs.store import reading_prompts, reading_row, reading_trials
 
-#: rows that two models are compared on
-COMPARED = 100
+#: rows that two models are compared on; 98 % agreement takes 183 at least (``thresholds.least``)
+COMPARED = 200
 #: rows a call that are tried, and rows that they are tried on
 SIZES, SAMPLE = (1, 2, 5, 10, 20), 20
 #: rows of a table that is looked at for what is expected

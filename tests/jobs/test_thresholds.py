@@ -18,6 +18,7 @@ from jobs.thresholds import (
     Case,
     agreement_and_saving,
     clopper_pearson,
+    least,
     propose,
     wilson,
 )
@@ -150,6 +151,15 @@ def test_twenty_cases_are_too_few_to_know() -> None:
     for shape in (SHAPES["calibrated"], SHAPES["overconfident"], SHAPES["underconfident"]):
         found = [propose(table(shape, 20, chance), TARGET) for _ in range(100)]
         assert {(one.threshold, one.reason) for one in found} == {(None, TOO_FEW)}
+
+
+@pytest.mark.parametrize("target", [0.5, 0.9, 0.98, 0.999])
+def test_the_fewest_cases_for_a_target_are_enough_and_one_less_never_is(target: float) -> None:
+    """Said before anything is asked: with fewer, not even a cheap model that is always right is shown to be."""
+    cases = [(0.99, True)] * least(target)
+
+    assert propose(cases, target).threshold is not None and propose(cases[1:], target).threshold is None
+    assert least(0.98) == 183
 
 
 def test_as_many_cases_as_it_asks_for_are_enough_if_they_agree_as_often() -> None:

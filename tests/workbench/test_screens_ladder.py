@@ -124,17 +124,23 @@ def test_nobody_dies_of_being_doubted(house: Home, open_screen: Open) -> None:
 def test_two_models_are_compared_and_the_proposal_is_taken_over(house: Home, open_screen: Open) -> None:
     """What it takes first; then the proposal with its n, the disputed values, and a launch form that begins with them."""
     version = house.version()
-    rows = house.dataset([f"{'shaky unsure' if n % 5 == 0 else 'easy'} {n}" for n in range(100)])
+    rows = house.dataset([f"{'shaky unsure' if n % 5 == 0 else 'easy'} {n}" for n in range(250)])
     params = {"prompt": version.reference, "dataset": rows.id, "connection": "stub", "dear": "dear@stub"}
     app = open_screen("dear_model", **params)
-    assert "at most $" in texts(app)
+    assert "at most $" in texts(app) and "takes at least 183 rows, if every answer" in texts(app)
+    (asked,) = [one for one in app.number_input if one.label == "Rows"]
+    assert asked.value == 200
+    asked.set_value(100).run()
+    assert "100 cannot show it" in texts(app)
+    (target,) = [one for one in app.number_input if one.label.startswith("Agreement")]
+    target.set_value(90.0).run()
+    assert "takes at least 36 rows" in texts(app) and "cannot show it" not in texts(app)
     press(app, "Ask both about 100 rows")
     for run in (1, 2):
         house.ended(run)
 
-    app = open_screen("dear_model", runs="1,2")
-    (target,) = [one for one in app.number_input if one.label.startswith("Agreement")]
-    target.set_value(90.0).run()
+    assert app.query_params["target"] == "90"
+    app = open_screen("dear_model", runs="1,2", target="90")
     said = texts(app)
     assert "The cheap model will do from here on" in said and "n = 100" in said
     assert "80 of n" not in said and "80 % of n = 100" in said

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from jobs import errors
+from jobs import errors, thresholds
 from jobs.api.rivals import Weighed
 from jobs.api.trials import COMPARED
 from jobs.options import Ladder, RunOptions
@@ -19,6 +19,8 @@ from workbench.screens.running import laddering
 GLANCE = 2.0
 #: disputed values that are shown
 DISPUTED = 10
+#: agreement that is wanted unless set, %
+TARGET = 98.0
 SAMPLE, GOLDEN = "rows of the table", "golden rows of the prompt"
 
 
@@ -60,6 +62,7 @@ def _before(version: Version, dataset: Dataset, connection: Connection, model: s
         dear = _dear(connection, cheap)
         whose = _whose(version)
         rows = int(st.number_input("Rows", 20, 5_000, COMPARED, key="rivals:rows", width=130) or COMPARED)
+        target = _target()
     if whose == GOLDEN:
         file = engine.settings.prompts / version.prompt / "golden.csv"
         engine.evaluations.usable(version, file)
@@ -92,12 +95,20 @@ def _before(version: Version, dataset: Dataset, connection: Connection, model: s
             "answer: what remains are values that are always checked, and answers that break the contract.",
             title="No confidence to go by",
         )
+    needed = thresholds.least(target / 100)
     st.caption(
-        "Both are tries: in the ledger and in the costs, and nothing is reused. To show 98 % agreement it takes 183 rows that all "
-        "agree, or more of which a few do not; 90 % takes 36."
+        f"Both are tries: in the ledger and in the costs, and nothing is reused. {target:g} % agreement takes at least {needed:,} rows, "
+        "if every answer of the cheap model that is kept agrees, and more where a few do not."
     )
     action = f"rivals:{version.id}:{dataset.id}:{named}:{at.name}"
     key = session.button(f"Ask both about {wording.count(rows, 'row')}", action=action, type="primary")
+    if rows < needed:
+        # below the button, which must not move under a press that also hands over what was typed
+        parts.panel(
+            f"{target:g} % agreement takes at least {needed:,} rows, if every answer that is kept agrees: {rows:,} cannot show it. "
+            "Ask about more rows, or want less.",
+            title="Too few rows for the agreement that is wanted",
+        )
     if key is None:
         return
     made = parts.perform(
@@ -107,7 +118,7 @@ def _before(version: Version, dataset: Dataset, connection: Connection, model: s
         ),
     )
     if made is not None:
-        session.put(runs=",".join(map(str, made)))
+        session.put(runs=",".join(map(str, made)), target=f"{target:g}")
         st.rerun()
 
 
@@ -137,6 +148,25 @@ def _whose(version: Version) -> str:
     return str(st.selectbox("Which rows", options, key="rivals:whose"))
 
 
+def _target() -> float:
+    """The agreement that is wanted, in percent; it begins with what the address says."""
+    try:
+        first = float(session.param("target") or TARGET)
+    except ValueError:
+        first = TARGET
+    chosen = st.number_input(
+        "Agreement that the finished table must reach, %",
+        50.0,
+        99.9,
+        first if 50.0 <= first <= 99.9 else TARGET,
+        step=0.5,
+        key="rivals:target",
+        width=330,
+        help="with the dear model; with the golden rows where these are known",
+    )
+    return float(chosen or TARGET)
+
+
 # -- after -------------------------------------------------------------------------------------------------------------
 
 
@@ -150,18 +180,7 @@ def _weighed(runs: Sequence[int]) -> None:
     parts.watch(look, standing=str(_at_work(now)), every=GLANCE if _at_work(now) else None)
     if _at_work(now):
         return
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        percent = st.number_input(
-            "Agreement that the finished table must reach, %",
-            50.0,
-            99.9,
-            98.0,
-            step=0.5,
-            key="rivals:target",
-            width=330,
-            help="with the dear model; with the golden rows where these are known",
-        )
-    found = session.engine().trials.weigh(runs, target=float(percent or 98.0) / 100)
+    found = session.engine().trials.weigh(runs, target=_target() / 100)
     _proposal(found)
     checks = _disputed(found)
     _take_over(found, checks)
