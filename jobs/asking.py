@@ -60,7 +60,7 @@ class Asking:
             record: their run.
             most: rows to look at.
             which: of those that are due.
-            prices: of the rungs, where they are not the run's own.
+            prices: of the rungs, of calls through a batch endpoint; None for ordinary calls.
             full: rungs that no row is taken from for now.
         """
         now = self._now()
@@ -69,7 +69,8 @@ class Asking:
         recorder = Recorder(self._db, now=now, chance=self._chance)
         recorder.accept_reused(record, rows.reuse(self._db, record, pairs, now=now))
         served = {row.ordinal for row, _ in pairs}
-        asked = rows.claim(self._db, record, [row for row in due if row.ordinal not in served])
+        left = [row for row in due if row.ordinal not in served]
+        asked = rows.claim(self._db, record, left, by_batch=prices is not None)
         wanted = self._asks(record, asked, now=now)
         asks, reserved = self._purse.within(record, wanted, prices=prices)
         return Taken(

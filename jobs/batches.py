@@ -93,8 +93,10 @@ class Next:
     renewed: bool = False
     #: why the run is paused, in words; None where it is not
     pause: str | None = None
-    #: nobody knows what became of its calls, so their money stays spent
+    #: nobody knows what became of the calls that nothing is recorded of, so their money stays spent
     lost: bool = False
+    #: nothing of it was run, so its rows wait as if it had not been made
+    unrun: bool = False
 
 
 def after_report(state: BatchState, report: StepReport, *, passed: float, first: float, is_cancelled: bool) -> Next:
@@ -114,7 +116,7 @@ def after_report(state: BatchState, report: StepReport, *, passed: float, first:
         case "full":
             return Next(state=state, after=first * PATIENCE)
         case "refused":
-            return Next(state=BatchState.ENDED, pause=report.words)
+            return Next(state=BatchState.ENDED, pause=report.words, unrun=True)
         case "blocked":
             return Next(state=state, after=LONGEST_POLL, pause=report.words)
         case "gone" if is_cancelled:
@@ -122,7 +124,7 @@ def after_report(state: BatchState, report: StepReport, *, passed: float, first:
         case "gone":
             return Next(state=state, after=LONGEST_POLL, pause=report.words)
         case "nothing":
-            return Next(state=BatchState.ENDED)
+            return Next(state=BatchState.ENDED, unrun=True)
         case "done":
             return _done(state, report, wait=wait, first=first)
 
@@ -132,11 +134,13 @@ def _done(state: BatchState, report: StepReport, *, wait: float, first: float) -
         over = report.remote is not None and report.remote.status in OVER
         after = first if state is BatchState.READY else wait
         return Next(state=BatchState.RETURNED) if over else Next(state=BatchState.SUBMITTED, after=after)
-    if report.remote is None or report.remote.status != "failed" or report.lines:
-        return Next(state=BatchState.ENDED)
+    status = report.remote.status if report.remote is not None else None
+    if report.remote is None or status != "failed" or report.lines:
+        # What a completed batch has no line of may have been charged; what others have none of was not come to.
+        return Next(state=BatchState.ENDED, lost=status == "completed")
     if is_full(report.remote.words):
         return Next(state=BatchState.READY, after=first * PATIENCE, renewed=True)
-    return Next(state=BatchState.ENDED, pause=f"the provider refused the batch: {report.remote.words}")
+    return Next(state=BatchState.ENDED, pause=f"the provider refused the batch: {report.remote.words}", unrun=True)
 
 
 def is_full(words: str) -> bool:

@@ -49,6 +49,7 @@ class _Came:
     result: str = "done"
     remote: Remote | None = None
     lines: int = 0
+    missing: int = 0
     words: str = ""
     retry_after: float | None = None
 
@@ -86,8 +87,9 @@ class Errands:
         except errors.RedriveError as error:
             came = _Came("refused" if step.first else "blocked", words=error.message)
         except _Over:
+            # Where the step is this lane's after all, the keeper asks again; where it is not, nobody heeds this.
             logger.warning("batch %s: %s", step.batch, _TAKEN, extra=about)
-            return
+            came = _Came("again", words=_TAKEN)
         except (RedisError, OSError) as error:
             came = _Came("again", words=f"a worker could not go on: {type(error).__name__}")
         except Exception as error:
@@ -104,6 +106,7 @@ class Errands:
                 "result": came.result,
                 "remote": came.remote,
                 "lines": came.lines,
+                "missing": came.missing,
                 "words": _text(came.words),
                 "retry_after": came.retry_after,
             }
@@ -196,6 +199,12 @@ class Errands:
         asks = await steps.asks(self._redis, self._keys, step.batch)
         if asks is None:
             return _Came("again", words="the calls of the batch are not there", remote=remote)
+        if _is_short(remote):
+            remote = _remote(await batches.look(caller.endpoint, remote.id))
+        if _is_short(remote):
+            return _Came(
+                "gone", words=f"the provider says that it answered {remote.answered:,} lines, and names no file"
+            )
         waiting = {_custom_id(ask): ask for ask in asks}
         bodies = {name: await self._body(ask, caller) for name, ask in waiting.items()}
         outbox, lines = self._outbox(step), 0
@@ -216,7 +225,7 @@ class Errands:
                     await self._patiently(outbox.post)
                     await self._wait_for_room()
         await self._patiently(outbox.post)
-        return _Came(remote=remote, lines=lines)
+        return _Came(remote=remote, lines=lines, missing=len(waiting))
 
     async def _body(self, ask: Ask, caller: Caller) -> bytes:
         """What was asked, made once more and compressed: the same rows and the same template give the same bytes."""
@@ -272,6 +281,11 @@ def _lane(step: Step) -> str:
 def _custom_id(ask: Ask) -> str:
     """Names a line; how many rows it is about belongs to it, since their ids in the prompt go by their number."""
     return f"{ask.try_id}-{len(ask.rows)}"
+
+
+def _is_short(remote: Remote) -> bool:
+    """Whether answers are charged that stand in no file; some count the lines of the error file among those answered."""
+    return remote.output_file is None and remote.answered > (remote.failed if remote.error_file else 0)
 
 
 def _was_run(answer: llm.Answer) -> bool:

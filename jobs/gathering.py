@@ -12,7 +12,7 @@ from sqlite_utils import Database
 
 from jobs import batches, errors
 from jobs.asking import Asking, Taken
-from jobs.batches import BatchState, Size
+from jobs.batches import BatchState, Next, Size
 from jobs.keys import Keys
 from jobs.lifecycle import RunState
 from jobs.messages import Ask, Step, StepReport
@@ -59,6 +59,8 @@ class Gathering:
         self._brief, self._now, self._chance, self._new_id = brief, now, chance, new_id
         self._steps = StepTray(redis, Keys(settings.home_id))
         self._rest_until: dict[int, float] = {}
+        #: calls of a batch that were found in its files and not among the outcomes
+        self._unheard: dict[int, int] = {}
 
     def open(self) -> None:
         """Make what Redis must have."""
@@ -193,6 +195,10 @@ class Gathering:
     def heed(self, reported: list[Reported]) -> None:
         """Keep what lanes have reported; the outcomes that stood before it are recorded."""
         for one in reported:
+            if one.report.result != "done" and not self._steps.holds(one.report.entry):
+                # Its lane was given up, and another may be making the batch: only what is there counts.
+                _log_late(one.report)
+                continue
             self._apply(one.report)
             self._steps.done(one.report.entry, one.report.batch)
 
@@ -203,8 +209,7 @@ class Gathering:
     def _apply(self, report: StepReport) -> None:
         batch = kept.get(self._db, report.batch)
         if batch is None or batch.token != report.token or not _awaits(batch, report):
-            about = {"action": "report_late", "run": report.run}
-            logger.info("batch %s: a report of a step that is over", report.batch, extra=about)
+            _log_late(report)
             return
         record = runs.run(self._db, batch.run)
         assert record is not None
@@ -217,18 +222,37 @@ class Gathering:
             first=first,
             is_cancelled=record.state == RunState.CANCELLED,
         )
+        if report.kind == "read" and report.result == "done" and self._is_unheard(batch, report):
+            what = Next(state=batch.state)
         with transaction(self._db):
             if what.lost:
                 Recorder(self._db, now=now, chance=self._chance).lose(kept.waiting(self._db, batch.id))
             kept.apply(self._db, batch, report, what, now=now, token=self._new_id())
             if what.state is BatchState.ENDED:
-                back = kept.give_back(self._db, batch.id, now=now, as_before=batch.state is BatchState.READY)
+                back = kept.give_back(self._db, batch.id, now=now, as_before=what.unrun)
                 about = {"action": "batch_ended", "run": batch.run, "rows_back": back}
                 logger.info("batch %s ended, %s rows come again", batch.id, back, extra=about)
             if what.pause is not None and record.state == RunState.RUNNING:
                 runs.set_state(self._db, record.id, RunState.PAUSED, now=now, paused_by="provider", reason=what.pause)
                 logger.error("run paused: %s", what.pause, extra={"action": "run_paused", "run": record.id})
         self._rest_until.pop(batch.run, None)
+
+    def _is_unheard(self, batch: BatchRecord, report: StepReport) -> bool:
+        """Whether lines were found and handed back that never came, since Redis lost them: the files are read once more."""
+        unheard = len(kept.waiting(self._db, batch.id)) - report.missing
+        before = self._unheard.pop(batch.id, None)
+        if unheard <= 0 or (before is not None and unheard >= before):
+            return False
+        self._unheard[batch.id] = unheard
+        logger.warning(
+            "batch %s: %s lines were lost on their way", batch.id, unheard, extra={"action": "batch_unheard"}
+        )
+        return True
+
+
+def _log_late(report: StepReport) -> None:
+    about = {"action": "report_late", "run": report.run}
+    logger.info("batch %s: a report of a step that is over", report.batch, extra=about)
 
 
 def _awaits(batch: BatchRecord, report: StepReport) -> bool:

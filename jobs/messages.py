@@ -200,6 +200,8 @@ class StepReport(Value):
     remote: Remote | None = None
     #: lines that were found in its files and handed back before this
     lines: int = 0
+    #: calls that were looked for there and not found
+    missing: int = 0
     words: str = ""
     #: seconds that the provider asked us to wait
     retry_after: float | None = None

@@ -63,6 +63,10 @@ class StepTray:
             pipe.delete(self._keys.batch(batch))
         pipe.execute()
 
+    def holds(self, entry: str) -> bool:
+        """Whether a step is still wanted: one whose lane was given up is another lane's by now."""
+        return bool(self._redis.xrange(self._keys.steps, min=entry, max=entry, count=1))
+
     def under_way(self) -> set[int]:
         """The batches that a lane has a step of, or will take one, or has reported one; what a dead lane had is taken away."""
         orphans = self._orphans()

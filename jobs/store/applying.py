@@ -15,7 +15,7 @@ from sqlite_utils import Database
 from jobs import errors
 from jobs.lifecycle import MAY, Resolution, RunState
 from jobs.requests import Cancel, Correct, Discard, Pause, Request, Resume, SetBudget, Start, Undo
-from jobs.store import runs
+from jobs.store import batches, runs
 from jobs.store.fates import QUIET_KINDS
 from jobs.store.runs import RunRecord
 
@@ -123,6 +123,8 @@ def _steer(db: Database, request: Pause | Resume | Cancel, *, now: float) -> dic
     runs.set_state(db, record.id, after, now=now, paused_by=by, reason=reason)
     if by_hand:
         runs.stop_asking(db, record.id, now=now)
+    else:
+        batches.look_soon(db, record.id, now=now)
     if isinstance(request, Cancel):
         runs.cancel_waiting(db, record.id, now=now)
         _reopen_cancelled(db, record)

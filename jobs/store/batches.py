@@ -157,6 +157,17 @@ def look_again(db: Database, batch: int, *, next_at: float) -> None:
     db.conn.execute("UPDATE batches SET next_at = ? WHERE id = ?", [next_at, batch])
 
 
+def look_soon(db: Database, run: int, *, now: float) -> None:
+    """A person has said what becomes of a run: what is with the provider hears of it now, and not at its next look.
+
+    One that may have been submitted and is not known yet keeps its time, which a provider needs to list it.
+    """
+    db.conn.execute(
+        "UPDATE batches SET next_at = min(next_at, ?) WHERE run = ? AND ended_at IS NULL AND state IN ('submitted', 'returned')",
+        [now, run],
+    )
+
+
 def apply(db: Database, batch: BatchRecord, report: StepReport, what: Next, *, now: float, token: str) -> None:
     """Keep what a lane has told, and what follows. ``token``: of a batch that is to be submitted once more."""
     remote = report.remote

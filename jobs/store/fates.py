@@ -242,5 +242,5 @@ class Fates:
         )
 
     def _free(self, row: Row) -> None:
-        if row.reuse_key is not None:
+        if row.reuse_key is not None and self._asks(row):
             self._freed.append(row.reuse_key)

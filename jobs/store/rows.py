@@ -216,8 +216,13 @@ def answered(db: Database, keys: Sequence[bytes]) -> dict[bytes, int]:
     return found
 
 
-def claim(db: Database, record: RunRecord, rows: Sequence[DueRow]) -> list[DueRow]:
-    """Of these rows, those whose question nobody else is asking; the others are held until it is answered."""
+def claim(db: Database, record: RunRecord, rows: Sequence[DueRow], *, by_batch: bool) -> list[DueRow]:
+    """Of these rows, those whose question nobody else is asking; the others are held until it is answered.
+
+    Ordinary calls do not wait a night for what another run asks through a batch: they ask it too, and whoever comes later waits for them.
+    """
+    if not by_batch:
+        _take_over(db, record, rows)
     db.conn.executemany(
         "INSERT OR IGNORE INTO asking (key, run, ordinal) VALUES (?, ?, ?)",
         [(row.reuse_key, record.id, row.ordinal) for row in rows if row.reuse_key is not None],
@@ -234,6 +239,27 @@ def claim(db: Database, record: RunRecord, rows: Sequence[DueRow]) -> list[DueRo
     )
     without = set(held)
     return [row for row in rows if row.ordinal not in without]
+
+
+_SLOW = """
+    SELECT id, json_extract(options, '$.batch') = 'all' FROM runs
+    WHERE ended_at IS NULL AND id != ? AND json_extract(options, '$.batch') IN ('first', 'all')
+"""
+_TAKE_OVER = """
+    UPDATE asking SET run = ?, ordinal = ? WHERE key = ? AND run = ? AND EXISTS (
+        SELECT 1 FROM run_rows r WHERE r.run = asking.run AND r.ordinal = asking.ordinal
+        AND (? OR (r.state = 'dispatched' AND r.batch IS NOT NULL) OR (r.state = 'due' AND r.due_at = 0))
+    )
+"""
+
+
+def _take_over(db: Database, record: RunRecord, rows: Sequence[DueRow]) -> None:
+    """Take the questions of these rows from runs that ask them through a batch, or will."""
+    for run, is_all in db.conn.execute(_SLOW, [record.id]).fetchall():
+        db.conn.executemany(
+            _TAKE_OVER,
+            [(record.id, row.ordinal, row.reuse_key, run, is_all) for row in rows if row.reuse_key is not None],
+        )
 
 
 _ANSWER = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -137,12 +138,16 @@ def test_a_table_is_split_by_bytes(tmp_path: Path, redis_address: str, stub: Stu
 
 
 def test_lines_in_any_order_twice_and_missing_are_joined_by_their_id(home: Home) -> None:
-    """A line that comes twice is one call; a row whose line is missing is asked again, and nothing is paid for it."""
+    """A line that comes twice is one call; a row whose line is missing is asked again, and what that may have cost stays set aside."""
     home.stub.batches.shuffled, home.stub.batches.twice, home.stub.batches.missing = True, {1, 2}, {5}
     run = home.went(rows(20), options=overnight())
+    books = home.engine._house.read().execute("SELECT count(*), total(reserved) FROM calls WHERE NOT settled")
+    ((lost, aside),) = books.fetchall()
 
-    assert (run.counts.accepted, by_way(home, run)) == (20, {True: 19, False: 1})
+    assert (run.counts.accepted, by_way(home, run)) == (20, {True: 20, False: 1})
     assert [text for text, asked in home.stub.ledger.asked.items() if asked == 2] == ["row 5"]
+    assert (lost, run.reserved) == (1, pytest.approx(aside, abs=1e-12))
+    assert run.cost is not None and run.cost < home.stub.ledger.money < run.cost + aside
 
 
 # -- what a batch does not answer --------------------------------------------------------------------------------------
@@ -189,6 +194,79 @@ def test_a_cancelled_run_keeps_what_its_batch_has_finished(home: Home) -> None:
     assert (run.state, run.counts.accepted, run.counts.cancelled) == ("cancelled", 8, 12)
     assert remote.status == "cancelled"
     assert_paid(home, run)
+
+
+def test_answers_without_a_file_are_not_paid_for_twice(home: Home) -> None:
+    """The provider has charged for them: the run pauses until the file is named, and its rows are asked nobody else."""
+    end, files = home.stub.batches._end, []
+
+    def forgetful(batch: Any, status: str) -> None:
+        end(batch, status)
+        files.append(batch.output_file)
+        batch.output_file = None
+
+    home.stub.batches._end = forgetful  # type: ignore[method-assign]
+    number = home.start(rows(20), options=overnight())
+    run = home.until(number, lambda run: run.state == "paused")
+
+    assert "answered 20 lines, and names no file" in (run.reason or "")
+    assert (run.calls, run.counts.dispatched) == (0, 20)
+    (remote,) = home.stub.batches.all.values()
+    (remote.output_file,) = files
+    home.engine.runs.resume(number)
+    run = home.ended(number)
+
+    assert (run.counts.accepted, run.calls, home.stub.batches.executed) == (20, 20, 20)
+    assert_paid(home, run)
+
+
+def test_lines_that_redis_loses_are_read_again(home: Home) -> None:
+    """They were handed back and never came: the files are read once more, and nobody is asked twice."""
+    receive, lost = home.keeper._inbox.receive, 5
+
+    def forgetful(most: int) -> Any:
+        nonlocal lost
+        received, reported, foreign = receive(most)
+        gone, lost = received[:lost], max(0, lost - len(received))
+        home.keeper._inbox.delete([one.place for one in gone])
+        return received[len(gone) :], reported, foreign
+
+    home.keeper._inbox.receive = forgetful  # type: ignore[method-assign]
+    run = home.went(rows(20), options=overnight())
+
+    assert (run.counts.accepted, run.calls, home.stub.batches.executed) == (20, 20, 20)
+    assert_paid(home, run)
+
+
+def test_an_ordinary_run_does_not_wait_for_a_batch(home: Home) -> None:
+    """It asks at once what another run asks overnight, and its own equal rows wait for that; the batch keeps its answer."""
+    home.stub.batches.seconds = 3600.0
+    night = home.start(["same", "other"], options=overnight())
+    wait_until(lambda: home.stub.batches.created == 1)
+    run = home.went(["same", "same", "new"])
+
+    assert (run.counts.accepted, run.counts.reused, run.calls) == (3, 1, 2)
+    assert home.engine.runs.get(night).counts.dispatched == 2
+    home.stub.batches.seconds = 0.0
+    ended = home.ended(night)
+    assert (ended.counts.accepted, ended.calls, home.stub.batches.executed) == (2, 2, 2)
+
+
+def test_a_question_stays_with_the_ordinary_call_that_took_it_over(home: Home) -> None:
+    """What comes of the batch's row, a dead letter here, lets nobody ask a third time."""
+    execute = home.stub.batches._execute
+    home.stub.batches._execute = lambda *asked: (200, execute(*asked)[1].replace(b"good", b"ugly"))
+    home.stub.batches.seconds = 3600.0
+    text = "same [[slow 1.5]]"
+    night = home.start([text], options=overnight(strikes=1))
+    wait_until(lambda: home.stub.batches.created == 1)
+    number = home.start([text, text])
+    home.until(number, lambda run: run.counts.dispatched == 1)
+    home.stub.batches.seconds = 0.0
+
+    assert home.ended(night).counts.dead == 1
+    run = home.ended(number)
+    assert (run.counts.accepted, run.counts.reused, run.calls) == (2, 1, 1)
 
 
 def test_a_file_that_cannot_be_had_is_read_later(home: Home) -> None:
@@ -254,7 +332,7 @@ def test_the_forecast_is_at_the_batch_endpoints_price(home: Home) -> None:
 
 
 def test_a_refused_batch_pauses_the_run_with_the_providers_words(home: Home) -> None:
-    """Nothing was run and nothing is paid; when the run goes on, a new batch is made."""
+    """Nothing was run and nothing is paid; when the run goes on, a new batch is made, and no row pays the full price."""
     home.stub.batches.complaints = [{"code": "model_not_found", "message": "This model has no batches."}]
     number = home.start(rows(5), options=overnight())
     run = home.until(number, lambda run: run.state == "paused")
@@ -263,7 +341,26 @@ def test_a_refused_batch_pauses_the_run_with_the_providers_words(home: Home) -> 
     assert (run.counts.waiting, run.calls, run.reserved) == (5, 0, 0.0)
     home.stub.batches.complaints = ()
     home.engine.runs.resume(number)
+    run = home.ended(number)
+
+    assert (run.counts.accepted, home.stub.batches.created, by_way(home, run)) == (5, 2, {True: 5})
+    assert_paid(home, run)
+
+
+def test_who_resumes_or_cancels_does_not_wait_for_the_next_look(home: Home) -> None:
+    """A batch is looked at at once, also where the next look was a minute away."""
+    home.stub.batches.seconds = 3600.0
+    number = home.start(rows(5), options=overnight())
+    wait_until(lambda: any(batch["status"] == "in_progress" for batch in found(home, number)))
+    home.stub._keys = {"another"}
+    home.until(number, lambda run: run.state == "paused")
+    home.stub._keys = None
+    home.stub.batches.seconds = 0.0
+    began = time.monotonic()
+    home.engine.runs.resume(number)
+
     assert home.ended(number).counts.accepted == 5
+    assert time.monotonic() - began < 30
 
 
 def test_an_endpoint_without_batches_says_so(home: Home) -> None:
@@ -397,6 +494,16 @@ def test_what_may_be_there_is_never_given_up(
     what = batches.after_report(BatchState(state), report, passed=1.0, first=5.0, is_cancelled=is_cancelled)
 
     assert (what.state, what.pause is not None) == (BatchState(after), pauses)
+
+
+def test_only_a_completed_batch_owes_an_answer_for_every_line() -> None:
+    """One that ended before may not have come to it."""
+    for status, lost in (("completed", True), ("expired", False), ("cancelled", False)):
+        remote = Remote(id="b", status=status)
+        report = StepReport(kind="read", batch=1, run=1, token="t", entry="0-1", result="done", remote=remote, lines=3)
+        what = batches.after_report(BatchState.RETURNED, report, passed=1.0, first=5.0, is_cancelled=False)
+
+        assert (what.state, what.lost, what.unrun) == (BatchState.ENDED, lost, False)
 
 
 def test_a_failed_batch_is_made_anew_only_where_there_was_no_room() -> None:
