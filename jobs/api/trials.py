@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from jobs import errors, ladder, views
+from jobs import errors, ladder, thresholds, views
 from jobs.api.basis import Wish
 from jobs.api.rivals import Weighed, weigh
 from jobs.api.room import House, Room
@@ -117,6 +117,10 @@ class Trials(Room):
         ]
         made = self.submit_all([(one, f"{key}/{place}") for place, one in enumerate(asked)])
         return [int(one["run"]) for one in made]
+
+    def least(self, target: float) -> int:
+        """The fewest rows that can show two models to agree in a share of ``target``, above 0 and below 1."""
+        return thresholds.least(target)
 
     def weigh(self, runs: Sequence[int], *, target: float, fields: Sequence[str] | None = None) -> Weighed:
         """What two such runs have come to so far; ``fields`` must agree, those that decide where None.

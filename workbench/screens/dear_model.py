@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from jobs import errors, thresholds
+from jobs import errors
 from jobs.api.rivals import Weighed
 from jobs.api.trials import COMPARED
 from jobs.options import Ladder, RunOptions
@@ -95,7 +95,7 @@ def _before(version: Version, dataset: Dataset, connection: Connection, model: s
             "answer: what remains are values that are always checked, and answers that break the contract.",
             title="No confidence to go by",
         )
-    needed = thresholds.least(target / 100)
+    needed = engine.trials.least(target / 100)
     st.caption(
         f"Both are tries: in the ledger and in the costs, and nothing is reused. {target:g} % agreement takes at least {needed:,} rows, "
         "if every answer of the cheap model that is kept agrees, and more where a few do not."
