@@ -172,7 +172,7 @@ class RungTally:
     calls: int
     #: rows that were asked there and went on to the next rung, and why
     climbed: dict[Why, int]
-    #: rows that came to it without being asked on the rung below: by a rule, or as an equal row had climbed; 0 of the lowest
+    #: rows that came to it without being asked on the rung below: by a rule, or as an equal row had climbed or was answered
     straight: int
     #: None where a price is unknown
     cost: float | None

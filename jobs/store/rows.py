@@ -50,7 +50,7 @@ class Reused:
     attempt: int
     #: what that answer had cost, US dollars; None where it is unknown
     saved: float | None
-    #: where the row stood
+    #: where that answer is from
     rung: int = 0
 
 
@@ -190,7 +190,7 @@ def climbed(db: Database, record: RunRecord, rows: Sequence[DueRow]) -> list[Due
 
 
 def answers(db: Database, record: RunRecord, rows: Sequence[DueRow]) -> list[tuple[DueRow, int]]:
-    """Rows whose question is answered already, on their own rung or a higher one, with the accepted attempt."""
+    """Rows whose question is answered already, with the accepted attempt; where that is on a higher rung, they stand there now."""
     key_of = runs.key_maker(record)
     asked = [row for row in rows if row.reuse_key is not None and not row.strikes]
     keys = {
@@ -200,9 +200,18 @@ def answers(db: Database, record: RunRecord, rows: Sequence[DueRow]) -> list[tup
     known = answered(db, [key for some in keys.values() for key in some if key is not None])
     pairs = []
     for row in asked:
-        attempt = next((known[key] for key in keys[row.ordinal] if key in known), None)
+        found = ((above, known[key]) for above, key in enumerate(keys[row.ordinal]) if key in known)
+        above, attempt = next(found, (0, None))
         if attempt is not None:
-            pairs.append((row, attempt))
+            pairs.append((replace(row, rung=row.rung + above), attempt))
+    before = {row.ordinal: row.rung for row in asked}
+    moved = [row for row, _ in pairs if row.rung != before[row.ordinal]]
+    db.conn.executemany(
+        "UPDATE run_rows SET rung = ? WHERE run = ? AND ordinal = ?",
+        [(row.rung, record.id, row.ordinal) for row in moved],
+    )
+    unasked = [before[row.ordinal] for row in moved if row.attempt is None]
+    went_on.straight(db, record.id, [row.rung for row in moved], left=unasked)
     return pairs
 
 

@@ -18,7 +18,7 @@ COUNT = """
     INSERT INTO went_on (run, rung, why, rows) VALUES (?, ?, ?, ?)
     ON CONFLICT (run, rung, why) DO UPDATE SET rows = rows + excluded.rows
 """
-#: by a rule, or as an equal row had climbed
+#: by a rule, or as an equal row had climbed or been answered
 STRAIGHT = "straight"
 #: of each row and rung below its own, what the last attempt there came to
 _LEFT = """

@@ -396,6 +396,7 @@ def test_an_answer_that_is_used_again_names_its_model_too(home: Home) -> None:
     run = home.went(["easy", "hard"], options=up())
 
     assert run.counts.reused == 2 and models(home, run.id) == {1: "stub-model", 2: "dear"}
+    assert [(one.rows, one.accepted, one.reused) for one in home.engine.runs.rungs(run.id)] == [(1, 1, 1), (1, 1, 1)]
 
 
 def test_a_replay_keeps_the_ladder_of_its_run(home: Home) -> None:
