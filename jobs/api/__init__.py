@@ -10,7 +10,7 @@
     engine.letters     groups, list, ids, standing, inspect, neighbours, replay, replayable, forecast, correct, discard, undo,
                        outcome, before_after, decisions, decision_of
     engine.evaluations usable, start, report
-    engine.trials      start, compare, rivals, weigh
+    engine.trials      start, compare, rivals, least, weigh
     engine.costs       report, slices, order, ways, calls, reused
     engine.system      overview, look, trouble, keeper_alive, pool, live, connections, model_in_words, probe, probed
 """
