@@ -10,7 +10,8 @@ from typing import Any
 
 from jobs import settings
 from jobs.api import Engine
-from jobs.options import RunOptions
+from jobs.options import Check, Climb, Ladder, RunOptions
+from jobs.settings import Price
 from jobs.testing import Act, Ask, StubProvider, marked
 from jobs.values import VersionContent
 from jobs.views import Run, Version
@@ -42,11 +43,24 @@ HOSTILE = (
 #: rows that the stub answers with their own text, which is no JSON
 ECHO = "echo: "
 BROKEN, SHAPELESS, REFUSED, HEALING, GOOD = 64, 30, 6, 12, 40
+DEAR = Price(input=10.0, output=20.0)
 
 
 def echoed(ask: Ask) -> Act | None:
     """The row's text as the reply, where the row asks for it."""
     return Act(kind="echo", content=ask.user.removeprefix(ECHO)) if ask.user.startswith(ECHO) else None
+
+
+def of_the_cheap(ask: Ask) -> Act | None:
+    """The cheap model breaks the contract where a row is hard, until a dear one is asked."""
+    return (
+        Act(kind="invalid", content='{"label": "so-so"}') if "hard" in ask.user and ask.model != "dear-model" else None
+    )
+
+
+def sure(row: str, path: str) -> float:
+    """How sure the models say to be: less where a row is shaky."""
+    return 0.6 if "shaky" in row else 0.99
 
 
 def answered(messages: Sequence[Mapping[str, Any]], text: str) -> Mapping[str, Any]:
@@ -69,11 +83,13 @@ class Workshop:
         home, prompts = folder / "home", folder / "prompts"
         home.mkdir(mode=0o700)
         prompts.mkdir()
-        self.stub = StubProvider(echoed, marked, answer=answered, latency=0.02)
+        self.stub = StubProvider(
+            echoed, of_the_cheap, marked, answer=answered, latency=0.02, prices={"dear-model": DEAR}, confidence=sure
+        )
         self.stub.__enter__()
         (home / "connections.toml").write_text(
-            f'[stub]\nbase_url = "{self.stub.base_url}"\nmodels = ["stub-model"]\nin_flight = 40\n'
-            '[stub.prices."*"]\ninput = 1.0\noutput = 2.0\n'
+            f'[stub]\nbase_url = "{self.stub.base_url}"\nmodels = ["stub-model", "dear-model"]\nin_flight = 40\nbatch_poll = 0.5\n'
+            '[stub.prices."*"]\ninput = 1.0\noutput = 2.0\n[stub.prices.dear-model]\ninput = 10.0\noutput = 20.0\n'
             f'[unpriced]\nbase_url = "{self.stub.base_url}"\nmodels = ["bare-model"]\n'
         )
         self.household = Household(home, prompts)
@@ -134,3 +150,22 @@ class Workshop:
             run.id, 2, {"label": "bad", "score": 1, "quote": "by hand"}, reason="it is clear", key="furnish:correct"
         )
         letters.discard([(run.id, 3)], "an advertisement", key="furnish:discard")
+        self._save()
+
+    def _save(self) -> None:
+        """What is made to save money: a ladder, a batch, and the tries by which they are chosen."""
+        texts = [f"{('hard', 'shaky', 'easy', 'easy', 'easy')[n % 5]} review {n}, as it came in" for n in range(40)]
+        chosen = Ladder(
+            climbs=(Climb(model="dear-model"),), checks=(Check(field="label", value="bad"),), confidence=0.9
+        )
+        self.climbing = self.run("climbing.csv", texts, ladder=chosen)
+        self.overnight = self.run("overnight.csv", [f"night review {n}" for n in range(40)], batch="first")
+        trials, here = self.engine.trials, self.engine.settings.connection("stub")
+        table = {"version": self.version(), "dataset": self.engine.datasets.get(self.climbing.dataset)}
+        rivals = trials.rivals(
+            **table, cheap=(here, "stub-model"), dear=(here, "dear-model"), sample=40, key="furnish:rivals"
+        )
+        sizes = trials.start(**table, connection=here, options=RunOptions(), key="furnish:sizes")
+        for one in (*rivals, *sizes):
+            self.ended(one)
+        self.rivals, self.sizes = (",".join(map(str, some)) for some in (rivals, sizes))

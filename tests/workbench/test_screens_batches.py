@@ -43,6 +43,8 @@ def test_the_page_of_a_run_shows_its_batches(open_screen: Open, ledger: Ledger) 
     ledger.db.conn.commit()
     said = texts(open_screen("run", id=run))
 
-    for words in ("with the provider (in_progress)", "12 of 20", "batch_77", "2 h ago"):
+    for words in ("Batches at the provider", "with the provider (in_progress)", "12 of 20", "batch_77", "2 h ago"):
         assert words in said, words
     assert json.dumps(HOSTILE)[1:-1] in said
+    settings = texts(open_screen("run", id=run, view="Settings and lineage"))
+    assert "Through the batch endpoint" in settings and "First questions" in settings

@@ -106,7 +106,7 @@ def _before(version: Version, dataset: Dataset, connection: Connection, model: s
         # below the button, which must not move under a press that also hands over what was typed
         parts.panel(
             f"{target:g} % agreement takes at least {needed:,} rows, if every answer that is kept agrees: {rows:,} cannot show it. "
-            "Ask about more rows, or want less.",
+            + ("Ask about more rows, or want less." if rows < dataset.row_count else "There are no more: want less."),
             title="Too few rows for the agreement that is wanted",
         )
     if key is None:
@@ -160,6 +160,7 @@ def _target() -> float:
         99.9,
         first if 50.0 <= first <= 99.9 else TARGET,
         step=0.5,
+        format="%.1f",
         key="rivals:target",
         width=330,
         help="with the dear model; with the golden rows where these are known",
@@ -225,7 +226,7 @@ def _states(runs: Sequence[Run]) -> None:
 
 def _proposal(found: Weighed) -> None:
     """What is proposed, or why nothing is."""
-    proposal, target = found.proposal, f"{found.proposal.target:.1%}".replace("%", " %")
+    proposal, target = found.proposal, f"{found.proposal.target * 100:g} %"
     parts.section(
         "Proposal",
         note=f"for {target} agreement, from n = {wording.count(found.n, 'row')} that the dear model answered",
@@ -233,10 +234,11 @@ def _proposal(found: Weighed) -> None:
     truth = "the golden rows" if found.right else found.dear.model
     if proposal.threshold is not None and proposal.chosen is not None:
         table = proposal.chosen.table
+        sure = f"Least confidence {proposal.threshold:g}" if proposal.threshold else "No least confidence is needed"
         parts.panel(
-            f"Least confidence {proposal.threshold:g}: the finished table agrees with {truth} in {_share(table.about)} of the rows "
+            f"{sure}: the finished table agrees with {truth} in {_share(table.about)} of the rows "
             f"({_share(table.low)} to {_share(table.high)}, 95 % range, n = {proposal.n:,}).",
-            title="The cheap model will do from here on",
+            title="The cheap model will do from here on" if proposal.threshold else "The cheap model will do",
             tone="running",
         )
     else:

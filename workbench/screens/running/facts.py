@@ -8,7 +8,7 @@ import streamlit as st
 
 from jobs.views import ReplayOutcome, Run
 from workbench import parts, session, wording
-from workbench.screens.running import laddering
+from workbench.screens.running import laddering, overnight
 
 #: replays that a run's page names
 REPLAYS = 50
@@ -28,6 +28,7 @@ def settings(run: Run) -> None:
         "Row id": run.id_column or "the row's number",
         "Calls in flight": wording.number(options.in_flight),
         "Rows a call": wording.number(options.rows_per_call),
+        **overnight.facts(run),
         "Strikes": wording.count(options.strikes, "strike"),
         "Budget": wording.money(options.budget) if options.budget is not None else "no limit",
         "Rate": _rate(options.rpm, options.tpm),

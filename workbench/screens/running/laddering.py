@@ -79,7 +79,7 @@ def choose(version: Version, *, connection: str, model: str) -> tuple[Ladder | N
                 "Straight to the dearest, a rule a line",
                 "\n".join(map(str, first.routes)) if first else "",
                 placeholder="message longer 800\nlanguage is de\nmessage matches refund|chargeback",
-                height=90,
+                height=112,
                 key=f"routes:{key}",
                 help="COLUMN longer CHARACTERS, COLUMN is VALUE, or COLUMN matches REGULAR EXPRESSION",
             )

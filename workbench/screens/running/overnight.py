@@ -52,12 +52,18 @@ def choose(connection: Connection, usual: Way, *, key: str) -> Way:
     )
 
 
+def facts(run: Run) -> dict[str, str]:
+    """What of a run goes through the batch endpoint; nothing where nothing does."""
+    return {} if run.options.batch == "no" else {"Through the batch endpoint": _WAYS[run.options.batch]}
+
+
 def table(run: Run) -> None:
     """Draw the run's batches; nothing where it has none."""
     found = session.engine().runs.batches(run.id) if run.options.batch != "no" else ()
     if found:
         now = time.time()
         rows = [parts.Row(str(one.id), _cells(one, now)) for one in found]
+        parts.section("Batches at the provider", note="files of calls that it answers within 24 hours")
         parts.table(_COLUMNS, rows, key=f"batches:{run.id}", label="Batches at the provider")
 
 
@@ -71,7 +77,7 @@ def _cells(one: Batch, now: float) -> dict[str, str | parts.Cell]:
         "failed": wording.number(one.failed),
         "submitted": parts.time_cell(one.submitted_at, now),
         "looked": parts.time_cell(one.checked_at, now),
-        "expires": wording.exact(one.expires_at) if one.ended_at is None and one.expires_at else "",
-        "remote": parts.text_cell(one.remote or ""),
-        "words": parts.text_cell(one.words),
+        "expires": wording.exact(one.expires_at) if one.ended_at is None and one.expires_at else wording.NOTHING,
+        "remote": parts.text_cell(one.remote or wording.NOTHING),
+        "words": parts.text_cell(one.words or wording.NOTHING),
     }
