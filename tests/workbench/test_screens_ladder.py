@@ -13,7 +13,7 @@ from jobs.options import Ladder, RunOptions
 from jobs.testing import StubProvider, marked
 from tests.house import Home
 from tests.jobs.test_climbing import BAD, DEAR, GOOD, of_the_cheap
-from tests.workbench.conftest import CONTENT, Open, press, tables, texts
+from tests.workbench.conftest import CONTENT, Open, confirm, press, tables, texts
 
 LADDER = {
     "climbs": [{"model": "dear"}],
@@ -119,6 +119,24 @@ def test_nobody_dies_of_being_doubted(house: Home, open_screen: Open) -> None:
     groups, _ = house.engine.letters.groups(run=run.id)
 
     assert run.counts.dead == 1 and "doubted" not in groups[0].signature
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_replay_says_its_ladder_which_can_be_left_out(house: Home, open_screen: Open, kept: bool) -> None:
+    """Nobody pays a dear model without having seen its name; what went through a batch is asked by ordinary calls."""
+    options = RunOptions.model_validate({"ladder": LADDER, "batch": "first"})
+    run = house.went(["hard [[invalid always]]"], options=options)
+    app = press(open_screen("letter", run=run.id, row=1), "Replay …")
+    (box,) = [one for one in app.checkbox if "ladder" in one.label]
+    assert box.label.replace("\\", "") == "Keep the ladder: stub-model, then dear at stub" and box.value
+    assert "By ordinary calls at the full price" in texts(app)
+    if not kept:
+        box.uncheck()
+    confirm(app, "Replay …", "Replay 1 row")
+    replay = house.engine.runs.get(2)
+
+    assert (replay.kind, replay.options.batch) == ("replay", "no")
+    assert replay.models == (("stub-model", "dear") if kept else ("stub-model",))
 
 
 def test_two_models_are_compared_and_the_proposal_is_taken_over(house: Home, open_screen: Open) -> None:

@@ -15,7 +15,7 @@ from workbench import parts, session, wording
 from workbench.parts import acts
 from workbench.parts.acts import MANY
 from workbench.screens.review.chosen import Frozen, LetterId
-from workbench.screens.running import wish
+from workbench.screens.running import expectation, wish
 
 SAME = "as in its run"
 
@@ -84,17 +84,22 @@ def choose(parents: Sequence[Run], *, version: str | None, action: str) -> Choic
         model = _model(parents, chosen, connection, action)
     # Whoever repairs letters waits for them; a night's batch is asked for on the command line.
     usual = parents[0].options.model_copy(update={"batch": "no"})
+    kept = _ladder(parents, model or (chosen.content.model if chosen else None), action)
+    if any(run.options.batch != "no" for run in parents):
+        st.caption("By ordinary calls at the full price, although their run went through the batch endpoint.")
     with st.expander("Calls in flight, strikes, budget"), st.container(horizontal=True, vertical_alignment="bottom"):
         in_flight = wish.whole("Calls in flight", usual.in_flight, f"in_flight:{action}", most=2000)
         strikes = wish.whole("Strikes", usual.strikes, f"strikes:{action}", most=10)
         budget = wish.money("Budget, $", usual.budget, f"budget:{action}")
     options = usual.model_copy(update={"in_flight": in_flight, "strikes": strikes, "budget": budget})
+    if not kept:
+        options = options.model_copy(update={"ladder": None})
     note = st.text_input("Note (optional)", key=f"note:{action}", placeholder="what this replay is to show") or ""
     return Choice(
         version=chosen,
         connection=connection,
         model=model,
-        options=None if options == usual else options,
+        options=None if kept and options == usual else options,
         note=note.strip(),
     )
 
@@ -183,6 +188,24 @@ def _model(parents: Sequence[Run], version: Version | None, connection: Connecti
     return told or None
 
 
+def _ladder(parents: Sequence[Run], model: str | None, action: str) -> bool:
+    """Draw the ladder that the letters' runs had, and whether it is kept; drawn for none, nothing is left out."""
+    told = {
+        ", then ".join([model or run.model, *(f"{one.model} at {one.connection}" for one in run.upper)])
+        for run in parents
+        if run.upper
+    }
+    if not told:
+        return True
+    which = "of each run" if len(told) > 1 or not all(run.upper for run in parents) else told.pop()
+    return st.checkbox(
+        wording.escaped(wording.head(f"Keep the ladder: {which}", 160)),
+        True,
+        key=f"ladder:{action}",
+        help="A row begins on the cheap model again. Without the ladder, the first model alone answers, or the row dies.",
+    )
+
+
 def expect(letters: Sequence[LetterId], choice: Choice, *, of: str = "") -> tuple[dict[str, str], list[str]]:
     """Draw what it will take, over all runs of the letters; what is amiss, by run, and what to know before. ``of``: of what it is."""
     found = session.engine().letters.forecast(
@@ -192,8 +215,8 @@ def expect(letters: Sequence[LetterId], choice: Choice, *, of: str = "") -> tupl
     if found.whole is None:
         return troubles, []
     only = f"; of the first {found.looked} of {found.runs:,} runs" if found.runs > found.looked else ""
-    parts.section("Forecast", note="; ".join(filter(None, (of, wish.founded(found.whole) + only))))
-    parts.figures(wish.figures(found.whole))
+    parts.section("Forecast", note="; ".join(filter(None, (of, expectation.founded(found.whole) + only))))
+    parts.figures(expectation.figures(found.whole))
     return troubles, list(found.whole.warnings)
 
 
