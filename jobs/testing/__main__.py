@@ -20,6 +20,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from jobs.settings import Price
 from jobs.testing.provider import StubProvider
 from jobs.testing.script import Mix, Script, marked
 
@@ -35,6 +36,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--burst", type=float, default=1.0, help="seconds whose allowance may be used at once")
     parser.add_argument("--silent", action="store_true", help="say nothing of the limit in headers")
     parser.add_argument("--key", action="append", help="a key that is let in; without any, everybody is")
+    parser.add_argument(
+        "--confidence", type=_share, metavar="P", help="tell log-probabilities: so sure of every value, from 0 to 1"
+    )
+    parser.add_argument(
+        "--model-price",
+        type=_priced,
+        action="append",
+        default=[],
+        metavar="NAME=IN,OUT",
+        help="what that model bills, US dollars a million tokens; again for another; 1 and 2 unless told",
+    )
     parser.add_argument("--until-eof", action="store_true", help="end with standard input")
     options = parser.parse_args(arguments)
     scripts, answer = scripts_of(options.script)
@@ -46,9 +58,31 @@ def main(arguments: list[str] | None = None) -> None:
         burst=options.burst,
         tells=not options.silent,
         keys=options.key,
+        confidence=options.confidence,
+        prices=dict(options.model_price),
+        models=("stub-model", *(name for name, _ in options.model_price)),
         port=options.port,
     )
     asyncio.run(_serve(stub, until_eof=options.until_eof))
+
+
+def _share(text: str) -> float:
+    found = float(text)
+    if not 0 <= found <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1")
+    return found
+
+
+def _priced(text: str) -> tuple[str, Price]:
+    name, _, figures = text.rpartition("=")
+    sent, _, answered = figures.partition(",")
+    try:
+        found = Price(input=float(sent), output=float(answered))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text} is not NAME=IN,OUT, such as dear=10,20") from error
+    if not name:
+        raise argparse.ArgumentTypeError(f"{text} names no model")
+    return name, found
 
 
 def scripts_of(file: Path | None) -> tuple[tuple[Script, ...], Any]:

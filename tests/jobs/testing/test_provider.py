@@ -1,5 +1,6 @@
 import asyncio
 import json
+import math
 import subprocess
 import sys
 import urllib.error
@@ -13,7 +14,7 @@ import pytest
 from jobs.llm import Answer, Endpoint, body
 from jobs.settings import Connection, Price
 from jobs.testing import Act, Ask, Mix, StubProvider
-from jobs.testing.__main__ import scripts_of
+from jobs.testing.__main__ import main, scripts_of
 from jobs.testing.provider import Bucket
 from jobs.testing.samples import sample_of
 from jobs.values import FailureKind, Message
@@ -344,6 +345,32 @@ def test_it_runs_in_a_process_of_its_own(script_file: Path) -> None:
     assert limited == ['{"label":"x"}', "rate_limit_exceeded"]
     assert told["calls"] == 2
     assert told["cpu_seconds"] > 0
+
+
+def test_its_own_process_can_tell_how_sure_it_is_and_bill_each_model_its_price() -> None:
+    """A ladder of models can be tried by hand: one that is doubted, and one that is dear."""
+    told = ["--confidence", "0.5", "--model-price", "dear=10,20", "--answer", '{"label": "x"}']
+    command = [sys.executable, "-m", "jobs.testing", "--until-eof", *told]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        base_url = process.stdout.readline().strip()
+        asked = {"messages": [{"role": "user", "content": "row"}], "logprobs": True}
+        answers = [get(f"{base_url}/chat/completions", {**asked, "model": model}) for model in ("cheap", "dear")]
+        entries = get(base_url.replace("/v1", "/_ledger?entries=1"))["entries"]
+        process.communicate(timeout=10)
+
+    for answer in answers:
+        least = min(one["logprob"] for one in answer["choices"][0]["logprobs"]["content"])
+        assert math.exp(least) == pytest.approx(0.5)
+    assert entries[1]["money"] == pytest.approx(10 * entries[0]["money"])
+
+
+@pytest.mark.parametrize("wrong", [["--confidence", "2"], ["--model-price", "dear=10"], ["--model-price", "=1,2"]])
+def test_what_it_cannot_bill_or_tell_is_refused(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Before it listens, with the option named."""
+    with pytest.raises(SystemExit, match="2"):
+        main(wrong)
+    assert wrong[0] in capsys.readouterr().err
 
 
 def test_a_python_file_can_be_a_script(tmp_path: Path) -> None:
