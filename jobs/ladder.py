@@ -123,9 +123,15 @@ def must_fit(ladder: Ladder, *, columns: Sequence[str], contract: Mapping[str, A
             )
         allowed = _allowed(fields[check.field])
         if allowed is not None and not any(_same(one, check.value) for one in allowed):
+            text = json.dumps(check.value)
+            hint = (
+                f"; the text is written {check.field}={json.dumps(text)}, with its quotation marks"
+                if text in allowed
+                else ""
+            )
             raise errors.InputError(
                 f"always check {str(check)!r}: {check.field} never says that; it says: "
-                f"{_list(json.dumps(one, ensure_ascii=False) for one in allowed)}"
+                f"{_list(json.dumps(one, ensure_ascii=False) for one in allowed)}{hint}"
             )
 
 
@@ -228,9 +234,14 @@ def doubt(
             )
     if ladder.confidence is None or (least is not None and least[1] >= ladder.confidence):
         return None
-    path, got = ("$", "no log-probabilities") if least is None else (least[0], f"a probability of {least[1]:.3f}")
-    expected = f"a probability of {ladder.confidence:g} or more"
+    path, got = ("$", "no log-probabilities") if least is None else (least[0], f"a probability of {_told(least[1])}")
+    expected = f"a probability of {ladder.confidence:.9g} or more"
     return Problem(path=path, rule=DOUBTED, expected=expected, got=got, start=start, end=end)
+
+
+def _told(probability: float) -> str:
+    """In digits that tell it from 1."""
+    return f"{probability:.3f}" if probability < 0.999 else f"{probability:.9g}"
 
 
 def doubted(verdict: Verdict, why: Problem) -> Verdict:

@@ -54,12 +54,12 @@ class Check(Value):
     value: str | int | float | bool | None
 
     def __str__(self) -> str:
-        return f"{self.field}={self.value if _is_bare(self.value) else json.dumps(self.value, ensure_ascii=False)}"
+        return f"{self.field}={self.value if _is_bare(self.value) else json.dumps(self.value)}"
 
 
 def _is_bare(value: object) -> bool:
     """Whether it is a text that is read as that text without quotation marks: "1" would be read as a number."""
-    if not isinstance(value, str) or value != value.strip():
+    if not isinstance(value, str) or value != value.strip() or not value.isprintable():
         return False
     try:
         json.loads(value)
@@ -75,8 +75,8 @@ class Ladder(Value):
     climbs: tuple[Climb, ...] = Field(min_length=1, max_length=MOST_RUNGS - 1)
     routes: tuple[Route, ...] = ()
     checks: tuple[Check, ...] = ()
-    #: the least probability of the tokens of a field's value; None: nobody asks for it
-    confidence: float | None = Field(default=None, gt=0, lt=1)
+    #: the least probability of the tokens of a field's value; 1: none but what leaves no doubt at all; None: nobody asks for it
+    confidence: float | None = Field(default=None, gt=0, le=1)
 
     @property
     def doubts(self) -> str:

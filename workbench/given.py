@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from jobs import errors, ladder, pairing, settings
 from jobs.api import Engine
-from jobs.options import Ladder, RunOptions
+from jobs.options import MOST_RUNGS, Ladder, RunOptions
 from jobs.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -115,7 +115,7 @@ def ladder_options(command: F) -> F:
             ),
             click.option(
                 "--climb-below",
-                type=Amount(0, 1, min_open=True, max_open=True),
+                type=Amount(0, 1, min_open=True),
                 metavar="P",
                 help="Answers that the model gives a probability below P go up too.",
             ),
@@ -274,6 +274,10 @@ def _ladder(rest: dict[str, Any], usual: dict[str, Any] | None) -> dict[str, Lad
     if not parts.get("climbs"):
         raise errors.InputError(
             f"--{next(iter(given)).replace('_', '-')} needs a dearer model to go to: name it with --ladder MODEL[@CONNECTION]"
+        )
+    if len(parts["climbs"]) >= MOST_RUNGS:
+        raise errors.InputError(
+            f"a ladder has {MOST_RUNGS} models at the most, the run's own among them; --ladder names {len(parts['climbs'])}"
         )
     try:
         return {"ladder": Ladder.model_validate(ladder.said(parts))}

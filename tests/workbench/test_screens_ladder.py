@@ -11,6 +11,7 @@ import pytest
 from jobs.api import Engine
 from jobs.options import Ladder, RunOptions
 from jobs.testing import StubProvider, marked
+from jobs.testing.script import Act, Ask, Script
 from tests.house import Home
 from tests.jobs.test_climbing import BAD, DEAR, GOOD, of_the_cheap
 from tests.workbench.conftest import CONTENT, Open, confirm, press, tables, texts
@@ -169,6 +170,41 @@ def test_two_models_are_compared_and_the_proposal_is_taken_over(house: Home, ope
     assert fields["Dearer models, the dearest last"] == ["dear@stub"] and fields["Always check"] == ["sentiment=bad"]
     (sure,) = [one for one in app.number_input if one.label == "Least confidence"]
     assert sure.value is not None and 0.5 < sure.value < 1
+
+
+def untold(ask: Ask) -> Act | None:
+    """Of unsure rows the endpoint does not tell how sure it is."""
+    if ask.model == "dear" or "unsure" not in ask.user:
+        return None
+    choice = {"index": 0, "message": {"role": "assistant", "content": json.dumps(BAD)}, "finish_reason": "stop"}
+    return Act(body=json.dumps({"id": "x", "object": "chat.completion", "choices": [choice]}).encode())
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "least"),
+    [(of_the_cheap, "Least confidence 1:", 1.0), (untold, "Least confidence 0:", 1e-6)],
+)
+def test_a_proposal_at_an_end_of_the_scale_is_taken_over_too(
+    house: Home, open_screen: Open, script: Script, words: str, least: float
+) -> None:
+    """What climbs in the figures of the page climbs in the run: all below 1, and what is not told."""
+    house.stub.scripts = (script,)
+    house.stub.confidence = lambda row, path: 0.9999995 if "unsure" in row else 1.0
+    rows = house.dataset([f"{'unsure' if n % 4 == 0 else 'easy'} {n}" for n in range(80)])
+    house.engine.trials.rivals(
+        version=house.version(),
+        dataset=rows,
+        cheap=(house.settings.connection("stub"), "stub-model"),
+        dear=(house.settings.connection("stub"), "dear"),
+        key="both",
+    )
+    for run in (1, 2):
+        house.ended(run)
+    app = open_screen("dear_model", runs="1,2", target="90")
+    assert words in texts(app)
+    press(app, "Take this over into a run")
+    (field,) = [one for one in app.number_input if one.label == "Least confidence"]
+    assert field.value == least
 
 
 def test_where_nobody_tells_how_sure_a_model_is_the_page_says_so(house: Home, open_screen: Open) -> None:

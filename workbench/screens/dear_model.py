@@ -21,6 +21,8 @@ GLANCE = 2.0
 DISPUTED = 10
 #: agreement that is wanted unless set, %
 TARGET = 98.0
+#: the least confidence of a ladder under which only what is not told climbs
+LEAST = 1e-6
 SAMPLE, GOLDEN = "rows of the table", "golden rows of the prompt"
 
 
@@ -326,7 +328,11 @@ def _disputed(found: Weighed) -> list[str]:
 
 def _take_over(found: Weighed, checks: Sequence[str]) -> None:
     given = {"climbs": [f"{found.dear.model}@{found.dear.connection}"], "checks": list(checks)}
-    chosen: Ladder = laddering.made(given, found.proposal.threshold)
+    least = found.proposal.threshold
+    if least == 0 and found.untold:
+        # From 0 on all is kept but what is not told: that climbs, as it does in what the proposal says.
+        least = LEAST
+    chosen: Ladder = laddering.made(given, least)
     if st.button("Take this over into a run", type="primary", key="rivals:take"):
         session.go(
             "launch",

@@ -29,7 +29,7 @@ def address(chosen: Ladder | None) -> dict[str, str]:
         return {}
     lines = {"ladder": chosen.climbs, "routes": chosen.routes, "checks": chosen.checks}
     told = {name: "\n".join(map(str, some)) for name, some in lines.items() if some}
-    return told | ({"sure": f"{chosen.confidence:g}"} if chosen.confidence is not None else {})
+    return told | ({"sure": f"{chosen.confidence!r}"} if chosen.confidence is not None else {})
 
 
 def proposed(version: Version) -> Ladder | None:
@@ -86,9 +86,9 @@ def choose(version: Version, *, connection: str, model: str) -> tuple[Ladder | N
             sure = st.number_input(
                 "Least confidence",
                 0.0,
-                0.999999,
+                1.0,
                 value=first.confidence if first else None,
-                format="%.6g",
+                format="%.9g",
                 step=0.01,
                 placeholder="not asked",
                 key=f"sure:{key}",
@@ -135,7 +135,7 @@ def climb(text: str) -> Climb:
 
 def made(given: Mapping[str, Sequence[str]], sure: float | None) -> Ladder:
     """A ladder of texts; raises InputError."""
-    return Ladder.model_validate(ladder.said({**given, "confidence": sure if sure and 0 < sure < 1 else None}))
+    return Ladder.model_validate(ladder.said({**given, "confidence": sure or None}))
 
 
 def untold(connection: Connection, model: str) -> bool:
@@ -243,7 +243,7 @@ def facts(run: Run) -> dict[str, str]:
     if chosen.checks:
         found["Always checked"] = ", ".join(map(str, chosen.checks))
     if chosen.confidence is not None:
-        found["Least confidence"] = f"{chosen.confidence:g}"
+        found["Least confidence"] = f"{chosen.confidence:.9g}"
     return found
 
 
