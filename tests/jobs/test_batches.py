@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import zlib
 from collections import Counter
@@ -10,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from jobs import batches
 from jobs.batches import BatchState, Size
+from jobs.keys import Keys
 from jobs.messages import Remote, StepReport
 from jobs.options import RunOptions
 from jobs.store.database import open_writer
@@ -236,6 +239,51 @@ def test_lines_that_redis_loses_are_read_again(home: Home) -> None:
 
     assert (run.counts.accepted, run.calls, home.stub.batches.executed) == (20, 20, 20)
     assert_paid(home, run)
+
+
+def test_nobody_heeds_a_lane_that_was_given_up(home: Home) -> None:
+    """It says that nothing was made while another lane is making it: the batch stays, and no second one is made."""
+    serve, comes, goes = home.stub.batches.serve, threading.Event(), threading.Event()
+
+    def slowly(request: Any, wire: Any, **rest: Any) -> None:
+        if request.method == "POST" and request.path.endswith("/batches"):
+            comes.set()
+            goes.wait(30)
+        serve(request, wire, **rest)
+
+    home.stub.batches.serve = slowly  # type: ignore[method-assign]
+    number = home.start(rows(5), options=overnight())
+    assert comes.wait(30)
+    (batch,) = found(home, number)
+    told = {"batch": batch["id"], "run": number, "token": batch["token"], "entry": "1-1"}
+    with Redis.from_url(home.settings.redis_address) as redis:
+        for result in ("again", "blocked", "refused", "nothing"):
+            report = StepReport.model_validate({"kind": "submit", "result": result, "words": "late", **told})
+            redis.xadd(Keys(home.settings.home_id).outcomes, {"report": report.model_dump_json()})
+        wait_until(lambda: redis.xlen(Keys(home.settings.home_id).outcomes) == 0)
+    goes.set()
+    run = home.ended(number)
+
+    assert (run.counts.accepted, home.stub.batches.created, by_way(home, run)) == (5, 1, {True: 5})
+
+
+def test_a_lane_without_its_lease_for_a_moment_keeps_no_batch_from_being_made(home: Home) -> None:
+    """The step is still its own, so it says that it did not do it."""
+    errands = home._lanes[0]._lane._errands
+    is_ours, has_lease, goes = errands._is_ours, errands._has_lease, []
+
+    async def once(entry: str) -> None:
+        errands._has_lease = has_lease if goes else lambda: False
+        goes.append(entry)
+        try:
+            await is_ours(entry)
+        finally:
+            errands._has_lease = has_lease
+
+    errands._is_ours = once  # type: ignore[method-assign]
+    run = home.went(rows(5), options=overnight())
+
+    assert (run.counts.accepted, home.stub.batches.created, len(goes)) == (5, 1, 2)
 
 
 def test_an_ordinary_run_does_not_wait_for_a_batch(home: Home) -> None:
