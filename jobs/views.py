@@ -89,8 +89,10 @@ class Counts:
     cancelled: int = 0
     #: due, held, or on their way
     waiting: int = 0
-    #: of the waiting: on their way, in a call that is out or waits for a worker
+    #: of the waiting: on their way, in a call that is out or waits for a worker, or in a batch
     dispatched: int = 0
+    #: of those on their way: in a batch, which is being made or is with the provider
+    in_batches: int = 0
     #: of those on their way: in a call that is out, of which there are no more than the run may have
     in_flight: int = 0
     #: such calls; one may be about several rows

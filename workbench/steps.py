@@ -150,14 +150,18 @@ def left(at_work: AtWork, runs: Sequence[int]) -> str:
             f"stopped waiting; {names} {'go' if several else 'goes'} on in the background, and so does what it costs: pause with "
             f"`redrive pause {going[0]}`, watch with `redrive resume {going[0]} --wait`"
         )
+    held = sum(at_work.engine.runs.get(one).counts.in_batches for one in going)
+    there = f"; {wording.count(held, 'row')} in batches may go on at the provider, and {'is' if held == 1 else 'are'} read then"
     return (
         f"stopped; {names} {'stand' if several else 'stands'} still now: go on with `redrive resume {going[0]} --wait`"
+        + (there if held else "")
     )
 
 
 def _goes_on(run: Run) -> bool:
     if run.state == "paused":
-        return run.counts.dispatched > 0
+        # What is in a batch may take a day, and goes on without us.
+        return run.counts.dispatched > run.counts.in_batches
     return run.ended_at is None
 
 
@@ -198,7 +202,9 @@ class _Line:
         if len(runs) == 1 and self._now() - self._left_at >= OUTLOOK_SECONDS:
             self._left, self._left_at = _time_left(self._outlook(runs[0].id)), self._now()
         names = f"run{'s' if len(runs) > 1 else ''} {', '.join(str(run.id) for run in runs)}"
-        return f"{names}: {done:,}/{rows:,} rows, {dead:,} dead, {out:,} in flight, {money}{self._left}"
+        held = sum(run.counts.in_batches for run in runs)
+        flying = f"{out:,} in flight, {held:,} in batches" if held else f"{out:,} in flight"
+        return f"{names}: {done:,}/{rows:,} rows, {dead:,} dead, {flying}, {money}{self._left}"
 
 
 def _time_left(outlook: Outlook | None) -> str:

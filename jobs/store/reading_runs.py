@@ -163,10 +163,14 @@ def _counts(db: Database, run_id: int, options: RunOptions, *, rows: int, now: f
         """,
         {"run": run_id, "now": now},
     ).fetchone()
-    calls = dispatched
-    if options.rows_per_call > 1 and dispatched:
+    in_batches = 0
+    if options.batch != "no" and dispatched:
+        (in_batches,) = db.execute(f"{counts} 'dispatched' AND batch IS NOT NULL", {"run": run_id}).fetchone()
+    calls = singly = dispatched - in_batches
+    if options.rows_per_call > 1 and singly:
         calls = db.execute(
-            "SELECT count(DISTINCT try_id) FROM run_rows WHERE run = ? AND state = 'dispatched'", [run_id]
+            "SELECT count(DISTINCT try_id) FROM run_rows WHERE run = ? AND state = 'dispatched' AND batch IS NULL",
+            [run_id],
         ).fetchone()[0]
     out = min(calls, options.in_flight)
     return views.Counts(
@@ -176,7 +180,8 @@ def _counts(db: Database, run_id: int, options: RunOptions, *, rows: int, now: f
         cancelled=cancelled,
         waiting=rows - accepted - dead - cancelled,
         dispatched=dispatched,
-        in_flight=round(dispatched * out / calls) if calls else 0,
+        in_batches=in_batches,
+        in_flight=round(singly * out / calls) if calls else 0,
         calls_out=out,
         backing_off=backing_off,
         struck=struck,

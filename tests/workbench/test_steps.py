@@ -66,6 +66,27 @@ def test_whoever_stops_waiting_is_told_whether_the_run_goes_on(engine: Engine, l
     assert "nothing is left to do" in left(elsewhere, [ended])
 
 
+def test_rows_in_a_batch_are_told_apart_from_calls_in_flight(
+    engine: Engine, ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They may take a day: a paused run is not waited for because of them, and whoever leaves hears where they are."""
+    number = ledger.run(
+        ledger.dataset(9), ledger.version(), options={"batch": "first"}, state="paused", due=2, dispatched=6
+    )
+    ledger.db.execute("UPDATE run_rows SET batch = 1 WHERE run = ? AND state = 'dispatched'", [number])
+    ledger.db.conn.commit()
+    at_work = AtWork(engine, engine.settings)
+    (run,) = wait_for(at_work, [number], plain=True)
+    line = _Line(engine.runs.outlook, redrawn=True)
+    line.show([run])
+    ledger.db.execute("UPDATE runs SET state = 'running', ended_at = NULL WHERE id = ?", [number])
+    ledger.db.conn.commit()
+
+    assert (run.counts.in_batches, run.counts.in_flight, run.counts.calls_out) == (6, 0, 0)
+    assert "0 in flight, 6 in batches" in capsys.readouterr().err
+    assert "6 rows in batches may go on at the provider" in left(at_work, [number])
+
+
 @pytest.mark.parametrize(
     ("fates", "said"),
     [

@@ -46,6 +46,7 @@ def counts_html(counts: Counts, *, label: str = "") -> str:
 def _waiting(counts: Counts) -> str:
     told = (
         (counts.in_flight, "in a call"),
+        (counts.in_batches, "in a batch"),
         (counts.backing_off, "backing off"),
         (counts.struck, "with a strike"),
     )
