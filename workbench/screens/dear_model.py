@@ -236,7 +236,8 @@ def _proposal(found: Weighed) -> None:
     truth = "the golden rows" if found.right else found.dear.model
     if proposal.threshold is not None and proposal.chosen is not None:
         table = proposal.chosen.table
-        sure = f"Least confidence {proposal.threshold:g}" if proposal.threshold else "No least confidence is needed"
+        none = "Any confidence will do, rows without one climb" if found.untold else "No least confidence is needed"
+        sure = f"Least confidence {proposal.threshold:g}" if proposal.threshold else none
         parts.panel(
             f"{sure}: the finished table agrees with {truth} in {_share(table.about)} of the rows "
             f"({_share(table.low)} to {_share(table.high)}, 95 % range, n = {proposal.n:,}).",
