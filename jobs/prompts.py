@@ -288,6 +288,8 @@ def _checked_options(given: dict[str, Any]) -> dict[str, Any]:
             raise errors.PromptError(f"defaults: {frontmatter.unknown(str(key), RunOptions.model_fields)}")
     try:
         named = given | ({"ladder": ladder.said(given["ladder"])} if "ladder" in given else {})
+        if named.get("batch") is False:  # what YAML makes of a bare no
+            named["batch"] = "no"
         options = RunOptions.model_validate(named).model_dump(mode="json")
     except ValidationError as error:
         first = error.errors()[0]

@@ -136,7 +136,8 @@ class Runs(Room):
         """
         if id_column is Unsaid.UNSAID:
             id_column = dataset.id_column
-        options = options or _usual(version)
+        # what a prompt's runs begin with sends no replay to wait for a night that nobody asked for
+        options = options or _usual(version).model_copy(update={} if kind == "run" else {"batch": "no"})
         columns = self.usable(
             version, dataset, limit=limit, ordinals=ordinals, edits=edits, id_column=id_column, options=options
         )

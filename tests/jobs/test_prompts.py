@@ -432,6 +432,20 @@ def test_turns_know_their_lines():
     assert prompts.turns(source) == [("user", "intro", 1), ("user", "A", 6), ("assistant", "", 7), ("user", "B", 9)]
 
 
+@pytest.mark.parametrize("said", ["no", "'no'", "false"])
+def test_no_batch_among_the_run_defaults_may_be_said_without_quotation_marks(tmp_path: Path, said: str) -> None:
+    """YAML reads a bare no as false; what is written back is the word, and yes is still no way to go."""
+    path = folder(tmp_path, f"---\nmodel: m\ndefaults:\n  batch: {said}\n---\n{{{{ a }}}}")
+    found = prompts.load_folder(path)
+    assert found.defaults == {"batch": "no"}
+    prompts.write_folder(path, found.content, defaults=found.defaults)
+    assert prompts.load_folder(path).defaults == {"batch": "no"}
+    with pytest.raises(
+        errors.PromptError, match="prompt.md:4: defaults: 'batch': input should be 'no', 'first' or 'all'"
+    ):
+        prompts.load_folder(folder(tmp_path, "---\nmodel: m\ndefaults:\n  batch: yes\n---\n{{ a }}", name="other"))
+
+
 def test_a_ladder_among_the_run_defaults_is_written_as_on_a_command_line(tmp_path: Path) -> None:
     """It is kept in its parts, and written back in a person's words."""
     told = "defaults:\n  ladder:\n    climbs: big@other\n    routes: [text longer 800]\n    checks: [label=urgent]\n    confidence: 0.9\n"
@@ -451,7 +465,7 @@ def test_a_ladder_among_the_run_defaults_is_written_as_on_a_command_line(tmp_pat
     [
         ("{climbs: []}", "'ladder': climbs: tuple should have at least 1 item"),
         ("{climbs: [big], routes: [text]}", "'ladder': a route is COLUMN longer CHARACTERS"),
-        ("{climbs: [big], confidence: 2}", "'ladder': confidence: input should be less than 1"),
+        ("{climbs: [big], confidence: 2}", "'ladder': confidence: input should be less than or equal to 1"),
         ("{climb: [big]}", "'ladder': climbs: field required"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from jobs.api import Engine
 from jobs.options import RunOptions
 from tests.jobs.ledger import Ledger
-from tests.workbench.conftest import CONTENT, Open, press, texts
+from tests.workbench.conftest import CONTENT, Open, press, tables, texts
 
 HOSTILE = "<b>failed</b> because [of](http://a) *it*"
 
@@ -46,5 +46,10 @@ def test_the_page_of_a_run_shows_its_batches(open_screen: Open, ledger: Ledger) 
     for words in ("Batches at the provider", "with the provider (in_progress)", "12 of 20", "batch_77", "2 h ago"):
         assert words in said, words
     assert json.dumps(HOSTILE)[1:-1] in said
+    assert "first questions through the batch endpoint" in said
+    ordinary = ledger.run(ledger.dataset(21), ledger.version(number=2))
+    assert "batch endpoint" not in texts(open_screen("run", id=ordinary))
+    shown = {row["id"]: str(row) for row in tables(open_screen("runs"))["runs"]["rows"]}
+    assert "run, batch" in shown[str(run)] and "batch" not in shown[str(ordinary)]
     settings = texts(open_screen("run", id=run, view="Settings and lineage"))
     assert "Through the batch endpoint" in settings and "First questions" in settings

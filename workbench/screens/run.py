@@ -21,7 +21,8 @@ def page() -> None:
         with st.container():
             parts.header(
                 f"{wording.KINDS.get(run.kind, run.kind).capitalize()} {run.id}",
-                subtitle=f"{run.version} on {run.dataset_name} · {', then '.join(run.models)} at {run.connection}",
+                subtitle=f"{run.version} on {run.dataset_name} · {', then '.join(run.models)} at {run.connection}"
+                f"{overnight.told(run)}",
                 state=run.state,
             )
         with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", width="content"):

@@ -104,7 +104,7 @@ def _row(run: Run, now: float) -> dict[str, str | parts.Cell]:
     by = f"paused by {'you' if run.paused_by == 'person' else run.paused_by}" if run.state == "paused" else None
     return {
         "id": str(run.id),
-        "kind": wording.KINDS.get(run.kind, run.kind),
+        "kind": wording.KINDS.get(run.kind, run.kind) + ("" if run.options.batch == "no" else ", batch"),
         "state": parts.state_cell(run.state, words=by),
         "version": parts.text_cell(run.version, 30),
         "dataset": parts.text_cell(run.dataset_name, 26),

@@ -97,6 +97,26 @@ def test_tries_and_evaluations_use_no_earlier_answer(
     assert _asked(db).options.reuse is reuse
 
 
+@pytest.mark.parametrize(("kind", "batch"), [("run", "first"), ("replay", "no"), ("evaluation", "no"), ("try", "no")])
+def test_only_a_run_waits_for_a_night_because_its_prompt_begins_so(
+    engine: Engine, ledger: Ledger, db: Database, kind: str, batch: str
+) -> None:
+    """Who repairs, tries or evaluates waits for the answers, whatever the prompt's runs begin with."""
+    version = ledger.version(number=7)
+    ledger.db.execute("UPDATE versions SET defaults = ? WHERE id = ?", [json.dumps({"batch": "first"}), version])
+    ledger.db.conn.commit()
+    engine._house.patience = 0.0
+    with pytest.raises(errors.EngineDown):
+        engine.runs.start(
+            version=engine.prompts.get(version),
+            dataset=engine.datasets.get(ledger.dataset(10)),
+            connection=engine.settings.connection("openai"),
+            kind=kind,  # type: ignore[arg-type]
+            key="k",
+        )
+    assert _asked(db).options.batch == batch
+
+
 @pytest.mark.parametrize(
     ("changes", "why"),
     [

@@ -57,6 +57,12 @@ def facts(run: Run) -> dict[str, str]:
     return {} if run.options.batch == "no" else {"Through the batch endpoint": _WAYS[run.options.batch]}
 
 
+def told(run: Run) -> str:
+    """What the head of a run's page adds where it goes through the batch endpoint; empty where it does not."""
+    what = {"first": "first questions ", "all": ""}.get(run.options.batch)
+    return "" if what is None else f" · {what}through the batch endpoint"
+
+
 def table(run: Run) -> None:
     """Draw the run's batches; nothing where it has none."""
     found = session.engine().runs.batches(run.id) if run.options.batch != "no" else ()
