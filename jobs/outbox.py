@@ -46,7 +46,13 @@ class Outbox:
     def give_back(self, entry: str, ask: Ask, note: str) -> None:
         """Hand a call back unsent and unpaid."""
         outcome = Outcome(
-            run=ask.run, try_id=ask.try_id, lane=self._lane, kind="returned", ordinals=_ordinals(ask), note=note
+            run=ask.run,
+            try_id=ask.try_id,
+            lane=self._lane,
+            kind="returned",
+            ordinals=_ordinals(ask),
+            note=note,
+            rung=ask.rung,
         )
         self.put(Handed(entry=entry, outcome=outcome))
 
@@ -60,6 +66,7 @@ class Outbox:
             ordinals=_ordinals(ask),
             failure=failure,
             sent_at=time.time() if sent else 0.0,
+            rung=ask.rung,
         )
         self.put(Handed(entry=entry, outcome=outcome))
 
@@ -120,6 +127,7 @@ def _writable(handed: Handed) -> Handed:
             ordinals=handed.outcome.ordinals,
             failure=failure,
             sent_at=handed.outcome.sent_at,
+            rung=handed.outcome.rung,
             batch=handed.outcome.batch,
         )
         return Handed(entry=handed.entry, outcome=plain, raw=handed.raw, request=handed.request)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from jobs.llm import Endpoint, rates_of
 from jobs.llm.exchange import Fetched
+from jobs.llm.probabilities import tokens_of
 from jobs.values import Value
 
 #: tokens of an answer that is to be cut, characters that it has then at the most, and at the least where it was not
@@ -200,6 +201,9 @@ def _logprobs(said: _Said) -> Finding:
     told = said.choice.get("logprobs")
     tokens = told.get("content") if isinstance(told, dict) else None
     if isinstance(tokens, list) and tokens:
+        if not tokens_of(tokens, raw=said.text.encode("utf-8", "surrogatepass")):
+            words = f"of {len(tokens)} tokens, which are not those of the reply: they cannot be used"
+            return Finding(feature="logprobs", answer="no", words=words)
         return Finding(feature="logprobs", answer="yes", words=f"of {len(tokens)} tokens")
     return Finding(feature="logprobs", answer="no", words="none came: the field is not heeded")
 

@@ -301,7 +301,7 @@ class Recorder:
     def _pause(self, end: _End, failure: Failure) -> None:
         record, reason = end.record, failure.message
         if record.top:
-            rung = record.rungs[end.tried.rung]
+            rung = record.rungs[end.outcome.rung]
             reason = f"{rung.model} at connection {rung.connection!r}: {reason}"
         state = self._db.conn.execute("SELECT state FROM runs WHERE id = ?", [record.id]).fetchone()[0]
         if state == RunState.RUNNING:

@@ -7,9 +7,10 @@ import os
 
 from jobs import dispatch
 from jobs.keys import Keys
-from jobs.messages import Outcome
+from jobs.messages import Ask, Outcome, RowAsk
 from jobs.outbox import GROUP_BYTES, Outbox
 from jobs.outcomes import Handed, Inbox
+from jobs.values import Failure, FailureKind
 
 
 def handed(number: int, raw: bytes) -> Handed:
@@ -40,3 +41,32 @@ def test_replies_of_megabytes_are_handed_back_a_few_at_a_time(redis_address: str
             inbox.delete([one.place for one in received])
 
     assert first == 4 and seen == [f"t{number}" for number in range(10)]
+
+
+def test_what_fails_inside_or_cannot_be_written_stays_a_call_of_its_rung(redis_address: str) -> None:
+    """It is booked with the model that was asked, at its price."""
+    keys, sent = Keys(os.urandom(4).hex()), Failure(kind=FailureKind.INTERNAL, message="a fault")
+
+    async def post() -> None:
+        redis = dispatch.connect_async(redis_address)
+        outbox = Outbox(redis, keys, "l")
+        asks = [
+            Ask(run=1, try_id=f"t{n}", rows=(RowAsk(ordinal=n, cells={}),), max_tokens=9, rung=1, dispatched_at=0.0)
+            for n in range(2)
+        ]
+        outbox.fail("0-1", asks[0], sent, sent=True)
+        outbox.give_back("0-1", asks[1], "later")
+        odd = Outcome(run=1, try_id="t2", lane="l", kind="replied", ordinals=(2,), rung=1, model="\ud800")
+        outbox.put(Handed(entry="0-1", outcome=odd, raw=b"x"))
+        ended = asyncio.Event()
+        task = asyncio.create_task(outbox.post_until(ended))
+        while len(outbox):
+            await asyncio.sleep(0.01)
+        ended.set()
+        await task
+        await redis.aclose()
+
+    asyncio.run(post())
+    with dispatch.connect(redis_address) as redis:
+        received = Inbox(redis, keys).receive(9)[0]
+    assert [one.outcome.rung for one in received] == [1, 1, 1]

@@ -58,6 +58,20 @@ def test_an_endpoint_that_takes_all_and_heeds_nothing() -> None:
     assert told["rate_headers"].answer == "no" and told["batch"].answer == "no"
 
 
+def test_probabilities_that_are_not_those_of_the_reply_are_none() -> None:
+    """What a run cannot use is not found to be there: there every row would climb."""
+
+    def other(ask: Ask) -> Act:
+        told = {"content": [{"token": "some", "logprob": -0.1}, {"token": " other", "logprob": -0.1}]}
+        message = {"role": "assistant", "content": SENTENCE}
+        choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": told}
+        return Act(body=json.dumps({"id": "x", "object": "chat.completion", "choices": [choice]}).encode())
+
+    with StubProvider(other) as stub:
+        told = found(stub)["logprobs"]
+    assert told.answer == "no" and "not those of the reply" in told.words
+
+
 def test_an_endpoint_that_heeds_what_it_is_told() -> None:
     """With its limits in its headers, and usage also at the end of a stream."""
     with StubProvider(obedient, rpm=6_000, tells=True) as stub:
