@@ -15,6 +15,7 @@ import stat
 import tempfile
 import tomllib
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -94,6 +95,14 @@ class Connection(Value):
                 ]
                 found += parts or [value]
         return tuple(dict.fromkeys(part for part in found if len(part) >= SECRET_LENGTH))
+
+    def strange(self, model: str) -> str | None:
+        """What there is to say of a model that the connection does not list, which may be a slip; None where there is nothing."""
+        if not self.models or model in self.models:
+            return None
+        meant = get_close_matches(model, self.models, 1)
+        hint = f"did you mean {meant[0]}?" if meant else f"it lists {', '.join(self.models)}"
+        return f"{model} is none of the models that connection {self.name} lists: {hint}"
 
     @property
     def is_embedded(self) -> bool:

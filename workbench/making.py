@@ -16,9 +16,10 @@ import click
 from jobs import errors, settings
 from jobs.api import Engine
 from jobs.options import RunOptions
+from jobs.settings import Connection, Settings
 from jobs.views import Run, Version
 from workbench import reports, steps, wording
-from workbench.given import RUN, Amount, Given, batch_option, chosen, given, must_be_file, run_options
+from workbench.given import RUN, Amount, Given, batch_option, chosen, given, must_be_file, run_options, safe
 
 
 @click.command("run")
@@ -43,6 +44,7 @@ def run_command(file: Path, prompt: str, id_column: str | None, note: str, no_re
     with steps.engine_up(here.settings, workers=rest["workers"], quiet=here.as_json) as at_work:
         connection = at_work.settings.connection(rest["connection"])
         options = chosen(rest, in_flight=connection.in_flight, defaults=version.defaults, of=version.reference)
+        _say_strange_models(at_work.settings, connection, rest["model"], options)
         run = at_work.engine.runs.start(
             version=version,
             dataset=dataset,
@@ -57,6 +59,16 @@ def run_command(file: Path, prompt: str, id_column: str | None, note: str, no_re
         seen = wait(here, at_work, [run])
         say_runs(here, at_work.engine, seen, as_list=False)
         raise SystemExit(max(reports.exit_code(run) for run in seen))
+
+
+def _say_strange_models(here: Settings, connection: Connection, model: str | None, options: RunOptions) -> None:
+    """Say on standard error which models no connection lists: an endpoint may answer to any name, and be right or not."""
+    asked = [(connection, model)] if model else []
+    for climb in options.ladder.climbs if options.ladder else ():
+        asked.append((here.connection(climb.connection) if climb.connection else connection, climb.model))
+    for at, name in asked:
+        if strange := at.strange(name):
+            click.echo(safe(f"redrive: {strange}; it is asked all the same"), err=True)
 
 
 @click.command("replay")

@@ -26,6 +26,8 @@ ENOUGH = 20
 MEASURED = 20
 #: tokens of a text in an answer, where nothing bounds it, and of any other value
 _TEXT_TOKENS, _VALUE_TOKENS = 24, 4
+#: tokens of what a call about several rows says beside the prompt
+_INSTRUCTION_TOKENS = 110
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,8 @@ class Measure:
 
     prompt: float
     completion: float
+    #: of ``prompt`` what every row's has, so that a call about several rows says it once
+    shared: float
     #: more prompt tokens than that, as a budget reserves them
     reserved: float
 
@@ -172,10 +176,15 @@ def _seconds(wish: Wish, asked: int, past: Sequence[Earlier], *, calls: Estimate
 
 def from_prompts(asked: int, measure: Measure, price: Price | None, *, rows_per_call: int) -> Figures:
     """By the rendered prompt and the contract: how often rows are asked again, and how long that takes, is not known."""
-    usage = Usage(prompt=round(measure.prompt * asked), completion=round(measure.completion * asked))
+    calls = math.ceil(asked / rows_per_call)
+    prompt, completion = measure.prompt * asked, measure.completion * asked
+    if rows_per_call > 1:
+        prompt += (measure.shared + _INSTRUCTION_TOKENS) * calls - (measure.shared - plan.ID_TOKENS) * asked
+        completion += plan.ID_TOKENS * asked
+    usage = Usage(prompt=round(prompt), completion=round(completion))
     likely = cost(usage, price)
     return Figures(
-        calls=Estimate(about=math.ceil(asked / rows_per_call)),
+        calls=Estimate(about=calls),
         tokens=Estimate(about=usage.prompt + usage.completion),
         prompt=usage.prompt,
         completion=usage.completion,
@@ -205,18 +214,21 @@ def measured(
     """Tokens of a call, by the prompt as it is rendered for these rows; what cannot be rendered is a warning."""
     content = wish.version.content
     reserved = [plan.reserved_tokens(content, {column: row[column] for column in columns}) for row in rows]
-    prompt = list[int]()
+    prompt, shared = list[int](), 0
     for row in rows:
         try:
-            prompt.append(sum(estimate_tokens(message.content) for message in template.render(row)))
+            *common, last = (estimate_tokens(message.content) for message in template.render(row))
+            prompt.append(sum(common) + last)
+            shared = sum(common)
         except errors.PromptError as error:
             warnings.append(f"the prompt cannot be rendered for every row: {error.message}")
             break
     if content.response_format == "json_schema":
         schema = estimate_tokens(json.dumps(content.contract))
-        prompt = [tokens + schema for tokens in prompt]
+        prompt, shared = [tokens + schema for tokens in prompt], shared + schema
     return Measure(
         prompt=sum(prompt) / len(prompt) if prompt else 0.0,
+        shared=shared,
         completion=min(content.max_tokens, _answer_tokens(content.contract)),
         reserved=sum(reserved) / len(reserved) if reserved else 0.0,
     )

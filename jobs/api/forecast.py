@@ -86,7 +86,10 @@ def _overnight(wish: Wish) -> str:
 def _warn_of_price(wish: Wish, out: list[str]) -> None:
     if not wish.model:
         out.append("no model is chosen: neither the version nor the connection names one")
-    elif price_of(wish.model, wish.connection) is None:
+        return
+    if strange := wish.connection.strange(wish.model):
+        out.append(strange)
+    if price_of(wish.model, wish.connection) is None:
         where = f"{wish.model} at connection {wish.connection.name}"
         out.append(f"the price of {where} is unknown, so its cost is too; a price can be set in connections.toml")
 

@@ -228,15 +228,19 @@ def answered(db: Database, keys: Sequence[bytes]) -> dict[bytes, int]:
 def claim(db: Database, record: RunRecord, rows: Sequence[DueRow], *, by_batch: bool) -> list[DueRow]:
     """Of these rows, those whose question nobody else is asking; the others are held until it is answered.
 
-    Ordinary calls do not wait a night for what another run asks through a batch: they ask it too, and whoever comes later waits for them.
+    A question that a row of this run has died of is held for nobody: each of its equals is asked for itself, and all at once,
+    instead of one after the other until the last has died. Ordinary calls do not wait a night for what another run asks through
+    a batch: they ask it too, and whoever comes later waits for them.
     """
     if not by_batch:
         _take_over(db, record, rows)
+    deadly = _deadly(db, record, rows)
+    asking = [row for row in rows if row.reuse_key is not None and row.reuse_key not in deadly]
     db.conn.executemany(
         "INSERT OR IGNORE INTO asking (key, run, ordinal) VALUES (?, ?, ?)",
-        [(row.reuse_key, record.id, row.ordinal) for row in rows if row.reuse_key is not None],
+        [(row.reuse_key, record.id, row.ordinal) for row in asking],
     )
-    asked = [row.ordinal for row in rows if row.reuse_key is not None]
+    asked = [row.ordinal for row in asking]
     found = db.conn.execute(
         "SELECT ordinal FROM asking WHERE run = ? AND ordinal IN (SELECT value FROM json_each(?))",
         [record.id, json.dumps(asked)],
@@ -248,6 +252,21 @@ def claim(db: Database, record: RunRecord, rows: Sequence[DueRow], *, by_batch: 
     )
     without = set(held)
     return [row for row in rows if row.ordinal not in without]
+
+
+def _deadly(db: Database, record: RunRecord, rows: Sequence[DueRow]) -> set[bytes]:
+    """Questions of these rows that others of the run have died of."""
+    keys = [row.reuse_key for row in rows if row.reuse_key is not None]
+    found: set[bytes] = set()
+    for start in range(0, len(keys), _CHUNK):
+        chunk = keys[start : start + _CHUNK]
+        marks = ",".join("?" * len(chunk))
+        query = f"""
+            SELECT reuse_key FROM run_rows INDEXED BY run_rows_deadly
+            WHERE run = ? AND state = 'dead' AND reuse_key IN ({marks})
+        """
+        found |= {key for (key,) in db.conn.execute(query, [record.id, *chunk])}
+    return found
 
 
 _SLOW = """

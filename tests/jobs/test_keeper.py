@@ -402,3 +402,17 @@ def test_the_undo_of_a_second_correction_leaves_the_first(home: Home) -> None:
 
     (row,), _ = home.engine.runs.results(run.id, offset=0, limit=5)
     assert row.value == GOOD and home.engine.runs.resolutions(run.id) == {"corrected": 1}
+
+
+def test_equals_of_a_row_that_has_died_are_asked_all_at_once(home: Home) -> None:
+    """A failure is used by nobody, so each has its own strikes; none waits for another to die first."""
+    run = home.went(["[[always bad]] same"] * 6, options=RunOptions(strikes=2))
+    db = home.engine._house.read()
+    firsts = db.execute(
+        "SELECT a.ordinal, min(c.sent_at), max(c.sent_at + c.seconds) FROM attempts a JOIN calls c ON c.id = a.call GROUP BY 1 ORDER BY 2"
+    ).fetchall()
+    (_, _, first_end), *others = firsts
+
+    assert (run.counts.dead, run.calls) == (6, 12)
+    assert max(begun for _, begun, _ in others) < min(end for _, _, end in others)
+    assert all(begun >= first_end for _, begun, _ in others)

@@ -278,3 +278,17 @@ def test_a_price_that_is_no_number_is_refused_with_its_place(tmp_path: Path, val
     )
     with pytest.raises(errors.InputError, match=r"connections.toml: \[own\] prices.\*.input: "):
         settings.load(tmp_path, environ={})
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("cheap", None),
+        ("chep", "chep is none of the models that connection c lists: did you mean cheap?"),
+        ("other", "other is none of the models that connection c lists: it lists cheap, dear"),
+    ],
+)
+def test_a_model_that_a_connection_does_not_list_is_told(model: str, words: str | None) -> None:
+    """It may be a slip, and an endpoint may answer to any name; without a list nothing is strange."""
+    assert Connection(name="c", models=("cheap", "dear")).strange(model) == words
+    assert Connection(name="c").strange(model) is None

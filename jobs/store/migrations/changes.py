@@ -344,3 +344,9 @@ def m020_went_on(db: Database) -> None:
         """,
     )
     went_on.recount(db)
+
+
+@MIGRATIONS()
+def m021_deadly_questions(db: Database) -> None:
+    """What rows have died of is looked up before equal ones are asked."""
+    run_all(db, "CREATE INDEX run_rows_deadly ON run_rows (run, reuse_key) WHERE state = 'dead'")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jobs import views
+from jobs import plan, views
 from jobs.api import Engine
 from jobs.estimates import Estimate
 from jobs.options import RunOptions
@@ -66,6 +66,20 @@ def test_without_a_past_the_prompt_is_measured(engine: Engine, ledger: Ledger) -
     assert found.calls == Estimate(about=40) and found.warnings == ()
     assert found.tokens == Estimate(about=found.prompt_tokens + found.completion_tokens)
     assert found.cost is not None and found.cost.low is None and found.cost.high is None
+
+
+def test_several_rows_a_call_are_measured_as_they_are_packed(engine: Engine, ledger: Ledger) -> None:
+    """Fewer calls, which say what all rows share once, and a little more for each answer's id."""
+    dataset, version = ledger.dataset(40), ledger.version()
+    singly = _forecast(engine, dataset, version)
+    together = _forecast(engine, dataset, version, options=RunOptions(rows_per_call=20))
+    assert together.calls == Estimate(about=2)
+    assert together.completion_tokens == singly.completion_tokens + 40 * plan.ID_TOKENS
+    longer = ledger.version(number=2, template=TEMPLATE.replace("Answer with JSON.", "Answer with JSON. " * 200))
+    assert (
+        _forecast(engine, dataset, longer, options=RunOptions(rows_per_call=20)).prompt_tokens * 5
+        < _forecast(engine, dataset, longer).prompt_tokens
+    )
 
 
 def test_a_past_is_believed_from_twenty_replies_on(engine: Engine, ledger: Ledger) -> None:
@@ -176,12 +190,18 @@ def test_cost_and_its_ceiling(engine: Engine, ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"model": "own-7b"}, ["the price of own-7b at connection openai is unknown"]),
+        (
+            {"model": "own-7b"},
+            ["none of the models that connection openai lists", "the price of own-7b at connection openai is unknown"],
+        ),
         ({"model": ""}, ["no model is chosen"]),
         ({"options": RunOptions(budget=1e-9)}, ["does not cover one call"]),
         ({"options": RunOptions(budget=0.0005)}, ["less than the forecast"]),
         ({"options": RunOptions(budget=100)}, []),
-        ({"model": "own-7b", "options": RunOptions(budget=1)}, ["the price of own-7b", "a budget needs a price"]),
+        (
+            {"model": "own-7b", "options": RunOptions(budget=1)},
+            ["none of the models", "the price of own-7b", "a budget needs a price"],
+        ),
     ],
 )
 def test_warnings(engine: Engine, ledger: Ledger, changes: dict[str, Any], said: list[str]) -> None:
