@@ -528,7 +528,7 @@ class Outlook:
     tokens: Estimate | None
     #: None, too, where the price is unknown
     cost: Estimate | None
-    #: of work until its end; a pause does not count
+    #: of work until its end; a pause does not count. None, too, where it goes through the batch endpoint
     seconds: Estimate | None
     stop: Stop | None
 

@@ -44,6 +44,8 @@ def outlook(house: House, run_id: int) -> views.Outlook | None:
     seconds = sample.seconds_left(
         ahead.asked, places=run.options.in_flight, resumed=resumed, now=now if run.state == "running" else None
     )
+    if run.options.batch != "no":
+        seconds = None  # its provider takes what time it takes: no pace of the past tells of it
     if more_calls is not None and more_tokens is not None:
         more_calls = more_calls.at_least(Estimate(about=ahead.asked / run.options.rows_per_call))
         connection = house.settings.with_embedded().connections.get(run.connection)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 import pytest
@@ -29,7 +30,7 @@ def test_a_run_can_be_asked_to_go_through_the_batch_endpoint(open_screen: Open, 
 
 def test_the_page_of_a_run_shows_its_batches(open_screen: Open, ledger: Ledger) -> None:
     """Where each is, what is answered of it, and what the provider says, which is text and nothing else."""
-    run = ledger.run(ledger.dataset(20), ledger.version())
+    run = ledger.run(ledger.dataset(20), ledger.version(), due=5)
     options = RunOptions(batch="first").model_dump_json()
     ledger.db.execute("UPDATE runs SET options = ? WHERE id = ?", [options, run])
     ledger.db.execute(
@@ -46,6 +47,7 @@ def test_the_page_of_a_run_shows_its_batches(open_screen: Open, ledger: Ledger) 
     for words in ("Batches at the provider", "with the provider (in_progress)", "12 of 20", "batch_77", "2 h ago"):
         assert words in said, words
     assert json.dumps(HOSTILE)[1:-1] in said
+    assert re.search(r'Left</div><div [^>]*>up to 24 h</div><div class="note">as the provider takes', said)
     assert "first questions through the batch endpoint" in said
     ordinary = ledger.run(ledger.dataset(21), ledger.version(number=2))
     assert "batch endpoint" not in texts(open_screen("run", id=ordinary))

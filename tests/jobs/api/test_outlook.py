@@ -70,6 +70,13 @@ def test_an_unknown_price_is_unknown_to_the_end(engine: Engine, ledger: Ledger) 
     assert found.cost is None and found.calls is not None and found.seconds is not None
 
 
+def test_nobody_knows_how_long_a_provider_takes_for_a_batch(engine: Engine, ledger: Ledger) -> None:
+    """Calls and money are told, time is not, neither until the end nor until the budget stops it."""
+    found = outlook(engine, half(ledger, options={"batch": "first", "budget": 0.005}))
+    assert found.calls is not None and found.cost is not None and found.seconds is None
+    assert found.stop is not None and found.stop.seconds is None
+
+
 @pytest.mark.parametrize("changes", [{"due": 0}, {"due": 0, "cancelled": 200, "state": "cancelled"}])
 def test_a_run_that_does_not_go_on_has_no_outlook(engine: Engine, ledger: Ledger, changes: dict[str, Any]) -> None:
     """What has ended, or was cancelled, is what it is."""

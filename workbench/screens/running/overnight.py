@@ -63,6 +63,15 @@ def told(run: Run) -> str:
     return "" if what is None else f" · {what}through the batch endpoint"
 
 
+def left(run: Run) -> tuple[str, str] | None:
+    """How long a run through the batch endpoint may still take, and why nobody knows better; None for one of ordinary calls."""
+    if run.options.batch == "no":
+        return None
+    if any(one.ended_at is None for one in session.engine().runs.batches(run.id)):
+        return "up to 24 h", "as the provider takes, for each batch"
+    return wording.NOTHING, "no batch is open"
+
+
 def table(run: Run) -> None:
     """Draw the run's batches; nothing where it has none."""
     found = session.engine().runs.batches(run.id) if run.options.batch != "no" else ()

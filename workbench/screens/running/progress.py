@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from jobs.views import Counts, Group, Outlook, Run
 from workbench import parts, session, wording
-from workbench.screens.running import laddering, waiting
+from workbench.screens.running import laddering, overnight, waiting
 
 #: seconds between two looks at a run that works, and at one that waits for a person
 GLANCE, CALM = 2.0, 5.0
@@ -125,6 +125,9 @@ def _time(run: Run, outlook: Outlook | None) -> parts.Figure:
         note = f"{wording.count(run.counts.calls_out, 'call')} in flight come home"
         return parts.Figure(label="Left", value=wording.NOTHING, note=note)
     when = "once it goes on; " if run.state == "paused" else ""
+    if (wait := overnight.left(run)) is not None:
+        value, why = wait
+        return parts.Figure(label="Left", value=value, note=f"{when}{why}; at work for {wording.duration(run.seconds)}")
     note = f"{when}{_source(outlook)}; at work for {wording.duration(run.seconds)}"
     found = outlook.seconds if outlook is not None else None
     return parts.Figure(
