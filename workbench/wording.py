@@ -185,7 +185,7 @@ def percent(part: float, whole: float) -> str:
         return "<0.1 %"
     if 99.9 < share < 100:
         return ">99.9 %"
-    return f"{share:.0f} %" if share in (0, 100) or share >= 10 else f"{share:.1f} %"
+    return f"{share:.0f} %" if share in (0, 100) or 10 <= share < 99.5 else f"{share:.1f} %"
 
 
 def money(usd: float | None) -> str:

@@ -112,7 +112,18 @@ def test_exact_names_its_zone() -> None:
 
 @pytest.mark.parametrize(
     ("part", "whole", "words"),
-    [(0, 0, "–"), (0, 5, "0 %"), (5, 5, "100 %"), (1, 5000, "<0.1 %"), (4999, 5000, ">99.9 %"), (1, 30, "3.3 %")],
+    [
+        (0, 0, "–"),
+        (0, 5, "0 %"),
+        (5, 5, "100 %"),
+        (1, 5000, "<0.1 %"),
+        (4999, 5000, ">99.9 %"),
+        (1, 30, "3.3 %"),
+        (299, 300, "99.7 %"),
+        (199, 200, "99.5 %"),
+        (198, 200, "99 %"),
+        (999, 1000, "99.9 %"),
+    ],
 )
 def test_percent_is_never_rounded_to_none_or_all(part: int, whole: int, words: str) -> None:
     """One failure in 5,000 is not 0 %, and 4,999 of 5,000 are not all."""

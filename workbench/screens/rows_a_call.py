@@ -93,6 +93,24 @@ def _before(version: Version, dataset: Dataset, connection: Connection, model: s
 
 def _compared(runs: Sequence[int]) -> None:
     trials = session.engine().trials.compare(runs)
+    run = trials[0].run
+    parts.facts(
+        {
+            "Prompt": run.version,
+            "Dataset": f"{run.dataset_name}: {wording.count(run.counts.rows, 'row')} of it",
+            "Model": f"{run.model} at {run.connection}",
+        }
+    )
+    session.hop(
+        "Try again …",
+        "rows_a_call",
+        key="trials:again",
+        prompt=run.version,
+        dataset=run.dataset,
+        connection=run.connection,
+        model=run.model,
+        echo=echoing.address(run.options.echo),
+    )
 
     def look() -> str:
         now = session.engine().trials.compare(runs)
