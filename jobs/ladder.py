@@ -210,6 +210,11 @@ def _test(one: Route) -> Callable[[str], bool]:
 # -- doubting ----------------------------------------------------------------------------------------------------------
 
 
+def checked(checks: Sequence[Check], value: Mapping[str, Any]) -> Check | None:
+    """The first of these that an answer is checked for; None where it says none of them."""
+    return next((one for one in checks if one.field in value and _same(value[one.field], one.value)), None)
+
+
 def doubt(
     ladder: Ladder, value: Mapping[str, Any], least: tuple[str, float] | None, *, place: tuple[int, int] | None = None
 ) -> Problem | None:
@@ -222,16 +227,15 @@ def doubt(
         place: of the answer in the reply.
     """
     start, end = place or (None, None)
-    for one in ladder.checks:
-        if one.field in value and _same(value[one.field], one.value):
-            return Problem(
-                path=f"$.{one.field}",
-                rule=DOUBTED,
-                expected=CHECKED,
-                got=json.dumps(value[one.field], ensure_ascii=False)[:300],
-                start=start,
-                end=end,
-            )
+    if (one := checked(ladder.checks, value)) is not None:
+        return Problem(
+            path=f"$.{one.field}",
+            rule=DOUBTED,
+            expected=CHECKED,
+            got=json.dumps(value[one.field], ensure_ascii=False)[:300],
+            start=start,
+            end=end,
+        )
     if ladder.confidence is None or (least is not None and least[1] >= ladder.confidence):
         return None
     path, got = ("$", "no log-probabilities") if least is None else (least[0], f"a probability of {_told(least[1])}")

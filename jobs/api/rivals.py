@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobs import golden, views
+from jobs import golden, ladder, views
 from jobs.contract import words
 from jobs.options import Check
 from jobs.thresholds import Case, Proposal, Saving, agreement_and_saving, propose
@@ -63,6 +63,7 @@ def weigh(
     expected: Mapping[int, Mapping[str, Any]],
     fields: Sequence[str],
     target: float,
+    checks: Sequence[Check] = (),
 ) -> Weighed:
     """What the answers of both tell.
 
@@ -74,14 +75,16 @@ def weigh(
         expected: what is right by row and path, where that is known.
         fields: those that must agree.
         target: of the agreement of the finished table, between 0 and 1.
+        checks: values of the cheap model with which a row climbs however sure it is.
     """
     ours, theirs = said
+    doubted = {row for row, value in ours.items() if value is not None and ladder.checked(checks, value)}
     rows = [row for row in ours if theirs.get(row) is not None and (not expected or row in expected)]
     cases = list[Case]()
     right = list[bool]()
     for row in rows:
         agrees = _right(ours[row], expected[row]) if expected else _agree(ours[row], theirs[row], fields)
-        cases.append((sure.get(row) if ours[row] is not None else None, agrees))
+        cases.append((sure.get(row) if ours[row] is not None and row not in doubted else None, agrees))
         right.append(not expected or _right(theirs[row], expected[row]))
     dear_right = right if expected else None
     proposal = propose(cases, target, dear=dear_right)
@@ -89,7 +92,10 @@ def weigh(
     threshold = proposal.threshold
     if not any(confidence is not None for confidence, _ in cases):
         threshold = 0.0
-        cases = [(None if ours[row] is None else 1.0, agrees) for row, (_, agrees) in zip(rows, cases, strict=True)]
+        cases = [
+            (None if ours[row] is None or row in doubted else 1.0, agrees)
+            for row, (_, agrees) in zip(rows, cases, strict=True)
+        ]
     saving = None if threshold is None else agreement_and_saving(cases, threshold, *costs, dear=dear_right)
     both = [(one, other) for row in rows if (one := ours[row]) is not None and (other := theirs[row]) is not None]
     return Weighed(

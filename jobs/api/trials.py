@@ -17,7 +17,7 @@ from jobs.api.runs import Runs
 from jobs.contract import words
 from jobs.golden import PREFIX, stored_golden
 from jobs.lifecycle import ENDS
-from jobs.options import RunOptions
+from jobs.options import Check, RunOptions
 from jobs.settings import Connection
 from jobs.store import reading_prompts, reading_row, reading_trials
 
@@ -122,8 +122,15 @@ class Trials(Room):
         """The fewest rows that can show two models to agree in a share of ``target``, above 0 and below 1."""
         return thresholds.least(target)
 
-    def weigh(self, runs: Sequence[int], *, target: float, fields: Sequence[str] | None = None) -> Weighed:
-        """What two such runs have come to so far; ``fields`` must agree, those that decide where None.
+    def weigh(
+        self,
+        runs: Sequence[int],
+        *,
+        target: float,
+        fields: Sequence[str] | None = None,
+        checks: Sequence[Check] = (),
+    ) -> Weighed:
+        """What two such runs have come to so far; ``fields`` must agree, those that decide where None. With ``checks`` rows climb.
 
         Raises:
             NotFound: there is no such run.
@@ -157,6 +164,7 @@ class Trials(Room):
             expected=expected,
             fields=tuple(fields or names),
             target=target,
+            checks=checks,
         )
 
     def compare(self, runs: Sequence[int]) -> list[views.Trial]:

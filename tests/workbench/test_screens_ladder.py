@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +63,14 @@ def test_a_ladder_is_chosen_forecast_and_launched(
     rules.input("text longer 14").run()
     said = texts(app)
     assert "not known yet: the figures reach from none to all" in said and "All rows on big alone" in said
+    assert "no range" not in said and "one a row" not in said
+    assert re.search(
+        r'Calls</div><div class="value"[^>]*>120 to \d+</div><div class="note">from none to all rows going on', said
+    )
+    assert re.search(
+        r'Money</div><div class="value"[^>]*>\$[\d.]+ to \$[\d.]+</div><div class="note">a guess, from none to all',
+        said,
+    )
     assert "of n = 120 that were looked up" in said.replace("\\", "")
     assert [row["id"] for row in tables(app)["the ladder"]["rows"]] == ["0", "1"]
 
@@ -70,6 +79,18 @@ def test_a_ladder_is_chosen_forecast_and_launched(
     assert run.options.ladder is not None and run.models == ("stub-small", "big")
     assert [str(one) for one in run.options.ladder.checks] == ["label=bad"]
     assert [str(one) for one in run.options.ladder.routes] == ["text longer 14"]
+
+
+def test_a_rule_that_does_not_fit_the_table_is_refused_before_anything_is_asked(
+    open_screen: Open, engine: Engine, table: str, keeper: None
+) -> None:
+    """The words stand beside a button that no longer offers to launch, and a press makes no run."""
+    engine.prompts.save("task", CONTENT, note="n")
+    app = open_screen("launch", dataset=table, prompt="task@1", ladder="big@stub", routes="nowhere longer 14")
+    assert "It cannot be launched like this" in texts(app) and "there is no column" in texts(app)
+    assert not [one for one in app.button if one.label == "Launch 120 rows"]
+    assert "Nothing was launched" in texts(press(app, "Launch"))
+    assert engine.runs.list()[1] == 0
 
 
 def test_the_form_begins_with_the_ladder_of_the_address_or_of_the_prompt(
@@ -165,11 +186,41 @@ def test_two_models_are_compared_and_the_proposal_is_taken_over(house: Home, ope
     assert "sentiment=bad" in str(tables(app)["disputed values"]["rows"])
     (checks,) = [one for one in app.multiselect if one.label == "Always check"]
     checks.select("sentiment=bad").run()
+    checked = texts(app)
+    assert "All figures are with sentiment=bad always checked" in checked.replace("\\", "")
+    assert "No least confidence is needed" in checked and "No least confidence is needed" not in said
     press(app, "Take this over into a run")
     fields = {one.label: one.value for one in app.multiselect}
     assert fields["Dearer models, the dearest last"] == ["dear@stub"] and fields["Always check"] == ["sentiment=bad"]
     (sure,) = [one for one in app.number_input if one.label == "Least confidence"]
+    assert sure.value is None
+    app = press(open_screen("dear_model", runs="1,2", target="90"), "Take this over into a run")
+    (sure,) = [one for one in app.number_input if one.label == "Least confidence"]
     assert sure.value is not None and 0.5 < sure.value < 1
+
+
+def test_where_it_takes_more_rows_a_press_leads_to_asking_them(house: Home, open_screen: Open) -> None:
+    """The page that asks begins with as many, the same two models and the same wish; nothing is asked yet."""
+    here = house.settings.connection("stub")
+    runs = house.engine.trials.rivals(
+        version=house.version(),
+        dataset=house.dataset([f"easy {n}" for n in range(240)]),
+        cheap=(here, "stub-model"),
+        dear=(here, "dear"),
+        sample=60,
+        key="k",
+    )
+    for run in runs:
+        house.ended(run)
+    app = open_screen("dear_model", runs=",".join(map(str, runs)), target="98")
+    assert "it would take about 183 rows" in texts(app).replace("\\", "")
+    press(app, "Ask about 183 rows …")
+
+    assert [one.value for one in app.number_input] == [183, 98.0]
+    assert "stub-model at stub" in texts(app) and "dear at stub" in texts(app)
+    assert (
+        "Ask both about 183 rows" in [one.label for one in app.button] and house.engine.runs.list(kinds=["try"])[1] == 2
+    )
 
 
 def untold(ask: Ask) -> Act | None:

@@ -125,10 +125,10 @@ def test_a_model_that_costs_nothing_is_said_to_be_free(open_screen: Open, home: 
 def test_several_rows_a_call_are_said_to_need_a_template_that_shares_them(
     open_screen: Open, engine: Engine, table: str, prompt: str
 ) -> None:
-    """Where the template takes one row alone that is said beside the field, and else what is not caught."""
-    assert "exchanges the ids of two rows is not caught" in texts(
-        open_screen("launch", prompt="triage@1", dataset=table)
-    )
+    """Where the template takes one row alone that is said beside the field, and else what is not caught, of several rows."""
+    uncaught = "exchanges the ids of two rows is not caught"
+    assert uncaught in texts(open_screen("launch", prompt="triage@1", dataset=table, rows_a_call=5))
+    assert uncaught not in texts(open_screen("launch", prompt="triage@1", dataset=table))
     alone = VersionContent(template="system:\nOf {{ id }}.\n\nuser:\n{{ text }}", contract=CONTENT.contract)
     engine.prompts.save("alone", alone, note="x")
     assert "this version takes one" in texts(open_screen("launch", prompt="alone@1", dataset=table))

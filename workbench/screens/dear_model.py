@@ -21,6 +21,8 @@ GLANCE = 2.0
 DISPUTED = 10
 #: agreement that is wanted unless set, %
 TARGET = 98.0
+#: rows that can be asked for
+FEWEST, MOST = 20, 5_000
 #: the least confidence of a ladder under which only what is not told climbs
 LEAST = 1e-6
 SAMPLE, GOLDEN = "rows of the table", "golden rows of the prompt"
@@ -63,7 +65,8 @@ def _before(version: Version, dataset: Dataset, connection: Connection, model: s
     with st.container(horizontal=True, vertical_alignment="bottom"):
         dear = _dear(connection, cheap)
         whose = _whose(version)
-        rows = int(st.number_input("Rows", 20, 5_000, COMPARED, key="rivals:rows", width=130) or COMPARED)
+        first = min(max(session.int_param("rows") or COMPARED, FEWEST), MOST)
+        rows = int(st.number_input("Rows", FEWEST, MOST, first, key="rivals:rows", width=130) or first)
         target = _target()
     if whose == GOLDEN:
         file = engine.settings.prompts / version.prompt / "golden.csv"
@@ -183,10 +186,12 @@ def _weighed(runs: Sequence[int]) -> None:
     parts.watch(look, standing=str(_at_work(now)), every=GLANCE if _at_work(now) else None)
     if _at_work(now):
         return
-    found = session.engine().trials.weigh(runs, target=_target() / 100)
-    _proposal(found)
-    checks = _disputed(found)
-    _take_over(found, checks)
+    # chosen further down, counted from the top on
+    checks: list[str] = st.session_state.get("rivals:checks") or []
+    found = session.engine().trials.weigh(runs, target=_target() / 100, checks=[laddering.check(one) for one in checks])
+    _proposal(found, checks)
+    _more_rows(found)
+    _take_over(found, _disputed(found))
     _agreement(found)
 
 
@@ -226,7 +231,7 @@ def _states(runs: Sequence[Run]) -> None:
         session.go("run", id=opened)
 
 
-def _proposal(found: Weighed) -> None:
+def _proposal(found: Weighed, checks: Sequence[str]) -> None:
     """What is proposed, or why nothing is."""
     proposal, target = found.proposal, f"{found.proposal.target * 100:g} %"
     parts.section(
@@ -246,6 +251,13 @@ def _proposal(found: Weighed) -> None:
         )
     else:
         parts.panel(_why(found), title="No least confidence is proposed")
+    if checks:
+        st.caption(
+            wording.escaped(
+                f"All figures are with {wording.head(', '.join(checks), 200)} always checked. Values that were chosen by these very "
+                "rows make them look a little better than other rows will."
+            )
+        )
     if found.saving is None:
         return
     saving, per, alone = found.saving, 1_000, wording.head(found.dear.model, 30)
@@ -324,6 +336,26 @@ def _disputed(found: Weighed) -> list[str]:
         format_func=lambda one: wording.head(one, 60),
         placeholder="no value",
         key="rivals:checks",
+    )
+
+
+def _more_rows(found: Weighed) -> None:
+    """The way to as many rows as it would take, where the table has them."""
+    needed, run = found.proposal.needed, found.cheap
+    there = session.engine().datasets.get(run.dataset).row_count
+    if needed is None or not found.n < needed <= min(there, MOST):
+        return
+    session.hop(
+        f"Ask about {needed:,} rows …",
+        "dear_model",
+        key="rivals:more",
+        prompt=run.version,
+        dataset=run.dataset,
+        connection=run.connection,
+        model=run.model,
+        dear=f"{found.dear.model}@{found.dear.connection}",
+        rows=needed,
+        target=f"{found.proposal.target * 100:g}",
     )
 
 

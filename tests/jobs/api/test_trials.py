@@ -11,7 +11,7 @@ import pytest
 from jobs import errors
 from jobs.api.rivals import Weighed
 from jobs.api.trials import agreement
-from jobs.options import RunOptions
+from jobs.options import Check, RunOptions
 from jobs.settings import Price
 from jobs.testing import StubProvider, marked
 from jobs.testing.script import Act, Ask
@@ -161,6 +161,23 @@ def test_golden_rows_judge_both(rivals: Home, tmp_path: Path) -> None:
     ((cheap, dear),) = found.right
 
     assert (cheap.n, cheap.agree, dear.agree) == (3, 1, 2)
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_values_that_are_always_checked_climb_in_the_figures(rivals: Home, tells: bool) -> None:
+    """Then nothing that is kept is wrong, and no confidence is needed; whether or not the endpoint tells one."""
+    if not tells:
+        rivals.stub.confidence = None
+    before = _weighed(rivals, [f"{'hard' if n % 5 == 0 else 'easy'} {n}" for n in range(100)], target=0.95)
+    runs = [before.cheap.id, before.dear.id]
+    found = rivals.engine.trials.weigh(runs, target=0.95, checks=[Check(field="sentiment", value="bad")])
+
+    assert found.saving is not None and (found.saving.climbs.about, found.saving.table.about) == (0.2, 1.0)
+    assert found.disputed == before.disputed
+    if tells:
+        assert found.proposal.threshold == 0.0 and (before.proposal.threshold or 0.0) > 0.6
+    else:
+        assert before.saving is not None and before.saving.climbs.about == 0.0
 
 
 def test_only_two_runs_of_the_same_are_weighed(rivals: Home) -> None:

@@ -77,10 +77,12 @@ def _alike(field: str, columns: Sequence[str]) -> int:
     return next((place for place, one in enumerate(columns) if pairing.echoed(contract, [one])), 0)
 
 
-def says(content: VersionContent, columns: Sequence[str], echo: Mapping[str, str]) -> str:
-    """What there is to know of several rows a call, and by what exchanged ids are caught; plain text."""
+def says(content: VersionContent, columns: Sequence[str], echo: Mapping[str, str], *, rows_per_call: int) -> str:
+    """What there is to know of several rows a call, and by what exchanged ids are caught; plain text, empty where nothing is."""
     if not _shares(content):
         return "Rows a call: this version takes one. Several need a template whose last user message alone depends on the row."
+    if rows_per_call == 1:
+        return ""
     return f"Rows a call: each answer must carry its row's id. {catches(content, columns, echo)}"
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 from pydantic import ValidationError
 
 from jobs import errors, ladder
-from jobs.options import Climb, Ladder
+from jobs.options import Check, Climb, Ladder
 from jobs.settings import Connection
 from jobs.views import Forecast, Run, RungTally, Version
 from workbench import parts, session, wording
@@ -133,6 +133,11 @@ def climb(text: str) -> Climb:
     return ladder.climb(text)
 
 
+def check(text: str) -> Check:
+    """``FIELD=VALUE`` as a person names it; raises InputError."""
+    return ladder.check(text)
+
+
 def made(given: Mapping[str, Sequence[str]], sure: float | None) -> Ladder:
     """A ladder of texts; raises InputError."""
     return Ladder.model_validate(ladder.said({**given, "confidence": sure or None}))
@@ -156,13 +161,6 @@ def values(version: Version) -> list[str]:
 
 
 # -- forecast ----------------------------------------------------------------------------------------------------------
-
-
-def money(found: Forecast) -> str | None:
-    """The cost of a ladder of which nobody knows how it is climbed; None where the usual words do."""
-    if found.ladder is None or found.ladder.climbs is not None or found.cost is None:
-        return None
-    return f"{wording.money(found.cost.low)} to {wording.money(found.cost.high)}"
 
 
 def forecast(found: Forecast) -> None:

@@ -139,7 +139,8 @@ def choose(datasets: Sequence[Dataset]) -> Wish | None:
             help="An answer is used again only for the same model, version and cells; its receipt says so.",
         )
         id_column = _id_column(dataset)
-        st.caption(wording.escaped(echoing.says(version.content, dataset.columns, echo)))
+        if said := echoing.says(version.content, dataset.columns, echo, rows_per_call=rows_per_call):
+            st.caption(wording.escaped(said))
     return Wish(
         dataset=dataset,
         version=version,
@@ -371,6 +372,8 @@ def forecast(wish: Wish) -> tuple[list[str], list[str]]:
         title, lacks = misfit
         troubles += [f"{title}:", *lacks]
     troubles += wish.troubles
+    if not troubles:
+        troubles += _refused(wish)
     if troubles:
         return troubles, []
     found = engine.runs.forecast(
@@ -392,6 +395,15 @@ def forecast(wish: Wish) -> tuple[list[str], list[str]]:
     parts.figures(expectation.figures(found))
     laddering.forecast(found)
     return troubles, [] if troubles else [*_beyond(wish), *found.warnings]
+
+
+def _refused(wish: Wish) -> list[str]:
+    """Why the engine would not take it: a rule, a check or an echo that does not fit this version and table."""
+    try:
+        session.engine().runs.usable(wish.version, wish.dataset, id_column=wish.id_column, options=wish.options)
+    except errors.InputError as error:
+        return [f"{error.message[:1].upper()}{error.message[1:]}."]
+    return []
 
 
 def _beyond(wish: Wish) -> list[str]:
