@@ -101,7 +101,7 @@ def test_a_worker_elsewhere_joins_is_cut_off_and_comes_back(tmp_path: Path, sock
         url = f"rediss://:{PASSWORD}@127.0.0.1:{far.port}?ssl_ca_certs={quote(str(tls[0]))}"
         elsewhere: subprocess.Popen[bytes] | None = None
         try:
-            run = main.start(1600)
+            run = main.start(2600)
             wait_until(lambda: main.accepted(run) > 50)
             (own,) = main.lanes()
             elsewhere = worker_at(tmp_path / "elsewhere", url, stub)

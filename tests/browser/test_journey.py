@@ -26,7 +26,7 @@ WORK = 240_000
 STREAMING = """
 () => {
   const bench = [...document.querySelectorAll('[role="tabpanel"]')].find((one) => /[0-4] of 5 answered/.test(one.textContent));
-  return bench && [...bench.querySelectorAll('[data-testid="stCode"]')].some((one) => one.textContent.trim().length > 3);
+  return bench && [...bench.querySelectorAll('.rd-live')].some((one) => one.textContent.trim().length > 3);
 }
 """
 

@@ -184,7 +184,7 @@ def test_shared_and_turned_over(tmp_path: Path) -> None:
     for writer in writers:
         writer.join(60)
 
-    files = [file for file in tmp_path.iterdir() if not file.name.startswith(".")]
+    files = [file for file in tmp_path.iterdir() if file.is_file() and not file.name.startswith(".")]
     found = [json.loads(line) for file in files for line in file.read_text().splitlines()]
     assert len({(line["logger"], line["row"]) for line in found}) == len(found) == 900
     assert len(files) > 3

@@ -130,7 +130,7 @@ def test_a_replay_is_forecast_as_it_would_be_asked(engine: Engine, ledger: Ledge
         forecast = engine.letters.forecast([(run, 3)], **choice).whole
         assert forecast is not None and (forecast.cost is None) == (not asked.price_known)
         if not asked.price_known:
-            assert f"{asked.model} at connection {asked.connection} is unknown" in forecast.warnings[0]
+            assert f"{asked.model} at connection {asked.connection} is unknown" in " ".join(forecast.warnings)
         engine.runs.cancel(made)
 
 
