@@ -147,6 +147,15 @@ def fitting(ladder: Ladder, *, contract: Mapping[str, Any]) -> Ladder:
     return ladder.model_copy(update={"checks": tuple(kept)})
 
 
+def above(ladder: Ladder, model: str | None, connection: str) -> Ladder | None:
+    """What is left of a ladder for a run that begins with that model: the rungs above it; None where there are none."""
+    names = [(climb.connection or connection, climb.model) for climb in ladder.climbs]
+    if (connection, model) not in names:
+        return ladder
+    left = ladder.climbs[names.index((connection, str(model))) + 1 :]
+    return ladder.model_copy(update={"climbs": left}) if left else None
+
+
 def _allowed(field: object) -> list[Any] | None:
     """The values that a field may have, where the contract lists them."""
     found = field.get("enum") if isinstance(field, Mapping) else None

@@ -401,10 +401,16 @@ def _usual(parent: views.Run) -> RunOptions:
 
 
 def _options(one: _Replay, chosen: RunOptions) -> RunOptions:
-    """How a replay is made: another version's answers have other fields to repeat a column by, and to be checked."""
+    """How a replay is made: another version's answers have other fields to repeat a column by, and to be checked.
+
+    Of its parent's ladder it keeps what is above the model that it begins with.
+    """
+    is_kept = chosen.ladder is not None and chosen.ladder == one.parent.options.ladder
+    if is_kept and chosen.ladder is not None:
+        chosen = chosen.model_copy(update={"ladder": ladder.above(chosen.ladder, one.model, one.connection.name)})
     if one.version.id == one.parent.version_id:
         return chosen
-    if chosen.ladder is not None and chosen.ladder == one.parent.options.ladder:
+    if is_kept and chosen.ladder is not None:
         fitting = ladder.fitting(chosen.ladder, contract=one.version.content.contract)
         chosen = chosen.model_copy(update={"ladder": fitting})
     if chosen.echo != one.parent.options.echo:

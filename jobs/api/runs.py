@@ -159,7 +159,7 @@ class Runs(Room):
             base_url=connection.base_url,
             model=model,
             price=self.price(model, connection, options),
-            upper=self._upper(version, connection, options),
+            upper=self._upper(version, connection, model, options),
             options=options,
             columns=columns,
             id_column=id_column,
@@ -203,16 +203,19 @@ class Runs(Room):
             )
         return price
 
-    def _upper(self, version: views.Version, connection: Connection, options: RunOptions) -> tuple[Rung, ...]:
+    def _upper(
+        self, version: views.Version, connection: Connection, model: str, options: RunOptions
+    ) -> tuple[Rung, ...]:
         """The rungs above a run's own model, with what they charge.
 
         Raises:
-            InputError: a connection is not there, or there is a budget and a rung without a price.
+            InputError: a connection is not there, a model stands on two rungs, or there is a budget and a rung without a price.
         """
         if options.ladder is None:
             return ()
         there = self.settings.with_embedded().connections
-        rungs = []
+        rungs: list[Rung] = []
+        taken = {(connection.base_url, model)}
         for climb in options.ladder.climbs:
             at = connection if climb.connection is None else there.get(climb.connection)
             if at is None:
@@ -220,9 +223,14 @@ class Runs(Room):
                 raise errors.InputError(
                     f"rung {climb}: there is no connection {climb.connection!r}; there are: {known}"
                 )
-            model = self.model_of(version, at, climb.model)
-            price = self.price(model, at, options)
-            rungs.append(Rung(connection=at.name, base_url=at.base_url, model=model, price=price))
+            above = self.model_of(version, at, climb.model)
+            if (at.base_url, above) in taken:
+                raise errors.InputError(
+                    f"rung {climb}: {above} stands on a lower rung already, and would check itself; leave it out"
+                )
+            taken.add((at.base_url, above))
+            price = self.price(above, at, options)
+            rungs.append(Rung(connection=at.name, base_url=at.base_url, model=above, price=price))
         return tuple(rungs)
 
     def usable(

@@ -219,6 +219,11 @@ def test_a_budget_reserves_by_the_price_of_the_rung(home: Home) -> None:
         (up(routes=(Route(column="massage", rule="is", value="x"),)), "no column 'massage'"),
         (up(checks=(Check(field="sort", value="x"),)), "no field 'sort'"),
         (RunOptions(ladder=Ladder(climbs=(Climb(model="dear", connection="moon"),))), "no connection 'moon'"),
+        (RunOptions(ladder=Ladder(climbs=(Climb(model="stub-model"),))), "stub-model stands on a lower rung already"),
+        (
+            RunOptions(ladder=Ladder(climbs=(Climb(model="dear"), Climb(model="dear", connection="stub")))),
+            "would check itself",
+        ),
     ],
 )
 def test_a_ladder_that_does_not_fit_is_refused_at_launch(home: Home, options: RunOptions, words: str) -> None:
@@ -508,3 +513,13 @@ def test_a_ladder_that_does_not_fit_is_warned_of(home: Home) -> None:
     home.engine.system.probe(home.settings.connection("stub"), "stub-model")
     said = ahead(home, ["a"], up(confidence=0.9)).warnings
     assert any("every row would climb" in warning for warning in said)
+
+
+def test_a_replay_with_the_dear_model_does_not_let_it_check_itself(home: Home) -> None:
+    """Of the ladder it keeps what is above the model that it begins with."""
+    run = home.went(["[[malformed 5 times]]"], options=up())
+    assert run.counts.dead == 1
+    (replay,) = home.engine.letters.replay([(run.id, 1)], model="dear", key="again")
+    ended = home.ended(replay)
+
+    assert (ended.counts.accepted, ended.options.ladder) == (1, None)

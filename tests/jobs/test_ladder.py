@@ -182,3 +182,20 @@ def test_a_value_that_a_field_never_says_cannot_be_always_checked() -> None:
 
     with pytest.raises(errors.InputError, match='label never says that; it says: "good", "bad"'):
         ladder.must_fit(found, columns=[], contract=contract)
+
+
+@pytest.mark.parametrize(
+    ("model", "connection", "left"),
+    [
+        ("cheap", "c", ["mid", "dear@d"]),
+        ("mid", "c", ["dear@d"]),
+        ("dear", "d", None),
+        ("dear", "c", ["mid", "dear@d"]),
+    ],
+)
+def test_a_run_that_begins_higher_keeps_the_rungs_above(model: str, connection: str, left: list[str] | None) -> None:
+    """A model would check itself otherwise; the same name at another connection is another model."""
+    whole = Ladder(climbs=(Climb(model="mid"), Climb(model="dear", connection="d")))
+    found = ladder.above(whole, model, connection)
+
+    assert (None if found is None else [str(climb) for climb in found.climbs]) == left

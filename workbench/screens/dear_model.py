@@ -91,7 +91,7 @@ def _before(version: Version, dataset: Dataset, connection: Connection, model: s
             "Dear model": f"{named} at {at.name}",
             "Cost": "unknown, since a price is"
             if None in costs
-            else f"at most {wording.money(sum(one or 0.0 for one in costs))}",
+            else f"first answers at most {wording.money(sum(one or 0.0 for one in costs))}",
         }
     )
     if laddering.untold(connection, cheap):

@@ -64,7 +64,7 @@ def _before(version: Version, dataset: Dataset, connection: Connection, model: s
             "Dataset": f"{dataset.name}: {wording.count(rows, 'row')}, spread over it",
             "Model": f"{chosen} at {connection.name}",
             "Calls": f"{calls} at least",
-            "Cost": f"at most {wording.money(one.cost_ceiling * len(SIZES))}"
+            "Cost": f"first answers at most {wording.money(one.cost_ceiling * len(SIZES))}"
             if one.cost_ceiling
             else wording.money(one.cost_ceiling),
         }

@@ -35,7 +35,7 @@ def figures(found: Forecast) -> list[parts.Figure]:
     if found.n and found.guessed:
         source += f", a guess for {wording.count(found.guessed, 'row')}"
     free = found.cost is not None and not found.cost.about and not found.cost_ceiling
-    most = "" if found.cost_ceiling is None else f"; at most {wording.money(found.cost_ceiling)}"
+    most = "" if found.cost_ceiling is None else f"; first answers at most {wording.money(found.cost_ceiling)}"
     return [
         parts.Figure(
             label="Rows",
@@ -57,7 +57,8 @@ def figures(found: Forecast) -> list[parts.Figure]:
             if free
             else _told(found, found.cost, wording.money),
             note="its price is unknown" if found.cost is None else "nothing is paid for" if free else f"{source}{most}",
-            help="at most: every answer as long as max_tokens allows, before re-asks",
+            help="first answers at most: each question answered once, as long as max_tokens allows; re-asks come on top, "
+            "and copies of a row that fails are asked each for itself",
         ),
         parts.Figure(
             label="Tokens",
