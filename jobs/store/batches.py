@@ -6,7 +6,6 @@ asked about each, stands in the rows themselves, so that the calls of a batch ca
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ from sqlite_utils import Database
 from jobs.batches import BatchState, Next, Size
 from jobs.messages import Ask, Remote, StepReport
 from jobs.settings import Price
-from jobs.store.rows import MISSED_SECONDS, DueRow
+from jobs.store.rows import DUE_COLUMNS, DUE_FROM, MISSED_SECONDS, DueRow, due_row
 from jobs.store.runs import RunRecord
 
 #: characters of a provider's words that are kept
@@ -119,28 +118,13 @@ def dissolve(db: Database, batch: int, *, now: float) -> None:
 
 def called(db: Database, record: RunRecord, batch: int) -> list[tuple[str, list[DueRow], float]]:
     """The calls of a batch that nothing is recorded of, by their try ids: their rows in a fixed order, and when they were made."""
-    found = db.conn.execute(
-        """
-        SELECT try_id, run_rows.ordinal, reuse_key, strikes, max_tokens, attempt, together, rung, dispatched_at,
-               coalesce(run_rows.cells, rows.cells)
-        FROM run_rows JOIN rows ON rows.dataset = ? AND rows.ordinal = run_rows.ordinal
+    query = f"""
+        SELECT try_id, dispatched_at, {DUE_COLUMNS} {DUE_FROM}
         WHERE run_rows.batch = ? AND run_rows.run = ? AND try_id IS NOT NULL ORDER BY run_rows.ordinal
-        """,
-        [record.dataset, batch, record.id],
-    )
+    """
     calls: dict[str, tuple[list[DueRow], float]] = {}
-    for try_id, ordinal, key, strikes, max_tokens, attempt, together, rung, made_at, cells in found:
-        row = DueRow(
-            ordinal=ordinal,
-            reuse_key=key,
-            strikes=strikes,
-            max_tokens=max_tokens,
-            attempt=attempt,
-            together=together,
-            rung=rung,
-            cells=record.cells(json.loads(cells)),
-        )
-        calls.setdefault(try_id, ([], made_at))[0].append(row)
+    for try_id, made_at, *found in db.conn.execute(query, [record.dataset, batch, record.id]):
+        calls.setdefault(try_id, ([], made_at))[0].append(due_row(record, *found))
     return [(try_id, rows, made_at) for try_id, (rows, made_at) in calls.items()]
 
 

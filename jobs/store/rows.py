@@ -128,16 +128,46 @@ def due_within(db: Database, run: int, *, until: float) -> bool:
     return db.conn.execute(query, [run, until]).fetchone() is not None
 
 
+#: what ``due_row`` takes, in its order, and where that stands; the dataset is the one parameter
+DUE_COLUMNS = (
+    "run_rows.ordinal, reuse_key, strikes, max_tokens, attempt, together, rung, coalesce(run_rows.cells, rows.cells)"
+)
+DUE_FROM = "FROM run_rows JOIN rows ON rows.dataset = ? AND rows.ordinal = run_rows.ordinal"
+
+
+def due_row(
+    record: RunRecord,
+    ordinal: int,
+    key: bytes | None,
+    strikes: int,
+    max_tokens: int | None,
+    attempt: int | None,
+    together: int | None,
+    rung: int,
+    cells: str,
+) -> DueRow:
+    """A row as it is asked, of its ``DUE_COLUMNS``."""
+    return DueRow(
+        ordinal=ordinal,
+        reuse_key=key,
+        strikes=strikes,
+        max_tokens=max_tokens,
+        attempt=attempt,
+        together=together,
+        rung=rung,
+        cells=record.cells(json.loads(cells)),
+    )
+
+
 def due(
     db: Database, record: RunRecord, *, most: int, now: float, which: Which = "all", full: Sequence[int] = ()
 ) -> list[DueRow]:
     """Rows of a run that may be asked now, but for those on a full rung: those that come again first, then the table's order."""
     but = f"AND rung NOT IN ({', '.join(map(str, full))})" if full else ""
-    query = """
-        SELECT run_rows.ordinal, reuse_key, strikes, max_tokens, attempt, together, rung, coalesce(run_rows.cells, rows.cells)
-        FROM run_rows JOIN rows ON rows.dataset = ? AND rows.ordinal = run_rows.ordinal
-        WHERE run_rows.run = ? AND run_rows.state = 'due' AND {when} {but} ORDER BY due_at, run_rows.ordinal LIMIT ?
-    """
+    query = (
+        f"SELECT {DUE_COLUMNS} {DUE_FROM} WHERE run_rows.run = ? AND run_rows.state = 'due' AND {{when}} {{but}} "
+        "ORDER BY due_at, run_rows.ordinal LIMIT ?"
+    )
     again, first = [], []
     if which != "first":
         again = db.conn.execute(
@@ -147,19 +177,7 @@ def due(
         first = db.conn.execute(
             query.format(when="due_at = 0", but=but), [record.dataset, record.id, most - len(again)]
         ).fetchall()
-    return [
-        DueRow(
-            ordinal=ordinal,
-            reuse_key=key,
-            strikes=strikes,
-            max_tokens=max_tokens,
-            attempt=attempt,
-            together=together,
-            rung=rung,
-            cells=record.cells(json.loads(cells)),
-        )
-        for ordinal, key, strikes, max_tokens, attempt, together, rung, cells in [*again, *first]
-    ]
+    return [due_row(record, *found) for found in [*again, *first]]
 
 
 def climbed(db: Database, record: RunRecord, rows: Sequence[DueRow]) -> list[DueRow]:
