@@ -20,6 +20,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from jobs import processes
 from jobs.settings import Price
 from jobs.testing.provider import StubProvider
 from jobs.testing.script import Mix, Script, marked
@@ -102,6 +103,7 @@ async def _serve(stub: StubProvider, *, until_eof: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, over.set)
     await stub.start()
+    processes.settle()
     sys.stdout.write(f"{stub.base_url}\n")
     sys.stdout.flush()
     if until_eof:

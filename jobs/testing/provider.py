@@ -37,6 +37,7 @@ from jobs.values import Usage
 #: (messages, a row's text) -> its answer, as an object or as the text of the message
 Answerer = Callable[[Sequence[Mapping[str, Any]], str], Mapping[str, Any] | str]
 _RECORD = re.compile(r'<record id="([^"]*)"[^>]*>\n?(.*?)\n?</record>', re.S)
+NOTHING = Usage()
 #: seconds within which a refusal comes, however slow answers are
 _SLOWEST_REFUSAL = 0.02
 
@@ -81,6 +82,9 @@ class _Call:
     act: Act = ANSWER
     #: the batch that it is a line of
     batch: str = ""
+    #: what is billed and sent; made when it comes in, so that nothing is left to do when the time of its answer has come
+    usage: Usage = NOTHING
+    parts: tuple[bytes, ...] = ()
 
 
 class StubProvider:
@@ -235,6 +239,7 @@ class StubProvider:
         call = self._call(Request("POST", "", authorization, body), tray, batch=batch)
         if call.act.ends != "whole":
             call.act = failed(500, kind=call.act.kind)
+            call.usage, call.parts = self._response(call)
         self._finish(call, self._number)
         return call.act.status, b"".join(tray.parts[1:])
 
@@ -250,6 +255,7 @@ class StubProvider:
             batch=batch,
         )
         call.act = self._decide(request, call)
+        call.usage, call.parts = self._response(call)
         return call
 
     def _chat(self, request: Request, wire: Wire) -> None:
@@ -358,8 +364,7 @@ class StubProvider:
         return name
 
     def _finish(self, call: _Call, number: int) -> None:
-        usage, parts = self._response(call)
-        act, wire, ask = call.act, call.wire, call.ask
+        usage, act, wire, ask = call.usage, call.act, call.wire, call.ask
         wire.when_lost = None
         model = str(ask.body.get("model", "")) if ask else ""
         share = self.batches.share if call.batch else 1.0
@@ -387,7 +392,7 @@ class StubProvider:
         if act.ends == "reset":
             wire.reset()
             return
-        self._send(wire, parts, act, paced=ask is not None and not call.batch and "stream" in ask.body)
+        self._send(wire, call.parts, act, paced=ask is not None and not call.batch and "stream" in ask.body)
 
     def _send(self, wire: Wire, parts: Sequence[bytes], act: Act, *, paced: bool) -> None:
         if paced and self.pace > 0 and len(parts) > 1 and wire.is_open:
@@ -404,7 +409,7 @@ class StubProvider:
         """What is billed for a call and what is sent."""
         act, ask = call.act, call.ask
         if act.ends == "reset" or ask is None or act.status >= 400:
-            return Usage(), self._parts(act, act.body or b"{}")
+            return NOTHING, self._parts(act, act.body or b"{}")
         text = act.content if act.content is not None else ask.answer()
         prompt = sum(len(plain(message.get("content"))) for message in ask.body["messages"])
         usage = usage_of(prompt, len(text), self._cached_share)
