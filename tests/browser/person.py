@@ -151,11 +151,13 @@ class Person:
     def choose(self, option: str) -> None:
         """Press one of a row of buttons, and see it chosen."""
         self.page.get_by_role("radio", name=option, exact=True).click(delay=PRESS)
-        self.steady()
+        # a press may wait for the run before it, and the script is at rest in between
         expect(self.page.get_by_role("radio", name=option, exact=True, checked=True)).to_have_count(1)
+        self.steady()
 
     def select(self, label: str, option: str, *, within: Locator | None = None) -> None:
-        """Open a list and take the first option that begins so."""
+        """Open a list and take the first option that begins so; while a page is drawn anew, a field may stand there twice."""
+        self.rest()
         field = (within or self.page).get_by_role("combobox", name=label, exact=True)
         field.click(delay=PRESS)
         self.page.get_by_role("option", name=re.compile(f"^{re.escape(option)}")).first.click(delay=PRESS)

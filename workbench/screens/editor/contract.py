@@ -47,10 +47,9 @@ def edit(name: str, draft: Draft) -> None:
         required=True,
         format_func={"fields": "Field table", "schema": "JSON Schema"}.__getitem__,
         key=f"contract-way:{name}",
-        on_change=desk.turn_over,
-        args=(name,),
         label_visibility="collapsed",
     )
+    desk.edited_as(name, "contract", way)
     if way == "schema":
         key = desk.key(name, "contract")
         st.text_area(
@@ -122,6 +121,8 @@ def _table(name: str, draft: Draft) -> None:
 
 def _edited(name: str, held: str) -> None:
     """Take an edit over before anything is drawn: a press that follows at once cuts the drawing short, or leads elsewhere."""
+    if not desk.stands(name, held):
+        return
     # what is amiss is said where the table is drawn
     with contextlib.suppress(errors.InputError):
         _take_over(name, held)

@@ -2,6 +2,9 @@
 
 A keyed widget takes its value once and then answers for itself. So the keys carry the draft's *turn*: whoever changes
 the draft from outside a widget (a version taken over, a turn removed) begins a new one, and all widgets read afresh.
+
+A browser that has not yet heard of a run's end hands over once more what stood in the widgets of the run before, and Streamlit
+takes that for a change of each. So a change counts only where its widget is of this turn.
 """
 
 from __future__ import annotations
@@ -79,8 +82,23 @@ def key(name: str, field: str) -> str:
     return f"edit:{name}:{st.session_state.get(f'turn:{name}', 0)}:{field}"
 
 
+def stands(name: str, widget: str) -> bool:
+    """Whether the widget of that key is of this turn: what comes from another was not chosen now."""
+    return widget.startswith(key(name, ""))
+
+
+def edited_as(name: str, place: str, way: str) -> None:
+    """Say in which way a place is edited as it is drawn; another way than the last begins a new turn."""
+    drawn = f"way:{name}:{place}"
+    if st.session_state.get(drawn, way) != way:
+        turn_over(name)
+    st.session_state[drawn] = way
+
+
 def typed(name: str, field: str, widget: str, empty: Any = None) -> None:
     """A widget's callback: what was typed is the field now; ``empty`` where it is empty."""
+    if not stands(name, widget):
+        return
     value = st.session_state[widget]
     fields: dict[str, Any] = {field: empty if value is None else value}
     change(name, **fields)

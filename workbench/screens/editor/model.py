@@ -81,6 +81,8 @@ def _number(
 
 
 def _counted(name: str, field: str, key: str) -> None:
+    if not desk.stands(name, key):
+        return
     value = st.session_state[key]
     if value is not None or field != "max_tokens":
         desk.change(name, **{field: value})

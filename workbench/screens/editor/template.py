@@ -26,10 +26,9 @@ def edit(name: str, draft: Draft, *, columns: Sequence[str], cells: dict[str, st
         required=True,
         format_func={"source": "Source", "turns": "Message by message"}.__getitem__,
         key=f"way:{name}",
-        on_change=desk.turn_over,
-        args=(name,),
         label_visibility="collapsed",
     )
+    desk.edited_as(name, "template", way)
     if way == "turns":
         _turns(name, draft, cells)
     else:
@@ -132,7 +131,7 @@ def _turn(name: str, turns: list[Turn], place: int, turn: Turn) -> None:
 
 def _changed(name: str, place: int, field: Literal["role", "text"], key: str) -> None:
     turns = prompts.turns(desk.held(name).template)
-    if place >= len(turns):
+    if not desk.stands(name, key) or place >= len(turns):
         return
     value = str(st.session_state[key])
     old = turns[place]
