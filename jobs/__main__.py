@@ -9,6 +9,7 @@ import sys
 import threading
 from types import FrameType
 
+import jobs.lean  # noqa: F401
 from jobs import errors, homes, lane, logs, processes, settings, worker
 from jobs.keeper import Keeper
 from jobs.owner import sole_owner

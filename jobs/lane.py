@@ -32,6 +32,7 @@ from jobs.dispatch import Unreadable
 from jobs.errands import Errands
 from jobs.keys import Keys
 from jobs.limits import BEAT_SECONDS, LEASE_SECONDS, LaneLimits
+from jobs.llm.route import load_sdk
 from jobs.messages import WIRE, Ask, Brief, Control, LaneArguments
 from jobs.outbox import Outbox
 from jobs.outcomes import Handed
@@ -454,6 +455,7 @@ class Lane:
 
 def enter(settings: Settings) -> Callable[[LaneArguments], None]:
     """What a worker's job runs in its work-horse: a lane that SIGTERM, or its worker's death, asks to stop."""
+    load_sdk()  # once, before the work-horses are forked
 
     def lane(arguments: LaneArguments) -> None:
         asyncio.run(_main(settings, arguments))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +28,7 @@ FILES = sorted([*ROOT.glob("jobs/**/*.py"), *ROOT.glob("workbench/**/*.py")])
 
 #: leaves first; a module imports only from its own band's earlier bands, or its own package
 BANDS = [
-    ["jobs.errors", "jobs.keys", "jobs.scripts", "jobs.redaction", "jobs.addresses"],
+    ["jobs.errors", "jobs.keys", "jobs.scripts", "jobs.redaction", "jobs.addresses", "jobs.lean"],
     ["jobs.values", "jobs.estimates"],
     ["jobs.settings", "jobs.options", "jobs.processes", "jobs.logs", "jobs.trouble"],
     ["jobs.messages", "jobs.requests", "jobs.views", "jobs.lifecycle", "jobs.batches"],
@@ -244,6 +246,16 @@ def test_screens_reach_the_engine_through_its_door(path: Path) -> None:
     for module, _, _ in imports(path):
         if module.startswith("jobs"):
             assert any(module == may or module.startswith(f"{may}.") for may in FACE_MAY), module
+
+
+@pytest.mark.parametrize("module", ["jobs.__main__", "workbench.cli"])
+def test_what_is_started_often_loads_no_library_that_it_may_never_use(module: str) -> None:
+    """Each of these takes about as long to load as all the rest, in every process and for every command."""
+    said = subprocess.run(
+        [sys.executable, "-c", f"import {module}, sys; print(*sys.modules)"], capture_output=True, text=True
+    )
+    loaded = set(said.stdout.split())
+    assert module in loaded and loaded & {"openai", "pandas", "plotly", "streamlit"} == set()
 
 
 def test_every_package_is_installed() -> None:

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import click
 
+import jobs.lean  # noqa: F401
 from jobs import errors, settings
 from jobs.api import Engine
 from jobs.views import CallFilter, Prompt

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,11 @@ RUN = ["run", "fine.csv", "--prompt", "task"]
 class Shell:
     """A folder with a home, a prompt and tables, and the command."""
 
-    def __init__(self, folder: Path, stub: StubProvider) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    def furnish(self, stub: StubProvider) -> None:
+        folder = self.folder
         (folder / "home").mkdir()
         (folder / "home/connections.toml").write_text(
             f'[stub]\nbase_url = "{stub.base_url}"\nmodels = ["m"]\n[stub.prices.m]\ninput = 1.0\noutput = 2.0\n'
@@ -73,12 +77,14 @@ class Shell:
         (folder / "fine.csv").write_text(table(["a", "b", "c"]))
         (folder / "some.csv").write_text(table(["a", "later [[invalid 3 times]]", "never [[invalid always]]"]))
 
+    def environ(self) -> dict[str, str]:
+        return {**os.environ, "REDRIVE_HOME": "home", "REDRIVE_PROMPTS": "prompts"}
+
     def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
-        environ = {**os.environ, "REDRIVE_HOME": "home", "REDRIVE_PROMPTS": "prompts"}
         return subprocess.run(
             [sys.executable, "-m", "workbench.cli", *words],
             cwd=self.folder,
-            env=environ,
+            env=self.environ(),
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
@@ -96,11 +102,31 @@ class Shell:
         return json.loads(done.stdout)
 
 
+class Inside(Shell):
+    """The same without a process of its own for each command, where one is up that it asks."""
+
+    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.chdir(self.folder)
+            patch.setattr(sys, "argv", ["redrive", *words])
+            for name, value in self.environ().items():
+                patch.setenv(name, value)
+            try:
+                cli.main()
+                code = 0
+            except SystemExit as left:
+                code = int(left.code or 0)
+        return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
+
+
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     folder = tmp_path_factory.mktemp("cli")
     with StubProvider(answer={"mood": "good"}) as stub:
-        yield Shell(folder, stub)
+        made = Shell(folder)
+        made.furnish(stub)
+        yield made
     assert processes.family(folder / "home") == [], "something was left running"
 
 
@@ -141,50 +167,6 @@ def test_a_run_from_start_to_end_and_what_can_be_asked_of_it_afterwards(shell: S
     assert [row.get("mood") for row in rows] == ["good", "good", None]
 
 
-def test_an_evaluation_says_agreement_with_its_n_and_fails_below_the_bar(shell: Shell) -> None:
-    """Half of the golden rows agree: above 0.5 it passes, above 0.9 it exits with 5."""
-    report = shell.value("eval", "task", "--min", "0.5")
-    assert report["fields"] == [{"path": "mood", "n": 2, "agree": 1, "agreement": 0.5}] or report["n"] == 2
-    assert report["agreement"] == 0.5
-    assert shell("eval", "task", "--min", "0.9").returncode == 5
-
-
-def test_an_evaluation_with_a_dead_row_is_decided_by_its_bar_where_it_has_one(shell: Shell) -> None:
-    """Two of three rows agree and one is dead: that is 3 without a bar, 0 above it and 5 below it; --limit takes the first rows."""
-    hard = ["eval", "task", "--golden", "prompts/task/hard.csv"]
-    assert shell.value(*hard, code=3)["rows"] == 3
-    report = shell.value(*hard, "--min", "0.6")
-    assert (report["agree"], report["n"], report["min"]) == (2, 3, 0.6)
-    shell.value(*hard, "--min", "0.7", code=5)
-    assert shell.value(*hard, "--limit", "2")["rows"] == 2
-
-
-def test_a_ladder_of_models_says_where_rows_were_answered_and_a_replay_keeps_it(shell: Shell) -> None:
-    """What breaks the contract twice is asked again of the dearer model; each rung with its rows, calls and money."""
-    (shell.folder / "hard.csv").write_text(
-        table(["plain", "x [[invalid twice]]", "y [[invalid always]]", "a longer text"])
-    )
-    ladder = ["--ladder", "dear@stub", "--route", "text is a longer text", "--always-check", "mood=bad"]
-    run = shell.value("run", "hard.csv", "--prompt", "task", *ladder, code=3)
-    cheap, dear = run["answered_by"]
-
-    assert (cheap["model"], cheap["accepted"], cheap["climbed"]) == ("m", 1, {"contract": 2})
-    assert (dear["model"], dear["connection"], dear["accepted"], dear["dead"], dear["straight"]) == (
-        "dear",
-        "stub",
-        2,
-        1,
-        1,
-    )
-    assert run["cost_usd"] == pytest.approx(cheap["cost_usd"] + dear["cost_usd"])
-    said = shell("stats", str(run["run"])).stdout
-    assert "m at stub: 1 accepted" in said and "2 went on (2 broke the contract twice)" in said
-
-    assert [one["calls"] for one in shell.value("replay", str(run["run"]), code=3)["answered_by"]] == [2, 3]
-    alone = shell.value("replay", str(run["run"]), "--no-ladder", code=3)
-    assert "answered_by" not in alone and alone["calls"] == 3
-
-
 def test_ctrl_c_stops_waiting_and_says_how_to_go_on(shell: Shell) -> None:
     """Exit code 130, nothing on standard output, and the run is there to be resumed."""
     (shell.folder / "slow.csv").write_text(table([f"{n} [[slow 0.2]]" for n in range(500)]))
@@ -198,11 +180,12 @@ def test_ctrl_c_stops_waiting_and_says_how_to_go_on(shell: Shell) -> None:
         "task",
         "--in-flight",
         "1",
+        "--workers",
+        "1",
         "--json",
     ]
-    environ = {**os.environ, "REDRIVE_HOME": "home", "REDRIVE_PROMPTS": "prompts"}
     pipe = subprocess.PIPE
-    running = subprocess.Popen(command, cwd=shell.folder, env=environ, stdout=pipe, stderr=pipe, text=True)
+    running = subprocess.Popen(command, cwd=shell.folder, env=shell.environ(), stdout=pipe, stderr=pipe, text=True)
     wait_until(lambda: bool(shell.active()), patience=60)
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=60)
@@ -218,7 +201,7 @@ def test_a_run_whose_key_is_missing_is_paused_with_the_reason(shell: Shell) -> N
     before = file.read_text()
     file.write_text(before + '[keyed]\nbase_url = "http://127.0.0.1:9/v1"\nkey_env = "NO_SUCH_KEY"\nmodels = ["m"]\n')
     try:
-        run = shell.value("run", "fine.csv", "--prompt", "task", "--connection", "keyed", code=4)
+        run = shell.value("run", "fine.csv", "--prompt", "task", "--connection", "keyed", "--workers", "1", code=4)
     finally:
         file.write_text(before)
     assert run["state"] == "paused" and "NO_SUCH_KEY" in run["reason"] and run["waiting"] == 3
@@ -228,6 +211,63 @@ def test_a_run_whose_key_is_missing_is_paused_with_the_reason(shell: Shell) -> N
 def test_resume_all_ends_what_was_left_and_leaves_what_was_paused(shell: Shell) -> None:
     """Nothing unfinished is an empty list and a good end."""
     assert shell.value("resume", "--all", "--wait") == []
+
+
+@pytest.fixture(scope="module")
+def inside(shell: Shell) -> Iterator[Shell]:
+    """The home is up, so that a command has nothing to start."""
+    command = [sys.executable, "-m", "workbench.cli", "up", "--no-web", "--workers", "1"]
+    with subprocess.Popen(command, cwd=shell.folder, env=shell.environ(), stdout=subprocess.PIPE, text=True) as up:
+        assert up.stdout is not None
+        assert any(line.startswith("Redrive is up") for line in up.stdout)
+        yield Inside(shell.folder)
+        up.terminate()
+        up.stdout.read()
+    assert up.returncode == 0
+
+
+def test_an_evaluation_says_agreement_with_its_n_and_fails_below_the_bar(inside: Shell) -> None:
+    """Half of the golden rows agree: above 0.5 it passes, above 0.9 it exits with 5."""
+    report = inside.value("eval", "task", "--min", "0.5")
+    assert report["fields"] == [{"path": "mood", "n": 2, "agree": 1, "agreement": 0.5}] or report["n"] == 2
+    assert report["agreement"] == 0.5
+    assert inside("eval", "task", "--min", "0.9").returncode == 5
+
+
+def test_an_evaluation_with_a_dead_row_is_decided_by_its_bar_where_it_has_one(inside: Shell) -> None:
+    """Two of three rows agree and one is dead: that is 3 without a bar, 0 above it and 5 below it; --limit takes the first rows."""
+    hard = ["eval", "task", "--golden", "prompts/task/hard.csv"]
+    assert inside.value(*hard, code=3)["rows"] == 3
+    report = inside.value(*hard, "--min", "0.6")
+    assert (report["agree"], report["n"], report["min"]) == (2, 3, 0.6)
+    inside.value(*hard, "--min", "0.7", code=5)
+    assert inside.value(*hard, "--limit", "2")["rows"] == 2
+
+
+def test_a_ladder_of_models_says_where_rows_were_answered_and_a_replay_keeps_it(inside: Shell) -> None:
+    """What breaks the contract twice is asked again of the dearer model; each rung with its rows, calls and money."""
+    (inside.folder / "hard.csv").write_text(
+        table(["plain", "x [[invalid twice]]", "y [[invalid always]]", "a longer text"])
+    )
+    ladder = ["--ladder", "dear@stub", "--route", "text is a longer text", "--always-check", "mood=bad"]
+    run = inside.value("run", "hard.csv", "--prompt", "task", *ladder, code=3)
+    cheap, dear = run["answered_by"]
+
+    assert (cheap["model"], cheap["accepted"], cheap["climbed"]) == ("m", 1, {"contract": 2})
+    assert (dear["model"], dear["connection"], dear["accepted"], dear["dead"], dear["straight"]) == (
+        "dear",
+        "stub",
+        2,
+        1,
+        1,
+    )
+    assert run["cost_usd"] == pytest.approx(cheap["cost_usd"] + dear["cost_usd"])
+    said = inside("stats", str(run["run"])).stdout
+    assert "m at stub: 1 accepted" in said and "2 went on (2 broke the contract twice)" in said
+
+    assert [one["calls"] for one in inside.value("replay", str(run["run"]), code=3)["answered_by"]] == [2, 3]
+    alone = inside.value("replay", str(run["run"]), "--no-ladder", code=3)
+    assert "answered_by" not in alone and alone["calls"] == 3
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,14 @@
+"""Keeps pandas out of a process that does not use it; imported before all else by whatever is started often.
+
+sqlite-utils loads pandas wherever it is installed, for column types that the store has none of. That would be a third of the
+time in which a keeper, a worker or a command starts.
+"""
+
+import sys
+
+if "pandas" not in sys.modules:
+    sys.modules["pandas"] = None  # type: ignore[assignment]  # to an import it is not installed
+    try:
+        import sqlite_utils  # noqa: F401
+    finally:
+        del sys.modules["pandas"]
