@@ -14,12 +14,15 @@ from jobs.options import Rung, RunOptions
 from jobs.settings import Price
 from jobs.values import Value
 
+#: what a run is for
+Kind = Literal["run", "replay", "evaluation", "try"]
+
 
 class Start(Value):
     """Start a run of any kind. Result: ``{"run": id, "rows": n, "skipped": {why: n}}``."""
 
     kind: Literal["start"] = "start"
-    run_kind: Literal["run", "replay", "evaluation", "try"] = "run"
+    run_kind: Kind = "run"
     dataset: str
     version: int
     connection: str

@@ -24,6 +24,7 @@ from redis.exceptions import RedisError
 
 from jobs import settings as settings_module
 from jobs.api import Engine
+from jobs.api.launch import Launch
 from jobs.keeper import Keeper
 from jobs.lane import Lane
 from jobs.messages import LaneArguments
@@ -144,15 +145,14 @@ class Home:
 
     def start(self, rows: Sequence[str] | Dataset, *, version: Version | None = None, **rest: Any) -> int:
         dataset = rows if isinstance(rows, Dataset) else self.dataset(rows)
-        options = rest.pop("options", RunOptions())
-        return self.engine.runs.start(
+        key = rest.pop("key", os.urandom(8).hex())
+        launch = Launch(
             version=version or self.version(),
             dataset=dataset,
             connection=self.settings.connection("stub"),
-            options=options,
-            key=rest.pop("key", os.urandom(8).hex()),
-            **rest,
+            **{"options": RunOptions(), **rest},
         )
+        return self.engine.runs.start(launch, key=key)
 
     def ended(self, run: int) -> Run:
         """The run, when it has ended."""
@@ -249,10 +249,12 @@ class Place:
         file = self.settings.home / "t.csv"
         file.write_text(table([f"row {number}" for number in range(rows)] if isinstance(rows, int) else rows))
         return self.engine.runs.start(
-            version=self.engine.prompts.save("task", CONTENT, note="n"),
-            dataset=self.engine.datasets.add(file),
-            connection=self.settings.connection("stub"),
-            options=options or RunOptions(in_flight=PLACE_IN_FLIGHT),
+            Launch(
+                version=self.engine.prompts.save("task", CONTENT, note="n"),
+                dataset=self.engine.datasets.add(file),
+                connection=self.settings.connection("stub"),
+                options=options or RunOptions(in_flight=PLACE_IN_FLIGHT),
+            ),
             key="run",
         )
 

@@ -21,6 +21,7 @@ from redis import Redis
 from jobs import processes
 from jobs import settings as settings_module
 from jobs.api import Engine
+from jobs.api.launch import Launch
 from jobs.keys import GROUP, Keys
 from jobs.options import RunOptions
 from jobs.settings import Settings
@@ -58,10 +59,12 @@ class House:
         file = self.settings.home / "t.csv"
         file.write_text(table(rows))
         return self.engine.runs.start(
-            version=self.engine.prompts.save("task", CONTENT, note="n"),
-            dataset=self.engine.datasets.add(file),
-            connection=self.settings.connection("stub"),
-            options=RunOptions(in_flight=in_flight),
+            Launch(
+                version=self.engine.prompts.save("task", CONTENT, note="n"),
+                dataset=self.engine.datasets.add(file),
+                connection=self.settings.connection("stub"),
+                options=RunOptions(in_flight=in_flight),
+            ),
             key="run",
         )
 

@@ -21,6 +21,7 @@ from redis import Redis
 from jobs import processes
 from jobs import settings as settings_module
 from jobs.api import Engine
+from jobs.api.launch import Launch
 from jobs.limits import LEASE_SECONDS
 from jobs.options import RunOptions
 from jobs.testing import StubProvider
@@ -46,10 +47,12 @@ class Main:
         file = self.settings.home / "t.csv"
         file.write_text(table([f"row {number}" for number in range(rows)]))
         return self.engine.runs.start(
-            version=self.engine.prompts.save("task", CONTENT, note="n"),
-            dataset=self.engine.datasets.add(file),
-            connection=self.settings.connection("stub"),
-            options=RunOptions(in_flight=IN_FLIGHT),
+            Launch(
+                version=self.engine.prompts.save("task", CONTENT, note="n"),
+                dataset=self.engine.datasets.add(file),
+                connection=self.settings.connection("stub"),
+                options=RunOptions(in_flight=IN_FLIGHT),
+            ),
             key="run",
         )
 

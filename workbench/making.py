@@ -15,6 +15,8 @@ import click
 
 from jobs import errors, settings
 from jobs.api import Engine
+from jobs.api.launch import Launch
+from jobs.api.replays import Changes
 from jobs.options import RunOptions
 from jobs.settings import Connection, Settings
 from jobs.views import Run, Version
@@ -45,7 +47,7 @@ def run_command(file: Path, prompt: str, id_column: str | None, note: str, no_re
         connection = at_work.settings.connection(rest["connection"])
         options = chosen(rest, in_flight=connection.in_flight, defaults=version.defaults, of=version.reference)
         _say_strange_models(at_work.settings, connection, rest["model"], options)
-        run = at_work.engine.runs.start(
+        launch = Launch(
             version=version,
             dataset=dataset,
             connection=connection,
@@ -54,8 +56,8 @@ def run_command(file: Path, prompt: str, id_column: str | None, note: str, no_re
             limit=rest["limit"],
             id_column=id_column or dataset.id_column,
             note=note,
-            key=uuid.uuid4().hex,
         )
+        run = at_work.engine.runs.start(launch, key=uuid.uuid4().hex)
         seen = wait(here, at_work, [run])
         say_runs(here, at_work.engine, seen, as_list=False)
         raise SystemExit(max(reports.exit_code(run) for run in seen))
@@ -98,14 +100,13 @@ def replay_command(run: int, prompt: str | None, group: str | None, **rest: Any)
         engine.runs.usable(asked, engine.datasets.get(before.dataset), options=options.model_copy(update=said))
     with steps.engine_up(here.settings, workers=rest["workers"], quiet=here.as_json) as at_work:
         engine = at_work.engine
-        made = engine.letters.replay(
-            letters,
+        changes = Changes(
             version=version,
             model=rest["model"],
             connection=at_work.settings.connection(rest["connection"] or before.connection),
             options=options,
-            key=uuid.uuid4().hex,
         )
+        made = engine.letters.replay(letters, changes, key=uuid.uuid4().hex)
         seen = wait(here, at_work, made)
         say_runs(here, engine, seen, as_list=False)
         raise SystemExit(max(reports.exit_code(run) for run in seen))
@@ -132,15 +133,16 @@ def eval_command(prompt: str, golden: Path | None, bar: float | None, **rest: An
         engine.evaluations.usable(version, file)
     with steps.engine_up(here.settings, workers=rest["workers"], quiet=here.as_json) as at_work:
         connection = at_work.settings.connection(rest["connection"])
-        run = at_work.engine.evaluations.start(
-            version,
-            file,
+        launch = Launch(
+            version=version,
+            dataset=at_work.engine.evaluations.table(version, file),
             connection=connection,
             model=rest["model"],
             options=chosen(rest, in_flight=connection.in_flight, defaults=version.defaults, of=version.reference),
             limit=rest["limit"],
-            key=uuid.uuid4().hex,
+            kind="evaluation",
         )
+        run = at_work.engine.runs.start(launch, key=uuid.uuid4().hex)
         (seen,) = wait(here, at_work, [run])
         report = at_work.engine.evaluations.report(run)
     report |= {"state": seen.state, "reason": seen.reason, "min": bar}

@@ -9,10 +9,12 @@
                        resolutions, batches, export, pause, resume, cancel, set_budget
     engine.letters     groups, list, ids, standing, inspect, neighbours, replay, replayable, forecast, correct, discard, undo,
                        outcome, before_after, decisions, decision_of
-    engine.evaluations usable, start, report
+    engine.evaluations usable, table, report
     engine.trials      start, compare, rivals, least, weigh
     engine.costs       report, slices, order, ways, calls, reused
     engine.system      overview, look, trouble, keeper_alive, pool, live, connections, model_in_words, probe, probed
+
+A run is asked for by one value, ``launch.Launch``, and what is other in a replay by ``replays.Changes``.
 """
 
 from __future__ import annotations

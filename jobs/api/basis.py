@@ -11,7 +11,8 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from jobs import errors, plan, templates, views
+from jobs import errors, plan, templates
+from jobs.api.launch import Launch
 from jobs.estimates import Back, Estimate, Sample
 from jobs.options import RunOptions
 from jobs.prices import ceiling, cost, estimate_tokens
@@ -28,32 +29,6 @@ MEASURED = 20
 _TEXT_TOKENS, _VALUE_TOKENS = 24, 4
 #: tokens of what a call about several rows says beside the prompt
 _INSTRUCTION_TOKENS = 110
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wish:
-    """A run that a person is thinking of."""
-
-    version: views.Version
-    dataset: views.Dataset
-    connection: Connection
-    model: str
-    options: RunOptions
-    limit: int | None = None
-    ordinals: tuple[int, ...] | None = None
-
-    @property
-    def rows(self) -> int:
-        """How many rows it has."""
-        if self.ordinals is not None:
-            return len(self.ordinals)
-        return min(self.dataset.row_count, self.limit or self.dataset.row_count)
-
-    def spread(self, most: int) -> list[int]:
-        """At most so many of its ordinals, evenly spread."""
-        step = max(1.0, self.rows / most)
-        places = [int(n * step) for n in range(min(most, self.rows))]
-        return [self.ordinals[place] if self.ordinals is not None else place + 1 for place in places]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +69,7 @@ class Figures:
 class Basis:
     """What is known of asking one model."""
 
-    wish: Wish
+    launch: Launch
     measure: Measure
     price: Price | None
     past: Sequence[Earlier]
@@ -103,7 +78,7 @@ class Basis:
 
     def earlier(self, rows: int) -> Figures | None:
         """What so many rows take, by earlier replies; None where these say too little."""
-        found = from_earlier(self.wish, rows, self.past, self.price)
+        found = from_earlier(self.launch, rows, self.past, self.price)
         return found if found is None or self.alike else found.without_ranges()
 
     def figures(self, rows: int) -> Figures:
@@ -112,25 +87,25 @@ class Basis:
 
     def guess(self, rows: int) -> Figures:
         """The same by rendered prompts."""
-        return from_prompts(rows, self.measure, self.price, rows_per_call=self.wish.options.rows_per_call)
+        return from_prompts(rows, self.measure, self.price, rows_per_call=self.launch.how.rows_per_call)
 
     def most(self, rows: int) -> float | None:
         """The most that a first question about each of so many rows may cost."""
         return ceiling(
-            round(self.measure.reserved * rows), self.wish.version.content.max_tokens * rows, price=self.price
+            round(self.measure.reserved * rows), self.launch.version.content.max_tokens * rows, price=self.price
         )
 
 
-def past(db: Database, wish: Wish) -> tuple[list[Earlier], bool]:
+def past(db: Database, launch: Launch) -> tuple[list[Earlier], bool]:
     """Earlier runs, and whether their rows are like these: rows that are chosen have died before, and only replays tell of such."""
-    again = wish.ordinals is not None
+    again = launch.ordinals is not None
     like = functools.partial(
         reading_forecast.earlier,
         db,
-        wish.version.id,
-        model=wish.model,
-        rows_per_call=wish.options.rows_per_call,
-        strikes=wish.options.strikes,
+        launch.version.id,
+        model=launch.asks,
+        rows_per_call=launch.how.rows_per_call,
+        strikes=launch.how.strikes,
     )
     past = like(replays=again)
     if again and sum(call.replied for one in past for call in one.calls) < ENOUGH:
@@ -138,7 +113,7 @@ def past(db: Database, wish: Wish) -> tuple[list[Earlier], bool]:
     return past, True
 
 
-def from_earlier(wish: Wish, asked: int, past: Sequence[Earlier], price: Price | None) -> Figures | None:
+def from_earlier(launch: Launch, asked: int, past: Sequence[Earlier], price: Price | None) -> Figures | None:
     """By what earlier calls took, at the price of now; None where they say too little."""
 
     def money(call: Back) -> float:
@@ -149,29 +124,31 @@ def from_earlier(wish: Wish, asked: int, past: Sequence[Earlier], price: Price |
     prompt = sample.left(lambda call: call.prompt, asked)
     if sample.n < ENOUGH or calls is None or tokens is None or prompt is None:
         return None
-    calls = calls.at_least(Estimate(about=asked / wish.options.rows_per_call))
+    calls = calls.at_least(Estimate(about=asked / launch.how.rows_per_call))
     return Figures(
         calls=calls,
         tokens=tokens,
         prompt=prompt.about,
         completion=tokens.about - prompt.about,
         cost=None if price is None else sample.left(money, asked),
-        seconds=_seconds(wish, asked, past, calls=calls, tokens=tokens),
+        seconds=_seconds(launch, asked, past, calls=calls, tokens=tokens),
     )
 
 
-def _seconds(wish: Wish, asked: int, past: Sequence[Earlier], *, calls: Estimate, tokens: Estimate) -> Estimate | None:
+def _seconds(
+    launch: Launch, asked: int, past: Sequence[Earlier], *, calls: Estimate, tokens: Estimate
+) -> Estimate | None:
     """By the pace of the earlier run with the most calls: how many may be in flight now, and what else cost it time then."""
     longest = max(past, key=lambda one: len(one.calls))
     sample = Sample(longest.calls)
-    now = sample.seconds_at(asked, places=wish.options.in_flight)
+    now = sample.seconds_at(asked, places=launch.how.in_flight)
     then = sample.seconds_at(asked, places=longest.in_flight)
     paced = sample.seconds_left(asked, places=longest.in_flight, resumed=longest.resumed)
     if now is None:
         return None
     if then is not None and paced is not None:
         now = now.slowed(then, paced)
-    return within_limits(now, wish.options, wish.connection, calls=calls, tokens=tokens)
+    return within_limits(now, launch.how, launch.connection, calls=calls, tokens=tokens)
 
 
 def from_prompts(asked: int, measure: Measure, price: Price | None, *, rows_per_call: int) -> Figures:
@@ -205,14 +182,14 @@ def within_limits(
 
 
 def measured(
-    wish: Wish,
+    launch: Launch,
     template: templates.Template,
     rows: Sequence[Mapping[str, str]],
     columns: Sequence[str],
     warnings: list[str],
 ) -> Measure:
     """Tokens of a call, by the prompt as it is rendered for these rows; what cannot be rendered is a warning."""
-    content = wish.version.content
+    content = launch.version.content
     reserved = [plan.reserved_tokens(content, {column: row[column] for column in columns}) for row in rows]
     prompt, shared = list[int](), 0
     for row in rows:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from sqlite_utils import Database
 
 from jobs import errors, ladder, views
-from jobs.api.basis import ENOUGH, Basis, Figures, Measure, Wish, past
+from jobs.api.basis import ENOUGH, Basis, Figures, Measure, past
+from jobs.api.launch import Launch
 from jobs.api.room import House
 from jobs.estimates import CONFIDENCE, Estimate
 from jobs.options import Ladder
@@ -34,35 +35,35 @@ class Climbing:
     told: views.LadderForecast
 
 
-def rungs(house: House, wish: Wish) -> list[Wish]:
-    """The wish as each rung would be asked alone, the lowest first; connections that are not there are left out."""
+def rungs(house: House, launch: Launch) -> list[Launch]:
+    """The launch as each rung would be asked alone, the lowest first; connections that are not there are left out."""
     there = house.settings.with_embedded().connections
-    found = [wish]
-    for climb in wish.options.ladder.climbs if wish.options.ladder else ():
-        at: Connection | None = wish.connection if climb.connection is None else there.get(climb.connection)
+    found = [launch]
+    for climb in launch.how.ladder.climbs if launch.how.ladder else ():
+        at: Connection | None = launch.connection if climb.connection is None else there.get(climb.connection)
         if at is not None:
-            found.append(replace(wish, connection=at, model=climb.model))
+            found.append(replace(launch, connection=at, model=climb.model))
     return found
 
 
-def climbing(db: Database, wishes: Sequence[Wish], asked: int, measure: Measure) -> Climbing:
+def climbing(db: Database, launches: Sequence[Launch], asked: int, measure: Measure) -> Climbing:
     """What it takes to ask about so many rows.
 
     Args:
         db: at one moment.
-        wishes: as ``rungs`` gives them, two at least.
+        launches: as ``rungs`` gives them, two at least.
         asked: rows that no answer is there for.
         measure: of one rendered prompt.
     """
-    wish, chosen = wishes[0], wishes[0].options.ladder
+    launch, chosen = launches[0], launches[0].how.ladder
     assert chosen is not None
-    models = [one.model for one in wishes]
-    bases = [_basis(db, one, measure, models, place) for place, one in enumerate(wishes)]
-    straight, looked = _straight(db, wish, chosen)
-    below = reading_forecast.below(db, wish.version.id, model=wish.model, sure=chosen.confidence is not None)
+    models = [one.asks for one in launches]
+    bases = [_basis(db, one, measure, models, place) for place, one in enumerate(launches)]
+    straight, looked = _straight(db, launch, chosen)
+    below = reading_forecast.below(db, launch.version.id, model=launch.asks, sure=chosen.confidence is not None)
     share = _share(chosen, below)
     up = round(asked * straight)
-    rows = _rows(asked - up, up, share, len(wishes))
+    rows = _rows(asked - up, up, share, len(launches))
     parts = [_figures(basis, some) for basis, some in zip(bases, rows, strict=True)]
     whole = functools.reduce(_both, parts)
     dear = bases[-1].figures(asked).cost
@@ -70,9 +71,9 @@ def climbing(db: Database, wishes: Sequence[Wish], asked: int, measure: Measure)
     told = views.LadderForecast(
         rungs=tuple(
             views.RungForecast(
-                model=one.model, connection=one.connection.name, rows=some, cost=part.cost, n=part.tokens.n
+                model=one.asks, connection=one.connection.name, rows=some, cost=part.cost, n=part.tokens.n
             )
-            for one, some, part in zip(wishes, rows, parts, strict=True)
+            for one, some, part in zip(launches, rows, parts, strict=True)
         ),
         straight=straight,
         looked=looked,
@@ -83,17 +84,17 @@ def climbing(db: Database, wishes: Sequence[Wish], asked: int, measure: Measure)
     return Climbing(figures=whole, most=None if None in most else sum(one or 0.0 for one in most), told=told)
 
 
-def _basis(db: Database, wish: Wish, measure: Measure, models: Sequence[str], place: int) -> Basis:
+def _basis(db: Database, launch: Launch, measure: Measure, models: Sequence[str], place: int) -> Basis:
     """What is known of a rung: from runs with such a ladder, else from runs of its model alone."""
-    price = price_of(wish.model, wish.connection) if wish.model else None
-    before = reading_forecast.on_rung(db, wish.version.id, wish.options, models=models, rung=place)
+    price = price_of(launch.asks, launch.connection) if launch.asks else None
+    before = reading_forecast.on_rung(db, launch.version.id, launch.how, models=models, rung=place)
     if sum(call.replied for one in before for call in one.calls) >= ENOUGH:
-        return Basis(wish=wish, measure=measure, price=price, past=before)
-    found, alike = past(db, wish)
-    return Basis(wish=wish, measure=measure, price=price, past=found, alike=alike)
+        return Basis(launch=launch, measure=measure, price=price, past=before)
+    found, alike = past(db, launch)
+    return Basis(launch=launch, measure=measure, price=price, past=found, alike=alike)
 
 
-def _straight(db: Database, wish: Wish, chosen: Ladder) -> tuple[float, int]:
+def _straight(db: Database, launch: Launch, chosen: Ladder) -> tuple[float, int]:
     """The share of rows that a rule sends to the top, and rows that were looked at."""
     if not chosen.routes:
         return 0.0, 0
@@ -101,8 +102,8 @@ def _straight(db: Database, wish: Wish, chosen: Ladder) -> tuple[float, int]:
         goes_up = ladder.straight_up(chosen.routes)
     except errors.InputError:
         return 0.0, 0
-    rows = reading_datasets.rows_at(db, wish.dataset.id, wish.spread(SAMPLE))
-    up = sum(goes_up(dict(zip(wish.dataset.columns, cells, strict=True))) for _, cells in rows)
+    rows = reading_datasets.rows_at(db, launch.dataset.id, launch.spread(SAMPLE))
+    up = sum(goes_up(dict(zip(launch.dataset.columns, cells, strict=True))) for _, cells in rows)
     return (up / len(rows) if rows else 0.0), len(rows)
 
 

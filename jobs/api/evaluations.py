@@ -15,8 +15,6 @@ from jobs.api.prompts import Prompts
 from jobs.api.room import House, Room
 from jobs.api.runs import Runs
 from jobs.golden import load_golden, name_of, stored_golden
-from jobs.options import RunOptions
-from jobs.settings import Connection
 from jobs.store import reading_row
 
 
@@ -29,36 +27,14 @@ class Evaluations(Room):
         self._runs = runs
         self._prompts = prompts
 
-    def start(
-        self,
-        version: views.Version,
-        golden: Path,
-        *,
-        connection: Connection,
-        model: str | None = None,
-        options: RunOptions | None = None,
-        limit: int | None = None,
-        key: str,
-    ) -> int:
-        """Run a golden set, or its first ``limit`` rows; the run's id.
+    def table(self, version: views.Version, golden: Path) -> views.Dataset:
+        """A golden file as the dataset of an evaluation.
 
         Raises:
-            TableError: the golden file cannot be read, or expects what the contract can never accept, with the line.
-            InputError: as for any run.
+            TableError: as ``usable``.
         """
         self.usable(version, golden)
-        dataset = self._datasets.add(golden, name=f"{version.prompt}/{golden.name}")
-        chosen = options or RunOptions.model_validate(version.defaults)
-        return self._runs.start(
-            version=version,
-            dataset=dataset,
-            connection=connection,
-            model=model,
-            options=chosen.model_copy(update={"reuse": False}),
-            limit=limit,
-            kind="evaluation",
-            key=key,
-        )
+        return self._datasets.add(golden, name=f"{version.prompt}/{golden.name}")
 
     def usable(self, version: views.Version, golden: Path) -> None:
         """Refuse a golden file that is none for that version.

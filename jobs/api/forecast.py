@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 
 from jobs import errors, ladder, plan, templates, views
 from jobs.api import climbs, probing
-from jobs.api.basis import MEASURED, Basis, Figures, Wish, measured, past
+from jobs.api.basis import MEASURED, Basis, Figures, measured, past
+from jobs.api.launch import Launch
 from jobs.api.room import House
 from jobs.estimates import Estimate
 from jobs.prices import at_batch, price_of
@@ -25,89 +26,89 @@ MANY_CALLS = 1.25
 COMPARED = 50_000
 
 
-def forecast(house: House, wish: Wish) -> views.Forecast:
+def forecast(house: House, launch: Launch) -> views.Forecast:
     """What such a run is likely to take; never refuses, but warns of what launching would refuse."""
     warnings = list[str]()
     try:
-        template = templates.parse(wish.version.content.template)
+        template = templates.parse(launch.version.content.template)
     except errors.PromptError as error:
-        return _nothing(wish, (error.message,))
-    columns = template.columns(wish.dataset.columns)
-    for name in template.unknown(wish.dataset.columns):
+        return _nothing(launch, (error.message,))
+    columns = template.columns(launch.dataset.columns)
+    for name in template.unknown(launch.dataset.columns):
         hint = f"; did you mean {name.suggestion}?" if name.suggestion else ""
-        warnings.append(f"the template needs a column {name.name!r}, which {wish.dataset.name} lacks{hint}")
-    wishes = climbs.rungs(house, wish)
-    for one in wishes:
+        warnings.append(f"the template needs a column {name.name!r}, which {launch.dataset.name} lacks{hint}")
+    launches = climbs.rungs(house, launch)
+    for one in launches:
         warnings += probing.warnings(
-            house, one.connection, one.model, wish.version.content, wish.options, top=one is wishes[-1]
+            house, one.connection, one.asks, launch.version.content, launch.how, top=one is launches[-1]
         )
     with house.snapshot() as db:
-        asked = _asked(house, wish, wishes, columns)
-        found, alike = past(db, wish)
-        rows_there = reading_datasets.rows_at(db, wish.dataset.id, wish.spread(MEASURED))
-    rows = [dict(zip(wish.dataset.columns, cells, strict=True)) for _, cells in rows_there]
-    measure = measured(wish, template, rows, columns, warnings)
-    for one in wishes:
+        asked = _asked(house, launch, launches, columns)
+        found, alike = past(db, launch)
+        rows_there = reading_datasets.rows_at(db, launch.dataset.id, launch.spread(MEASURED))
+    rows = [dict(zip(launch.dataset.columns, cells, strict=True)) for _, cells in rows_there]
+    measure = measured(launch, template, rows, columns, warnings)
+    for one in launches:
         _warn_of_price(one, warnings)
-    if wish.options.ladder is not None:
-        warnings += _misfit(wish, wishes)
-        if wish.options.batch != "no":
+    if launch.how.ladder is not None:
+        warnings += _misfit(launch, launches)
+        if launch.how.batch != "no":
             warnings.append("the batch endpoint's price is not in this forecast: what goes through it costs less")
-        if len(wishes) > 1:
+        if len(launches) > 1:
             with house.snapshot() as db:
-                whole = climbs.climbing(db, wishes, asked, measure)
-            return _sums(wish, asked, whole.figures, whole.most, warnings, ladder=whole.told)
-    price = price_of(wish.model, wish.connection) if wish.model else None
-    if wish.options.batch != "no":
-        price = at_batch(price, wish.connection)
-        warnings.append(_overnight(wish))
-    basis = Basis(wish=wish, measure=measure, price=price, past=found, alike=alike)
+                whole = climbs.climbing(db, launches, asked, measure)
+            return _sums(launch, asked, whole.figures, whole.most, warnings, ladder=whole.told)
+    price = price_of(launch.asks, launch.connection) if launch.asks else None
+    if launch.how.batch != "no":
+        price = at_batch(price, launch.connection)
+        warnings.append(_overnight(launch))
+    basis = Basis(launch=launch, measure=measure, price=price, past=found, alike=alike)
     earlier = basis.earlier(asked)
     figures = earlier or basis.guess(asked)
-    each = figures.calls.about * wish.options.rows_per_call / asked if asked else 1.0
+    each = figures.calls.about * launch.how.rows_per_call / asked if asked else 1.0
     if earlier and each >= MANY_CALLS:
-        per = "row that was" if wish.options.rows_per_call == 1 else f"{wish.options.rows_per_call} rows that were"
+        per = "row that was" if launch.how.rows_per_call == 1 else f"{launch.how.rows_per_call} rows that were"
         warnings.append(
-            f"earlier runs of {wish.version.reference} sent {each:.1f} calls for each {per} asked about: "
+            f"earlier runs of {launch.version.reference} sent {each:.1f} calls for each {per} asked about: "
             "their re-asks and errors are in this forecast"
         )
-    return _sums(wish, asked, figures, basis.most(asked), warnings)
+    return _sums(launch, asked, figures, basis.most(asked), warnings)
 
 
-def _overnight(wish: Wish) -> str:
+def _overnight(launch: Launch) -> str:
     """What a batch endpoint means for the figures."""
-    share = f"{wish.connection.batch_price:.0%} of the price"
+    share = f"{launch.connection.batch_price:.0%} of the price"
     again = (
-        "" if wish.options.batch == "all" else "; what has to be asked again costs the full price, which is not in this"
+        "" if launch.how.batch == "all" else "; what has to be asked again costs the full price, which is not in this"
     )
     return f"through the batch endpoint, at {share} and within 24 hours{again}: the time here is that of ordinary calls"
 
 
-def _warn_of_price(wish: Wish, out: list[str]) -> None:
-    if not wish.model:
+def _warn_of_price(launch: Launch, out: list[str]) -> None:
+    if not launch.asks:
         out.append("no model is chosen: neither the version nor the connection names one")
         return
-    if strange := wish.connection.strange(wish.model):
+    if strange := launch.connection.strange(launch.asks):
         out.append(strange)
-    if price_of(wish.model, wish.connection) is None:
-        where = f"{wish.model} at connection {wish.connection.name}"
+    if price_of(launch.asks, launch.connection) is None:
+        where = f"{launch.asks} at connection {launch.connection.name}"
         out.append(f"the price of {where} is unknown, so its cost is too; a price can be set in connections.toml")
 
 
-def _misfit(wish: Wish, wishes: Sequence[Wish]) -> Iterator[str]:
+def _misfit(launch: Launch, launches: Sequence[Launch]) -> Iterator[str]:
     """What launching would refuse of a ladder."""
-    chosen = wish.options.ladder
+    chosen = launch.how.ladder
     assert chosen is not None
-    if len(wishes) <= len(chosen.climbs):
+    if len(launches) <= len(chosen.climbs):
         yield "a rung of the ladder names a connection that is not there"
     try:
-        ladder.must_fit(chosen, columns=wish.dataset.columns, contract=wish.version.content.contract)
+        ladder.must_fit(chosen, columns=launch.dataset.columns, contract=launch.version.content.contract)
     except errors.InputError as error:
         yield error.message
 
 
 def _sums(
-    wish: Wish,
+    launch: Launch,
     asked: int,
     found: Figures,
     most: float | None,
@@ -116,11 +117,11 @@ def _sums(
     ladder: views.LadderForecast | None = None,
 ) -> views.Forecast:
     one = None if most is None or not asked else most / asked
-    _warn_of_budget(wish.options.budget, likely=found.cost, one=one, out=warnings)
+    _warn_of_budget(launch.how.budget, likely=found.cost, one=one, out=warnings)
     return views.Forecast(
-        rows=wish.rows,
+        rows=launch.rows,
         asked=asked,
-        reused=wish.rows - asked,
+        reused=launch.rows - asked,
         calls=found.calls,
         tokens=found.tokens,
         prompt_tokens=round(found.prompt),
@@ -154,27 +155,27 @@ def _warn_of_budget(budget: float | None, *, likely: Estimate | None, one: float
         )
 
 
-def _asked(house: House, wish: Wish, wishes: Sequence[Wish], columns: Sequence[str]) -> int:
+def _asked(house: House, launch: Launch, launches: Sequence[Launch], columns: Sequence[str]) -> int:
     """Questions that nobody has answered yet, on any rung; every row where answers are not used again."""
-    if not wish.options.reuse or not wish.rows:
-        return wish.rows
-    if wish.rows <= EXACT:
-        keys = _keys(house, wishes, columns, wish.spread(EXACT))
+    if not launch.how.reuse or not launch.rows:
+        return launch.rows
+    if launch.rows <= EXACT:
+        keys = _keys(house, launches, columns, launch.spread(EXACT))
         return len(keys) - _answered(house, keys)
-    looked = min(wish.rows, COMPARED)
-    if wish.dataset.id_column in columns:
-        different: Sequence[int] = wish.spread(looked)
-    elif wish.ordinals is not None:
-        different = house.different(wish.dataset, columns, limit=None, ordinals=wish.ordinals[:looked])
+    looked = min(launch.rows, COMPARED)
+    if launch.dataset.id_column in columns:
+        different: Sequence[int] = launch.spread(looked)
+    elif launch.ordinals is not None:
+        different = house.different(launch.dataset, columns, limit=None, ordinals=launch.ordinals[:looked])
     else:
-        different = house.different(wish.dataset, columns, limit=looked, ordinals=None)
+        different = house.different(launch.dataset, columns, limit=looked, ordinals=None)
     # a sample of the questions, not of the rows: one that stands in many rows must not count for more
     step = max(1, len(different) // SAMPLE)
-    keys = _keys(house, wishes, columns, different[::step])
+    keys = _keys(house, launches, columns, different[::step])
     if not keys:
-        return wish.rows
+        return launch.rows
     left = 1 - _answered(house, keys) / len(keys)
-    return round(len(different) * left * wish.rows / looked)
+    return round(len(different) * left * launch.rows / looked)
 
 
 def _answered(house: House, keys: set[tuple[bytes, ...]]) -> int:
@@ -183,34 +184,34 @@ def _answered(house: House, keys: set[tuple[bytes, ...]]) -> int:
 
 
 def _keys(
-    house: House, wishes: Sequence[Wish], columns: Sequence[str], ordinals: Sequence[int]
+    house: House, launches: Sequence[Launch], columns: Sequence[str], ordinals: Sequence[int]
 ) -> set[tuple[bytes, ...]]:
     """What names each question on every rung; an answer of a higher one serves a lower one."""
-    wish, top = wishes[0], len(wishes) - 1
-    places = [(column, wish.dataset.columns.index(column)) for column in columns]
-    doubts = wish.options.ladder.doubts if wish.options.ladder else ""
+    launch, top = launches[0], len(launches) - 1
+    places = [(column, launch.dataset.columns.index(column)) for column in columns]
+    doubts = launch.how.ladder.doubts if launch.how.ladder else ""
     return {
         tuple(
             plan.reuse_key(
                 base_url=one.connection.base_url,
-                model=one.model,
-                content=wish.version.content,
-                version_hash=wish.version.hash,
+                model=one.asks,
+                content=launch.version.content,
+                version_hash=launch.version.hash,
                 cells={column: cells[place] for column, place in places},
                 doubts=doubts if rung < top else "",
             )
-            for rung, one in enumerate(wishes)
+            for rung, one in enumerate(launches)
         )
-        for _, cells in reading_datasets.rows_at(house.read(), wish.dataset.id, ordinals)
+        for _, cells in reading_datasets.rows_at(house.read(), launch.dataset.id, ordinals)
     }
 
 
-def _nothing(wish: Wish, warnings: tuple[str, ...]) -> views.Forecast:
+def _nothing(launch: Launch, warnings: tuple[str, ...]) -> views.Forecast:
     return views.Forecast(
-        rows=wish.rows,
-        asked=wish.rows,
+        rows=launch.rows,
+        asked=launch.rows,
         reused=0,
-        calls=Estimate(about=wish.rows),
+        calls=Estimate(about=launch.rows),
         tokens=Estimate(about=0),
         prompt_tokens=0,
         completion_tokens=0,

@@ -10,39 +10,23 @@ import functools
 import itertools
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from jobs import errors, ladder, pairing, review, templates, views
+from jobs import errors, review, views
 from jobs.api.datasets import Datasets
+from jobs.api.launch import Launch
 from jobs.api.prompts import Prompts
+from jobs.api.replays import Changes, LetterId, by_run, must_be_once
 from jobs.api.room import House, Room
 from jobs.api.runs import Runs
-from jobs.options import RunOptions
 from jobs.requests import Correct, Discard, Undo
-from jobs.settings import Connection
 from jobs.store import reading_letters, reading_replays, reading_row, reading_system
 from jobs.store.fates import QUIET_KINDS
 from jobs.store.reading_letters import Filter
 
-#: (run, ordinal)
-LetterId = tuple[int, int]
 #: runs that a forecast looks at
 LOOKED = 20
 _DAY = 86_400.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Replay:
-    """One replay as it will be asked for."""
-
-    parent: views.Run
-    dataset: views.Dataset
-    version: views.Version
-    connection: Connection
-    model: str | None
-    ordinals: tuple[int, ...]
-    edits: dict[int, dict[str, str]]
 
 
 class Letters(Room):
@@ -153,135 +137,78 @@ class Letters(Room):
             )
             return reading_letters.neighbours(db, chosen, run=run_id, ordinal=ordinal)
 
-    def replay(
-        self,
-        letters: Sequence[LetterId],
-        *,
-        version: views.Version | None = None,
-        model: str | None = None,
-        connection: Connection | None = None,
-        options: RunOptions | None = None,
-        edits: Mapping[LetterId, Mapping[str, str]] | None = None,
-        note: str = "",
-        key: str,
-    ) -> Sequence[int]:
+    def replay(self, letters: Sequence[LetterId], changes: Changes | None = None, *, key: str) -> Sequence[int]:
         """Ask these letters again, in one replay for each run that they are of; the replays' ids.
 
-        What is not given is the parent run's. Every replay is checked before the first one is asked for, and all are asked
-        for in one act; the same key again starts none twice.
+        Every replay is checked before the first one is asked for, and all are asked for in one act; the same key again
+        starts none twice.
 
         Args:
             letters: (run, ordinal), frozen.
-            version: a better prompt.
-            model: None: the given version's own, else the parent's.
-            connection: where to ask.
-            options: how; without them as the parent, by ordinary calls. Where they name the parent's echo and the
-                version is another, its own default or what still fits is meant; of the parent's ladder what still fits.
-            edits: cells of letters as a person edited them; the rows in the dataset stay as they are.
-            note: why.
+            changes: what is other than in their runs.
             key: idempotency key of the whole act.
 
         Raises:
             InputError: no letters, edits that fit none of them, or letters of a try or an evaluation.
             Refused: none of a run's letters is open any more; the replays of other runs have started.
         """
-        replays = self._replays(letters, version, model, connection, edits or {})
-        _each_once(replays)
-        requests = [
-            self._runs.prepared(
-                version=one.version,
-                dataset=one.dataset,
-                connection=one.connection,
-                model=one.model,
-                options=_options(one, options or _usual(one.parent)),
-                ordinals=one.ordinals,
-                id_column=one.parent.id_column,
-                kind="replay",
-                parent=one.parent.id,
-                edits=one.edits,
-                note=note,
+        changes = changes or Changes()
+        rows = by_run(letters)
+        if strange := sorted(set(changes.edits) - set(letters)):
+            raise errors.InputError(
+                f"row {strange[0][1]} of run {strange[0][0]} is edited but not among those to replay"
             )
-            for one in replays
-        ]
+        parents = [self.replayable(run) for run in rows]
+        must_be_once(parents, rows)
+        launches = [self._launch(parent, rows[parent.id], changes) for parent in parents]
+        requests = [self._runs.prepared(launch) for launch in launches]
         made = self.submit_all([(request, f"{key}:{request.parent}") for request in requests])
         return [int(result["run"]) for result in made]
 
-    def forecast(
-        self,
-        letters: Sequence[LetterId],
-        *,
-        version: views.Version | None = None,
-        model: str | None = None,
-        connection: Connection | None = None,
-        options: RunOptions | None = None,
-    ) -> views.ReplayForecast:
+    def forecast(self, letters: Sequence[LetterId], changes: Changes | None = None) -> views.ReplayForecast:
         """What ``replay`` of these letters is likely to take; of many runs the first ``LOOKED`` are looked at.
 
         Raises:
             InputError: no letters.
         """
-        by_run = _by_run(letters)
+        rows = by_run(letters)
         found: list[views.Forecast] = []
         troubles: dict[int, str] = {}
-        for run, ordinals in itertools.islice(by_run.items(), LOOKED):
+        for run, ordinals in itertools.islice(rows.items(), LOOKED):
             try:
-                one = self._replay(run, ordinals, version, model, connection, {})
-                found.append(
-                    self._runs.forecast(
-                        version=one.version,
-                        dataset=one.dataset,
-                        connection=one.connection,
-                        model=self._runs.model_of(one.version, one.connection, one.model),
-                        options=options or _usual(one.parent),
-                        ordinals=one.ordinals,
-                    )
-                )
+                launch = self._launch(self.replayable(run), ordinals, changes or Changes())
+                self._runs.model_of(launch.version, launch.connection, launch.model)
+                found.append(self._runs.forecast(launch))
             except errors.RedriveError as error:
                 troubles[run] = error.message
         return views.ReplayForecast(
             whole=functools.reduce(views.Forecast.plus, found) if found else None,
             troubles=troubles,
-            runs=len(by_run),
-            looked=min(len(by_run), LOOKED),
+            runs=len(rows),
+            looked=min(len(rows), LOOKED),
         )
 
-    def _replays(
-        self,
-        letters: Sequence[LetterId],
-        version: views.Version | None,
-        model: str | None,
-        connection: Connection | None,
-        edits: Mapping[LetterId, Mapping[str, str]],
-    ) -> Sequence[_Replay]:
-        by_run = _by_run(letters)
-        if strange := sorted(set(edits) - set(letters)):
-            raise errors.InputError(
-                f"row {strange[0][1]} of run {strange[0][0]} is edited but not among those to replay"
-            )
-        return [self._replay(run, ordinals, version, model, connection, edits) for run, ordinals in by_run.items()]
-
-    def _replay(
-        self,
-        run: int,
-        ordinals: tuple[int, ...],
-        version: views.Version | None,
-        model: str | None,
-        connection: Connection | None,
-        edits: Mapping[LetterId, Mapping[str, str]],
-    ) -> _Replay:
-        parent = self.replayable(run)
+    def _launch(self, parent: views.Run, ordinals: tuple[int, ...], changes: Changes) -> Launch:
         dataset = self._datasets.get(parent.dataset)
-        mine = {
-            ordinal: self._edited(dataset, run, ordinal, cells) for (of, ordinal), cells in edits.items() if of == run
+        version = changes.version or self._prompts.get(parent.version_id)
+        connection = changes.connection or self.settings.with_embedded().connection(parent.connection)
+        edits = {
+            ordinal: self._edited(dataset, run, ordinal, cells)
+            for (run, ordinal), cells in changes.edits.items()
+            if run == parent.id
         }
-        return _Replay(
-            parent=parent,
+        return Launch(
+            version=version,
             dataset=dataset,
-            version=version or self._prompts.get(parent.version_id),
-            connection=connection or self._connection(parent.connection),
-            model=model or _model(parent, version, connection),
+            connection=connection,
+            model=changes.model_after(parent),
+            options=changes.options_after(parent, dataset=dataset, version=version, connection=connection),
             ordinals=ordinals,
-            edits=mine,
+            id_column=parent.id_column,
+            kind="replay",
+            parent=parent.id,
+            edits=edits,
+            note=changes.note,
         )
 
     def replayable(self, run_id: int) -> views.Run:
@@ -312,9 +239,6 @@ class Letters(Room):
             raise errors.NotFound(f"run {run} has no row {ordinal}")
         return place.cells | dict(cells)
 
-    def _connection(self, name: str) -> Connection:
-        return self.settings.with_embedded().connection(name)
-
     def correct(self, run_id: int, ordinal: int, value: Mapping[str, Any], *, reason: str = "", key: str) -> int:
         """Give a dead letter its value by hand; the decision's id.
 
@@ -341,12 +265,12 @@ class Letters(Room):
             InputError: no letters, or no reason.
             Refused: none of a run's letters is open any more.
         """
-        by_run = _by_run(letters)
+        rows = by_run(letters)
         if not reason.strip():
             raise errors.InputError("say why these rows are not needed: the reason is kept with them")
         return [
             int(self.submit(Discard(run=run, ordinals=ordinals, reason=reason), f"{key}:{run}")["decision"])
-            for run, ordinals in by_run.items()
+            for run, ordinals in rows.items()
         ]
 
     def undo(self, decision_id: int, *, key: str) -> int:
@@ -393,58 +317,3 @@ class Letters(Room):
             limit: at most so many.
         """
         return reading_letters.decisions(self.read(), run=run, rows_of=rows_of, prompt=prompt, limit=limit)
-
-
-def _usual(parent: views.Run) -> RunOptions:
-    """How a replay goes where nothing is said: as its parent, but nobody who repairs letters waits a night for them."""
-    return parent.options.model_copy(update={"batch": "no"})
-
-
-def _options(one: _Replay, chosen: RunOptions) -> RunOptions:
-    """How a replay is made: another version's answers have other fields to repeat a column by, and to be checked.
-
-    Of its parent's ladder it keeps what is above the model that it begins with.
-    """
-    is_kept = chosen.ladder is not None and chosen.ladder == one.parent.options.ladder
-    if is_kept and chosen.ladder is not None:
-        chosen = chosen.model_copy(update={"ladder": ladder.above(chosen.ladder, one.model, one.connection.name)})
-    if one.version.id == one.parent.version_id:
-        return chosen
-    if is_kept and chosen.ladder is not None:
-        fitting = ladder.fitting(chosen.ladder, contract=one.version.content.contract)
-        chosen = chosen.model_copy(update={"ladder": fitting})
-    if chosen.echo != one.parent.options.echo:
-        return chosen
-    used = templates.parse(one.version.content.template).columns(one.dataset.columns)
-    own = one.version.defaults.get("echo")
-    kept = pairing.fitting(chosen.echo, contract=one.version.content.contract, used=used)
-    return chosen.model_copy(update={"echo": kept if own is None else own})
-
-
-def _by_run(letters: Sequence[LetterId]) -> dict[int, tuple[int, ...]]:
-    """Their rows by run, in the file's order."""
-    if not letters:
-        raise errors.InputError("no dead letters were chosen")
-    by_run: dict[int, dict[int, None]] = {}
-    for run, ordinal in sorted(letters):
-        by_run.setdefault(run, {})[ordinal] = None
-    return {run: tuple(ordinals) for run, ordinals in by_run.items()}
-
-
-def _each_once(replays: Sequence[_Replay]) -> None:
-    """Refuse a choice in which one row stands twice: as it died in a run, and as it died in a replay of that."""
-    seen: dict[tuple[int, int], int] = {}
-    for one in replays:
-        for ordinal in one.ordinals:
-            before = seen.setdefault((one.parent.root, ordinal), one.parent.id)
-            if before != one.parent.id:
-                raise errors.InputError(
-                    f"row {ordinal} is chosen twice, in run {before} and in run {one.parent.id}, which replays it: choose one"
-                )
-
-
-def _model(parent: views.Run, version: views.Version | None, connection: Connection | None) -> str | None:
-    """The new version's own model, else the parent's if that is asked again; None lets the connection choose."""
-    if version is not None and version.content.model is not None:
-        return version.content.model
-    return parent.model if connection is None or connection.name == parent.connection else None

@@ -9,18 +9,14 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Sequence
-from enum import Enum
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import ValidationError
 
 from jobs import errors, pairing, templates, views
 from jobs import ladder as ladders
 from jobs.api import exports
-from jobs.api.basis import Wish
 from jobs.api.datasets import check_id_column
 from jobs.api.forecast import forecast
+from jobs.api.launch import Launch, model_of
 from jobs.api.outlook import outlook
 from jobs.api.prompts import unknown_columns
 from jobs.api.room import Room
@@ -29,120 +25,39 @@ from jobs.prices import price_of
 from jobs.requests import Cancel, Pause, Resume, SetBudget, Start
 from jobs.settings import Connection, Price
 from jobs.store import reading_batches, reading_results, reading_rungs, reading_runs
-from jobs.store.fates import QUIET_KINDS
 from jobs.store.reading_results import Scope
-
-Kind = Literal["run", "replay", "evaluation", "try"]
-
-
-class Unsaid(Enum):
-    """Stands for an id column that nobody has chosen, where None numbers the rows: the dataset's own is taken."""
-
-    UNSAID = "unsaid"
 
 
 class Runs(Room):
     """The runs of a home."""
 
-    def forecast(
-        self,
-        *,
-        version: views.Version,
-        dataset: views.Dataset,
-        connection: Connection,
-        model: str,
-        options: RunOptions,
-        limit: int | None = None,
-        ordinals: Sequence[int] | None = None,
-    ) -> views.Forecast:
+    def forecast(self, launch: Launch) -> views.Forecast:
         """What such a run is likely to take, what that is founded on, and what there is to say before it is launched."""
-        wish = Wish(
-            version=version,
-            dataset=dataset,
-            connection=connection,
-            model=model,
-            options=options,
-            limit=limit,
-            ordinals=None if ordinals is None else tuple(ordinals),
-        )
-        return forecast(self._house, wish)
+        return forecast(self._house, launch)
 
     def outlook(self, run_id: int) -> views.Outlook | None:
         """What a run that goes on is likely to come to, from its own calls so far; None once it has ended. Raises NotFound."""
         return outlook(self._house, run_id)
 
-    def start(
-        self,
-        *,
-        version: views.Version,
-        dataset: views.Dataset,
-        connection: Connection,
-        model: str | None = None,
-        options: RunOptions | None = None,
-        limit: int | None = None,
-        ordinals: Sequence[int] | None = None,
-        id_column: str | None | Unsaid = Unsaid.UNSAID,
-        kind: Kind = "run",
-        parent: int | None = None,
-        edits: dict[int, dict[str, str]] | None = None,
-        note: str = "",
-        key: str,
-    ) -> int:
+    def start(self, launch: Launch, *, key: str) -> int:
         """The id of the run that the keeper has made; the same ``key`` twice is the same run.
-
-        An ``id_column`` of None names the rows by their numbers; unsaid, it is the dataset's own.
 
         Raises:
             InputError: it cannot be run as it is; says what to change.
             Refused: the keeper cannot start it in the present state.
             EngineDown: the keeper does not answer.
         """
-        request = self.prepared(
-            version=version,
-            dataset=dataset,
-            connection=connection,
-            model=model,
-            options=options,
-            limit=limit,
-            ordinals=ordinals,
-            id_column=id_column,
-            kind=kind,
-            parent=parent,
-            edits=edits,
-            note=note,
-        )
-        return int(self.submit(request, key)["run"])
+        return int(self.submit(self.prepared(launch), key)["run"])
 
-    def prepared(
-        self,
-        *,
-        version: views.Version,
-        dataset: views.Dataset,
-        connection: Connection,
-        model: str | None = None,
-        options: RunOptions | None = None,
-        limit: int | None = None,
-        ordinals: Sequence[int] | None = None,
-        id_column: str | None | Unsaid = Unsaid.UNSAID,
-        kind: Kind = "run",
-        parent: int | None = None,
-        edits: dict[int, dict[str, str]] | None = None,
-        note: str = "",
-    ) -> Start:
-        """A run as it will be asked for, checked and frozen; nothing is asked yet.
+    def prepared(self, launch: Launch) -> Start:
+        """A run as it will be asked of the keeper, checked and frozen; nothing is asked yet.
 
         Raises:
             InputError: it cannot be run as it is; says what to change.
         """
-        if id_column is Unsaid.UNSAID:
-            id_column = dataset.id_column
-        # what a prompt's runs begin with sends no replay to wait for a night that nobody asked for
-        options = options or _usual(version).model_copy(update={} if kind == "run" else {"batch": "no"})
-        columns = self.usable(
-            version, dataset, limit=limit, ordinals=ordinals, edits=edits, id_column=id_column, options=options
-        )
-        if kind in QUIET_KINDS:
-            options = options.model_copy(update={"reuse": False, "batch": "no"})
+        version, dataset, connection, options = launch.version, launch.dataset, launch.connection, launch.how
+        columns = self.usable(version, dataset, id_column=launch.named_by, options=options)
+        _must_have_rows(launch)
         if options.batch != "no" and connection.is_embedded:
             raise errors.InputError("the model that Redrive serves itself has no batch endpoint; say batch: no")
         if options.rows_per_call > 1 and not templates.parse(version.content.template).shares_rows:
@@ -150,9 +65,9 @@ class Runs(Room):
                 f"{version.reference} cannot be asked about {options.rows_per_call} rows a call: a message before the last one "
                 "depends on the row; put every column into the last user message, or ask about one row a call"
             )
-        model = self.model_of(version, connection, model)
+        model = self.model_of(version, connection, launch.model)
         return Start(
-            run_kind=kind,
+            run_kind=launch.kind,
             dataset=dataset.id,
             version=version.id,
             connection=connection.name,
@@ -162,12 +77,12 @@ class Runs(Room):
             upper=self._upper(version, connection, model, options),
             options=options,
             columns=columns,
-            id_column=id_column,
-            limit=limit,
-            ordinals=None if ordinals is None else tuple(ordinals),
-            parent=parent,
-            edits=edits or {},
-            note=note,
+            id_column=launch.named_by,
+            limit=launch.limit,
+            ordinals=launch.ordinals,
+            parent=launch.parent,
+            edits={ordinal: dict(cells) for ordinal, cells in launch.edits.items()},
+            note=launch.note,
         )
 
     def model_of(self, version: views.Version, connection: Connection, model: str | None = None) -> str:
@@ -176,7 +91,7 @@ class Runs(Room):
         Raises:
             InputError: none of them names one, or the embedded server would answer in another's name.
         """
-        chosen = model or version.content.model or next(iter(connection.models), None)
+        chosen = model_of(version, connection, model)
         if not chosen:
             raise errors.InputError(
                 f"no model: name one, write it into the prompt {version.prompt}, or give connection {connection.name!r} a list "
@@ -238,13 +153,10 @@ class Runs(Room):
         version: views.Version,
         dataset: views.Dataset,
         *,
-        limit: int | None = None,
-        ordinals: Sequence[int] | None = None,
-        edits: dict[int, dict[str, str]] | None = None,
         id_column: str | None = None,
         options: RunOptions | None = None,
     ) -> tuple[str, ...]:
-        """The columns that the template uses, if it can be asked about these rows, and what options name of them is there.
+        """The columns that the template uses, if it can be asked about this table, and what options name of them is there.
 
         Raises:
             InputError: why not.
@@ -256,18 +168,6 @@ class Runs(Room):
         template = templates.parse(version.content.template)
         if unknown := unknown_columns(template, dataset.columns):
             raise errors.InputError(f"{version.reference} does not fit {dataset.name}: {'; '.join(unknown)}")
-        if limit is not None and limit < 1:
-            raise errors.InputError(f"a run needs at least one row; the limit is {limit}")
-        if ordinals is not None and not ordinals:
-            raise errors.InputError("a run needs at least one row; none is chosen")
-        if outside := [ordinal for ordinal in ordinals or () if not 1 <= ordinal <= dataset.row_count]:
-            raise errors.InputError(f"{dataset.name} has {dataset.row_count:,} rows and no row {outside[0]:,}")
-        for ordinal, cells in (edits or {}).items():
-            if set(cells) != set(dataset.columns):
-                wrong = ", ".join(sorted(set(cells) ^ set(dataset.columns)))
-                raise errors.InputError(
-                    f"the edit of row {ordinal:,} must have the columns of {dataset.name}; see: {wrong}"
-                )
         options = options or RunOptions()
         if options.ladder is not None:
             ladders.must_fit(options.ladder, columns=dataset.columns, contract=version.content.contract)
@@ -397,14 +297,18 @@ class Runs(Room):
             )
 
 
-def _usual(version: views.Version) -> RunOptions:
-    """The run defaults that the prompt sets."""
-    defaults: dict[str, Any] = version.defaults
-    try:
-        return RunOptions.model_validate(defaults)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise errors.InputError(
-            f"the run default {where!r} of {version.reference} cannot be used: {first['msg']}"
-        ) from error
+def _must_have_rows(launch: Launch) -> None:
+    """Refuse a run without rows, about rows that are not there, or about rows that were edited out of shape."""
+    dataset = launch.dataset
+    if launch.limit is not None and launch.limit < 1:
+        raise errors.InputError(f"a run needs at least one row; the limit is {launch.limit}")
+    if launch.ordinals is not None and not launch.ordinals:
+        raise errors.InputError("a run needs at least one row; none is chosen")
+    if outside := [ordinal for ordinal in launch.ordinals or () if not 1 <= ordinal <= dataset.row_count]:
+        raise errors.InputError(f"{dataset.name} has {dataset.row_count:,} rows and no row {outside[0]:,}")
+    for ordinal, cells in launch.edits.items():
+        if set(cells) != set(dataset.columns):
+            wrong = ", ".join(sorted(set(cells) ^ set(dataset.columns)))
+            raise errors.InputError(
+                f"the edit of row {ordinal:,} must have the columns of {dataset.name}; see: {wrong}"
+            )

@@ -7,10 +7,11 @@ a call are what the others are held against: how far they agree, field by field,
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from jobs import errors, ladder, thresholds, views
-from jobs.api.basis import Wish
+from jobs.api.launch import Launch
 from jobs.api.rivals import Weighed, weigh
 from jobs.api.room import House, Room
 from jobs.api.runs import Runs
@@ -37,46 +38,30 @@ class Trials(Room):
         super().__init__(house)
         self._runs = runs
 
-    def start(
-        self,
-        *,
-        version: views.Version,
-        dataset: views.Dataset,
-        connection: Connection,
-        model: str | None = None,
-        options: RunOptions,
-        sizes: Sequence[int] = SIZES,
-        sample: int = SAMPLE,
-        key: str,
-    ) -> list[int]:
-        """Try each size on the same rows, spread over the table; the runs, in the order of the sizes that there are rows for.
+    def start(self, launch: Launch, *, sizes: Sequence[int] = SIZES, sample: int = SAMPLE, key: str) -> list[int]:
+        """Try each size on the same rows, spread over those of a launch; the runs, in the order of the sizes that there are rows for.
 
         Raises:
             InputError: the version cannot be asked about several rows, or not be run as it is.
             Refused: the keeper cannot start one of them.
             EngineDown: the keeper does not answer.
         """
-        chosen = self._runs.model_of(version, connection, model)
-        wish = Wish(version=version, dataset=dataset, connection=connection, model=chosen, options=options)
-        ordinals = wish.spread(sample)
+        ordinals = launch.spread(sample)
         if len(ordinals) < 2:
-            raise errors.InputError(f"{dataset.name} has too few rows to try several of them in a call")
-        asked = [
-            self._runs.prepared(
-                version=version,
-                dataset=dataset,
-                connection=connection,
-                model=chosen,
-                options=options.model_copy(update={"rows_per_call": size, "reuse": False, "budget": None}),
-                ordinals=ordinals,
-                kind="try",
-                note=f"how many rows a call: {size}",
-            )
-            for size in sizes
-            if size <= len(ordinals)
-        ]
-        made = self.submit_all([(one, f"{key}/{place}") for place, one in enumerate(asked)])
-        return [int(one["run"]) for one in made]
+            raise errors.InputError(f"{launch.dataset.name} has too few rows to try several of them in a call")
+        one = replace(launch, kind="try", limit=None, ordinals=ordinals)
+        return self._start(
+            [
+                replace(
+                    one,
+                    options=one.how.model_copy(update={"rows_per_call": size, "budget": None}),
+                    note=f"how many rows a call: {size}",
+                )
+                for size in sizes
+                if size <= len(ordinals)
+            ],
+            key,
+        )
 
     def rivals(
         self,
@@ -95,26 +80,29 @@ class Trials(Room):
             Refused: the keeper cannot start one of them.
             EngineDown: the keeper does not answer.
         """
-        wish = Wish(version=version, dataset=dataset, connection=cheap[0], model=cheap[1], options=RunOptions())
-        ordinals = wish.spread(sample)
-        asked = [
-            self._runs.prepared(
-                version=version,
-                dataset=dataset,
-                connection=connection,
-                model=model,
-                options=RunOptions(
-                    reuse=False,
-                    in_flight=connection.in_flight,
-                    confidence=first,
-                    strikes=ladder.STRIKES_BELOW if first else RunOptions().strikes,
-                ),
-                ordinals=ordinals,
-                kind="try",
-                note=f"which rows need {dear[1]}: asked of {model}",
-            )
-            for first, (connection, model) in ((True, cheap), (False, dear))
-        ]
+        one = Launch(version=version, dataset=dataset, connection=cheap[0], model=cheap[1], kind="try")
+        one = replace(one, ordinals=one.spread(sample))
+        return self._start(
+            [
+                replace(
+                    one,
+                    connection=connection,
+                    model=model,
+                    options=RunOptions(
+                        in_flight=connection.in_flight,
+                        confidence=first,
+                        strikes=ladder.STRIKES_BELOW if first else RunOptions().strikes,
+                    ),
+                    note=f"which rows need {dear[1]}: asked of {model}",
+                )
+                for first, (connection, model) in ((True, cheap), (False, dear))
+            ],
+            key,
+        )
+
+    def _start(self, launches: Sequence[Launch], key: str) -> list[int]:
+        """Every one of them, or none."""
+        asked = [self._runs.prepared(launch) for launch in launches]
         made = self.submit_all([(one, f"{key}/{place}") for place, one in enumerate(asked)])
         return [int(one["run"]) for one in made]
 

@@ -19,6 +19,7 @@ from typing import Any
 from jobs import processes
 from jobs import settings as settings_module
 from jobs.api import Engine
+from jobs.api.launch import Launch
 from jobs.options import RunOptions
 from jobs.settings import Settings
 from jobs.views import Dataset, Run, Version
@@ -94,10 +95,12 @@ class Site:
 
     def start(self, rows: Sequence[str] | Dataset, options: RunOptions, *, name: str = "rows.csv") -> int:
         return self.engine.runs.start(
-            version=self.version(),
-            dataset=rows if isinstance(rows, Dataset) else self.dataset(rows, name),
-            connection=self.settings.connection("stub"),
-            options=options,
+            Launch(
+                version=self.version(),
+                dataset=rows if isinstance(rows, Dataset) else self.dataset(rows, name),
+                connection=self.settings.connection("stub"),
+                options=options,
+            ),
             key=os.urandom(8).hex(),
         )
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from jobs import settings
 from jobs.api import Engine
+from jobs.api.launch import Launch
+from jobs.api.replays import Changes
 from jobs.options import Check, Climb, Ladder, RunOptions
 from jobs.settings import Price
 from jobs.testing import Act, Ask, StubProvider, marked
@@ -113,11 +115,13 @@ class Workshop:
         if dataset.id_column is None:
             self.engine.datasets.set_id_column(dataset.id, "id")
         run = self.engine.runs.start(
-            version=self.version(),
-            dataset=self.engine.datasets.get(dataset.id),
-            connection=self.engine.settings.connection("stub"),
-            options=RunOptions(**({"in_flight": 20} | options)),
-            id_column="id",
+            Launch(
+                version=self.version(),
+                dataset=self.engine.datasets.get(dataset.id),
+                connection=self.engine.settings.connection("stub"),
+                options=RunOptions(**({"in_flight": 20} | options)),
+                id_column="id",
+            ),
             key=f"{name}:{time.time_ns()}",
         )
         return self.ended(run) if wait else self.engine.runs.get(run)
@@ -143,7 +147,7 @@ class Workshop:
         healing = [(run.id, BROKEN + SHAPELESS + REFUSED + n) for n in range(1, HEALING + 1)]
         letters = self.engine.letters
         (replay,) = letters.replay(
-            [*healing, (run.id, 1)], version=second, note="with the second", key="furnish:replay"
+            [*healing, (run.id, 1)], Changes(version=second, note="with the second"), key="furnish:replay"
         )
         self.replay = self.ended(replay)
         letters.correct(
@@ -165,7 +169,7 @@ class Workshop:
         rivals = trials.rivals(
             **table, cheap=(here, "stub-model"), dear=(here, "dear-model"), sample=40, key="furnish:rivals"
         )
-        sizes = trials.start(**table, connection=here, options=RunOptions(), key="furnish:sizes")
+        sizes = trials.start(Launch(**table, connection=here, options=RunOptions()), key="furnish:sizes")
         for one in (*rivals, *sizes):
             self.ended(one)
         self.rivals, self.sizes = (",".join(map(str, some)) for some in (rivals, sizes))

@@ -14,6 +14,7 @@ import pytest
 from redis import Redis
 
 from jobs import batches
+from jobs.api.launch import Launch
 from jobs.batches import BatchState, Size
 from jobs.keys import Keys
 from jobs.messages import Remote, StepReport
@@ -368,7 +369,7 @@ def test_the_forecast_is_at_the_batch_endpoints_price(home: Home) -> None:
     connection = home.settings.connection("stub")
     half, full = (
         home.engine.runs.forecast(
-            version=version, dataset=dataset, connection=connection, model="stub-model", options=options
+            Launch(version=version, dataset=dataset, connection=connection, model="stub-model", options=options)
         )
         for options in (overnight(), RunOptions())
     )

@@ -12,6 +12,8 @@ import pytest
 from jobs import errors, views
 from jobs import settings as settings_module
 from jobs.api import Engine
+from jobs.api.launch import Launch
+from jobs.api.replays import Changes
 from jobs.options import Check, Climb, Ladder, Route, RunOptions
 from jobs.settings import Price
 from jobs.store import went_on
@@ -420,7 +422,7 @@ def test_a_replay_with_another_version_keeps_what_fits_of_the_ladder(home: Home)
     run = home.went(["[[always bad]]"], options=up(checks=checks))
     contract = {**CONTRACT, "properties": {"words": {"type": "integer"}}, "required": ["words"]}
     better = home.version(CONTENT.model_copy(update={"contract": contract}))
-    (replay,) = home.engine.letters.replay([(run.id, 1)], version=better, key="again")
+    (replay,) = home.engine.letters.replay([(run.id, 1)], Changes(version=better), key="again")
     kept = home.ended(replay).options.ladder
 
     assert kept is not None and [str(one) for one in kept.checks] == ["words=1"]
@@ -441,11 +443,13 @@ def test_a_run_is_of_unknown_price_where_that_of_one_rung_is(home: Home) -> None
 def ahead(home: Home, rows: list[str], options: RunOptions) -> views.Forecast:
     """What asking about these rows is forecast to take."""
     return home.engine.runs.forecast(
-        version=home.version(),
-        dataset=home.dataset(rows, "ahead.csv"),
-        connection=home.settings.connection("stub"),
-        model="stub-model",
-        options=options,
+        Launch(
+            version=home.version(),
+            dataset=home.dataset(rows, "ahead.csv"),
+            connection=home.settings.connection("stub"),
+            model="stub-model",
+            options=options,
+        )
     )
 
 
@@ -519,7 +523,9 @@ def test_a_replay_with_the_dear_model_does_not_let_it_check_itself(home: Home) -
     """Of the ladder it keeps what is above the model that it begins with."""
     run = home.went(["[[malformed 5 times]]"], options=up())
     assert run.counts.dead == 1
-    (replay,) = home.engine.letters.replay([(run.id, 1)], model="dear", key="again")
+    forecast = home.engine.letters.forecast([(run.id, 1)], Changes(model="dear")).whole
+    (replay,) = home.engine.letters.replay([(run.id, 1)], Changes(model="dear"), key="again")
     ended = home.ended(replay)
 
     assert (ended.counts.accepted, ended.options.ladder) == (1, None)
+    assert forecast is not None and forecast.ladder is None

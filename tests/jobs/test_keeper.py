@@ -11,6 +11,7 @@ import pytest
 from redis import Redis
 
 from jobs import errors, logs
+from jobs.api.replays import Changes
 from jobs.keys import Keys
 from jobs.messages import Outcome
 from jobs.options import RunOptions
@@ -242,7 +243,7 @@ def test_an_edited_row_is_replayed_and_the_original_stays(home: Home) -> None:
     """The replay asks about the edited cells; the dataset keeps its own."""
     run = home.went(["never [[invalid always]]"])
     (replay,) = home.engine.letters.replay(
-        [(run.id, 1)], edits={(run.id, 1): {"id": "1", "text": "now fine"}}, key="edited"
+        [(run.id, 1)], Changes(edits={(run.id, 1): {"id": "1", "text": "now fine"}}), key="edited"
     )
     home.ended(replay)
 
@@ -383,7 +384,7 @@ def test_letters_of_a_cancelled_replay_are_open_again(home: Home) -> None:
     run = home.went([f"bad {number} [[invalid 3 times]]" for number in range(12)])
     home.stub.latency = 0.2
     (replay,) = home.engine.letters.replay(
-        home.engine.letters.ids(run=run.id), options=RunOptions(in_flight=2), key="again"
+        home.engine.letters.ids(run=run.id), Changes(options=RunOptions(in_flight=2)), key="again"
     )
     home.until(replay, lambda seen: seen.counts.accepted >= 2)
     home.engine.runs.cancel(replay)

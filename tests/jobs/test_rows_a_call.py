@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from jobs import errors
+from jobs.api.replays import Changes
 from jobs.options import RunOptions
 from jobs.testing import StubProvider, marked
 from jobs.testing.script import Act, Ask
@@ -297,14 +298,14 @@ def test_a_replay_with_another_version_keeps_what_its_answers_can_repeat(home: H
     def replayed(letter: tuple[int, int], contract: object, name: str, **rest: object) -> dict[str, str]:
         content = version.content.model_copy(update={"contract": contract})
         better = home.engine.prompts.save(name, content, note="n", **rest)
-        (made,) = home.engine.letters.replay([letter], version=better, key=name)
+        (made,) = home.engine.letters.replay([letter], Changes(version=better), key=name)
         return home.ended(made).options.echo
 
     assert replayed(first, without, "without") == {}
     assert replayed(second, renamed, "kept") == {"key": "id"}
     assert replayed(third, renamed, "own", defaults={"echo": {"name": "text"}}) == {"name": "text"}
     with pytest.raises(errors.InputError, match="has no field 'gone'"):
-        home.engine.letters.replay([first], options=together(2, echo={"gone": "id"}), key="anew")
+        home.engine.letters.replay([first], Changes(options=together(2, echo={"gone": "id"})), key="anew")
 
 
 def _exchanges(ask: Ask, first: int = 1) -> Act | None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from jobs import errors
+from jobs.api.launch import Launch
 from jobs.api.rivals import Weighed
 from jobs.api.trials import COMPARED
 from jobs.options import Ladder, RunOptions
@@ -69,9 +70,7 @@ def _before(version: Version, dataset: Dataset, connection: Connection, model: s
         rows = int(st.number_input("Rows", FEWEST, MOST, first, key="rivals:rows", width=130) or first)
         target = _target()
     if whose == GOLDEN:
-        file = engine.settings.prompts / version.prompt / "golden.csv"
-        engine.evaluations.usable(version, file)
-        dataset = engine.datasets.add(file, name=f"{version.prompt}/golden.csv")
+        dataset = engine.evaluations.table(version, engine.settings.prompts / version.prompt / "golden.csv")
     if dear is None:
         st.caption("Choose the dear model.")
         return
@@ -79,7 +78,15 @@ def _before(version: Version, dataset: Dataset, connection: Connection, model: s
     rows = min(rows, dataset.row_count)
     costs = [
         engine.runs.forecast(
-            version=version, dataset=dataset, connection=one, model=name, options=RunOptions(reuse=False), limit=rows
+            Launch(
+                version=version,
+                dataset=dataset,
+                connection=one,
+                model=name,
+                options=RunOptions(),
+                limit=rows,
+                kind="try",
+            )
         ).cost_ceiling
         for one, name in ((connection, cheap), (at, named))
     ]

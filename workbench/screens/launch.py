@@ -53,7 +53,7 @@ def _missing(ready: list[Dataset]) -> bool:
 
 
 def _launch(chosen: wish.Wish, troubles: list[str]) -> None:
-    rows = chosen.rows
+    rows = chosen.launch.rows
     # not disabled while it cannot be launched: the press that leaves a field may bring what was lacking
     key = session.button(
         "Launch" if troubles else f"Launch {wording.count(rows, 'row')}",
@@ -74,19 +74,9 @@ def _launch(chosen: wish.Wish, troubles: list[str]) -> None:
 
 
 def _start(chosen: wish.Wish, key: str) -> int:
-    if not chosen.model:
+    if not chosen.launch.model:
         raise errors.InputError("choose a model")
-    return session.engine().runs.start(
-        version=chosen.version,
-        dataset=chosen.dataset,
-        connection=chosen.connection,
-        model=chosen.model,
-        options=chosen.options,
-        limit=chosen.rows if chosen.limit else None,
-        id_column=chosen.id_column,
-        note=chosen.note,
-        key=key,
-    )
+    return session.engine().runs.start(chosen.launch, key=key)
 
 
 page()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import streamlit as st
 
 from jobs import errors
+from jobs.api.launch import Launch
 from jobs.api.trials import SAMPLE, SIZES
 from jobs.options import RunOptions
 from jobs.settings import Connection
@@ -49,14 +51,15 @@ def _before(version: Version, dataset: Dataset, connection: Connection, model: s
     chosen = engine.runs.model_of(version, connection, model)
     rows = min(SAMPLE, dataset.row_count)
     echo, _ = echoing.proposed(version, dataset.columns)
-    one = engine.runs.forecast(
+    launch = Launch(
         version=version,
         dataset=dataset,
         connection=connection,
         model=chosen,
-        options=RunOptions(reuse=False),
-        limit=rows,
+        options=RunOptions(echo=echo),
+        kind="try",
     )
+    one = engine.runs.forecast(replace(launch, limit=rows))
     calls = sum(-(-rows // size) for size in SIZES if size <= rows)
     parts.facts(
         {
@@ -75,17 +78,7 @@ def _before(version: Version, dataset: Dataset, connection: Connection, model: s
     key = session.button(f"Try {_SIZES} rows a call", action=action, type="primary")
     if key is None:
         return
-    made = parts.perform(
-        action,
-        lambda: engine.trials.start(
-            version=version,
-            dataset=dataset,
-            connection=connection,
-            model=chosen,
-            options=RunOptions(echo=echo),
-            key=key,
-        ),
-    )
+    made = parts.perform(action, lambda: engine.trials.start(launch, key=key))
     if made is not None:
         session.put(runs=",".join(map(str, made)))
         st.rerun()

@@ -10,6 +10,8 @@ from sqlite_utils import Database
 
 from jobs import errors
 from jobs.api import Engine
+from jobs.api.launch import Launch
+from jobs.api.replays import Changes
 from jobs.views import Standing
 from tests.jobs.ledger import FAULTS, Ledger
 
@@ -43,11 +45,13 @@ def test_replaying_with_a_better_version_and_an_edited_row(engine: Engine, ledge
     better = engine.prompts.get(ledger.version(number=2))
     (made,) = engine.letters.replay(
         [(run, 3), (run, 4)],
-        version=better,
-        connection=engine.settings.connection("vllm"),
-        model="own-13b",
-        edits={(run, 4): {"message": "clearer"}},
-        note="try it",
+        Changes(
+            version=better,
+            connection=engine.settings.connection("vllm"),
+            model="own-13b",
+            edits={(run, 4): {"message": "clearer"}},
+            note="try it",
+        ),
         key="k",
     )
     replay = engine.runs.get(made)
@@ -66,7 +70,7 @@ def test_replays_of_several_runs_are_checked_before_the_first_is_asked_for(
     lacks = ledger.run(other, ledger.version(number=2), fates={3: FAULTS[0]})
     version = engine.prompts.get(ledger.version(number=3))
     with pytest.raises(errors.InputError, match="does not fit other.csv"):
-        engine.letters.replay([(fits, 3), (lacks, 3)], version=version, key="k")
+        engine.letters.replay([(fits, 3), (lacks, 3)], Changes(version=version), key="k")
     assert db.execute("SELECT count(*) FROM requests").fetchone() == (0,)
     assert engine.letters.list()[1] == 2 and engine.runs.list()[1] == 2
 
@@ -119,15 +123,15 @@ def test_a_replay_is_forecast_as_it_would_be_asked(engine: Engine, ledger: Ledge
     assert list(found.troubles) == [lost] and "gone" in found.troubles[lost]
     free = engine.prompts.get(ledger.version(number=2, model=None))
     elsewhere = engine.settings.connection("vllm")
-    choices: list[dict[str, Any]] = [
-        {"version": free},
-        {"version": free, "connection": elsewhere, "model": "own-7b"},
-        {"model": "own-13b"},
-    ]
-    for choice in choices:
-        (made,) = engine.letters.replay([(run, 3)], key=str(choice), **choice)
+    choices = (
+        Changes(version=free),
+        Changes(version=free, connection=elsewhere, model="own-7b"),
+        Changes(model="own-13b"),
+    )
+    for key, changes in enumerate(choices):
+        (made,) = engine.letters.replay([(run, 3)], changes, key=str(key))
         asked = engine.runs.get(made)
-        forecast = engine.letters.forecast([(run, 3)], **choice).whole
+        forecast = engine.letters.forecast([(run, 3)], changes).whole
         assert forecast is not None and (forecast.cost is None) == (not asked.price_known)
         if not asked.price_known:
             assert f"{asked.model} at connection {asked.connection} is unknown" in " ".join(forecast.warnings)
@@ -140,9 +144,9 @@ def test_replays_that_make_no_sense(engine: Engine, ledger: Ledger) -> None:
     with pytest.raises(errors.InputError, match="no dead letters"):
         engine.letters.replay([], key="a")
     with pytest.raises(errors.InputError, match="row 4 of run 1 is edited"):
-        engine.letters.replay([(run, 3)], edits={(run, 4): {}}, key="b")
+        engine.letters.replay([(run, 3)], Changes(edits={(run, 4): {}}), key="b")
     with pytest.raises(errors.InputError, match="no column 'mesage'"):
-        engine.letters.replay([(run, 3)], edits={(run, 3): {"mesage": "x"}}, key="c")
+        engine.letters.replay([(run, 3)], Changes(edits={(run, 3): {"mesage": "x"}}), key="c")
     ledger.discard(run, [3])
     with pytest.raises(errors.Refused, match="discarded"):
         engine.letters.replay([(run, 3)], key="d")
@@ -159,9 +163,16 @@ def test_what_died_in_a_try_is_not_replayed(engine: Engine, ledger: Ledger, db: 
     parent = engine.runs.get(run)
     with pytest.raises(errors.Refused, match=f"of kind {kind}"):
         engine.runs.start(
-            version=engine.prompts.get(parent.version_id), dataset=engine.datasets.get(parent.dataset),
-            connection=engine.settings.connection(), kind="replay", parent=run, ordinals=ledger.dead(run), key="past the door",
-        )  # fmt: skip
+            Launch(
+                version=engine.prompts.get(parent.version_id),
+                dataset=engine.datasets.get(parent.dataset),
+                connection=engine.settings.connection(),
+                kind="replay",
+                parent=run,
+                ordinals=tuple(ledger.dead(run)),
+            ),
+            key="past the door",
+        )
 
 
 def test_correcting_and_undoing(engine: Engine, ledger: Ledger) -> None:

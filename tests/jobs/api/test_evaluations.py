@@ -11,6 +11,7 @@ from sqlite_utils import Database
 
 from jobs import errors
 from jobs.api import Engine
+from jobs.api.launch import Launch
 from jobs.options import RunOptions
 from tests.jobs.ledger import FAULTS, Ledger
 
@@ -53,9 +54,20 @@ def test_starting(engine: Engine, db: Database, golden: Path) -> None:
     """A golden file becomes a dataset and its run an evaluation that reuses nothing; the same key is the same run."""
     version = engine.prompts.get(Ledger(db).version())
     openai = engine.settings.connection("openai")
-    options = RunOptions(reuse=True, strikes=1)
-    run = engine.evaluations.start(version, golden, connection=openai, options=options, key="k")
-    assert engine.evaluations.start(version, golden, connection=openai, options=options, key="k") == run
+    runs = {
+        engine.runs.start(
+            Launch(
+                version=version,
+                dataset=engine.evaluations.table(version, golden),
+                connection=openai,
+                options=RunOptions(reuse=True, strikes=1),
+                kind="evaluation",
+            ),
+            key="k",
+        )
+        for _ in range(2)
+    }
+    (run,) = runs
     found = engine.runs.get(run)
     assert (found.kind, found.version, found.counts.rows) == ("evaluation", "triage@1", 3)
     assert (found.options.reuse, found.options.strikes) == (False, 1)
@@ -83,7 +95,7 @@ def test_golden_files_that_are_wrong(engine: Engine, db: Database, golden: Path,
     golden.write_text(text, "utf-8")
     version = engine.prompts.get(Ledger(db).version())
     with pytest.raises(errors.TableError) as caught:
-        engine.evaluations.start(version, golden, connection=engine.settings.connection("openai"), key="k")
+        engine.evaluations.table(version, golden)
     assert words in caught.value.message
     assert engine.datasets.list() == []
 

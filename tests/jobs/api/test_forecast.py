@@ -8,9 +8,11 @@ import pytest
 
 from jobs import plan, views
 from jobs.api import Engine
+from jobs.api.launch import Launch
 from jobs.estimates import Estimate
 from jobs.options import RunOptions
 from jobs.prices import price_of
+from jobs.settings import Connection
 from tests.jobs.ledger import TEMPLATE, Ledger
 
 
@@ -18,7 +20,9 @@ def _forecast(engine: Engine, dataset: str, version: int, **changes: Any) -> vie
     given: dict[str, Any] = {
         "connection": engine.settings.connection("openai"), "model": "gpt-4o-mini", "options": RunOptions(), **changes,
     }  # fmt: skip
-    return engine.runs.forecast(version=engine.prompts.get(version), dataset=engine.datasets.get(dataset), **given)
+    return engine.runs.forecast(
+        Launch(version=engine.prompts.get(version), dataset=engine.datasets.get(dataset), **given)
+    )
 
 
 @pytest.mark.parametrize(
@@ -29,7 +33,7 @@ def _forecast(engine: Engine, dataset: str, version: int, **changes: Any) -> vie
         ({"limit": 20}, 20, 20),
         ({"limit": 45}, 45, 40),
         ({"limit": 9_000}, 50, 40),
-        ({"ordinals": [1, 2, 41, 42]}, 4, 2),
+        ({"ordinals": (1, 2, 41, 42)}, 4, 2),
     ],
 )
 def test_equal_rows_are_asked_once(
@@ -139,12 +143,12 @@ def test_rows_that_have_died_before_are_no_others(engine: Engine, ledger: Ledger
     dataset, version = ledger.dataset(200), ledger.version()
     run = ledger.run(dataset, version, rows=60, dead=30)
     plain = _forecast(engine, dataset, version)
-    first = _forecast(engine, dataset, version, ordinals=ledger.dead(run))
+    first = _forecast(engine, dataset, version, ordinals=tuple(ledger.dead(run)))
     assert first.n == plain.n and first.cost is not None and first.seconds is not None
     assert [one.low for one in (first.calls, first.tokens, first.cost, first.seconds)] == [None] * 4
     ledger.replay(run, version, same=30)
     assert _forecast(engine, dataset, version).calls == plain.calls
-    again = _forecast(engine, dataset, version, ordinals=ledger.dead(run))
+    again = _forecast(engine, dataset, version, ordinals=tuple(ledger.dead(run)))
     assert again.calls.low is not None and again.calls.about > 1.1 * first.calls.about
 
 
@@ -194,7 +198,6 @@ def test_cost_and_its_ceiling(engine: Engine, ledger: Ledger) -> None:
             {"model": "own-7b"},
             ["none of the models that connection openai lists", "the price of own-7b at connection openai is unknown"],
         ),
-        ({"model": ""}, ["no model is chosen"]),
         ({"options": RunOptions(budget=1e-9)}, ["does not cover one call"]),
         ({"options": RunOptions(budget=0.0005)}, ["less than the forecast"]),
         ({"options": RunOptions(budget=100)}, []),
@@ -210,6 +213,14 @@ def test_warnings(engine: Engine, ledger: Ledger, changes: dict[str, Any], said:
     assert len(found.warnings) == len(said)
     assert all(part in whole for part, whole in zip(said, found.warnings, strict=True)), found.warnings
     assert (found.cost is None) == (changes.get("model") in ("own-7b", ""))
+
+
+def test_that_nobody_names_a_model_is_said(engine: Engine, ledger: Ledger) -> None:
+    """Neither the person, nor the version, nor the connection."""
+    found = _forecast(
+        engine, ledger.dataset(5), ledger.version(model=None), model=None, connection=Connection(name="bare")
+    )
+    assert found.cost is None and [words[:18] for words in found.warnings] == ["no model is chosen"]
 
 
 def test_a_template_that_does_not_fit_is_warned_of(engine: Engine, ledger: Ledger) -> None:

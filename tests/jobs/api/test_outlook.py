@@ -10,6 +10,7 @@ import pytest
 
 from jobs import errors, views
 from jobs.api import Engine
+from jobs.api.launch import Launch
 from jobs.estimates import Estimate
 from jobs.options import RunOptions
 from jobs.testing import StubProvider
@@ -221,11 +222,13 @@ def test_a_run_comes_to_what_it_was_said_to(home: Home) -> None:
     assert ends(paused.cost)[1] - ends(paused.cost)[0] < ends(early.cost)[1] - ends(early.cost)[0]
     assert ends(early.cost)[1] < 1.5 * billed
     after = home.engine.runs.forecast(
-        version=home.version(),
-        dataset=home.dataset([f"another {row}" for row in rows], "u.csv"),
-        connection=home.settings.connection("stub"),
-        model="stub-model",
-        options=RunOptions(in_flight=4),
+        Launch(
+            version=home.version(),
+            dataset=home.dataset([f"another {row}" for row in rows], "u.csv"),
+            connection=home.settings.connection("stub"),
+            model="stub-model",
+            options=RunOptions(in_flight=4),
+        )
     )
     again = home.went([f"another {row}" for row in rows], options=RunOptions(in_flight=4))
     assert again.cost is not None and after.n > 480

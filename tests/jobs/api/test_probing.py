@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs.api.launch import Launch
 from jobs.options import RunOptions
 from jobs.testing import StubProvider
 from jobs.testing.script import Act, Ask
@@ -33,11 +34,13 @@ def test_what_was_found_out_is_kept_and_said_where_a_run_relies_on_it(home: Home
 
     def said(version: object, **options: object) -> str:
         found = home.engine.runs.forecast(
-            version=version,  # type: ignore[arg-type]
-            dataset=dataset,
-            connection=connection,
-            model="stub-model",
-            options=RunOptions.model_validate(options),
+            Launch(
+                version=version,
+                dataset=dataset,
+                connection=connection,
+                model="stub-model",
+                options=RunOptions.model_validate(options),
+            )
         )
         return "\n".join(warning for warning in found.warnings if "found out" in warning)
 

@@ -11,6 +11,7 @@ from sqlite_utils import Database
 
 from jobs import errors
 from jobs.api import Engine
+from jobs.api.launch import Launch
 from jobs.lifecycle import RunState
 from jobs.options import RunOptions
 from jobs.owner import apply_requests
@@ -30,8 +31,9 @@ def _asked(db: Database) -> Start:
 
 def _launch(engine: Engine, ledger: Ledger, **changes: Any) -> int:
     dataset, version = ledger.dataset(10), ledger.version(template=changes.pop("template", None))
-    given: dict[str, Any] = {"connection": engine.settings.connection("openai"), "key": "k", **changes}
-    return engine.runs.start(version=engine.prompts.get(version), dataset=engine.datasets.get(dataset), **given)
+    given: dict[str, Any] = {"connection": engine.settings.connection("openai"), **changes}
+    launch = Launch(version=engine.prompts.get(version), dataset=engine.datasets.get(dataset), **given)
+    return engine.runs.start(launch, key="k")
 
 
 # -- starting ----------------------------------------------------------------------------------------------------------
@@ -55,8 +57,9 @@ def test_the_same_key_is_the_same_run(engine: Engine, ledger: Ledger, db: Databa
     """A second click gives the first one's run, and there is only one."""
     dataset, version = engine.datasets.get(ledger.dataset(8)), engine.prompts.get(ledger.version())
     openai = engine.settings.connection("openai")
-    first = engine.runs.start(version=version, dataset=dataset, connection=openai, key="one click")
-    assert engine.runs.start(version=version, dataset=dataset, connection=openai, key="one click") == first
+    launch = Launch(version=version, dataset=dataset, connection=openai)
+    first = engine.runs.start(launch, key="one click")
+    assert engine.runs.start(launch, key="one click") == first
     assert engine.runs.list()[1] == 1
 
 
@@ -75,12 +78,14 @@ def test_rows_are_named_by_the_column_or_number_that_was_chosen(
     """A dataset's id column is the proposal; the rows' numbers can be chosen instead, and so can another column."""
     table = ledger.dataset(cells=[("T-000001", "Ann", "s", "Hello"), ("T-000002", "Bob", "s", "Bye")])
     run = engine.runs.start(
-        version=engine.prompts.get(ledger.version()),
-        dataset=engine.datasets.get(table),
-        connection=engine.settings.connection("openai"),
-        ordinals=(1, 2),
+        Launch(
+            version=engine.prompts.get(ledger.version()),
+            dataset=engine.datasets.get(table),
+            connection=engine.settings.connection("openai"),
+            ordinals=(1, 2),
+            **chosen,
+        ),
         key="k",
-        **chosen,
     )
     assert engine.runs.get(run).id_column == column
     assert [name for (name,) in db.execute("SELECT row_id FROM run_rows ORDER BY ordinal")] == names
@@ -108,10 +113,12 @@ def test_only_a_run_waits_for_a_night_because_its_prompt_begins_so(
     engine._house.patience = 0.0
     with pytest.raises(errors.EngineDown):
         engine.runs.start(
-            version=engine.prompts.get(version),
-            dataset=engine.datasets.get(ledger.dataset(10)),
-            connection=engine.settings.connection("openai"),
-            kind=kind,  # type: ignore[arg-type]
+            Launch(
+                version=engine.prompts.get(version),
+                dataset=engine.datasets.get(ledger.dataset(10)),
+                connection=engine.settings.connection("openai"),
+                kind=kind,  # type: ignore[arg-type]
+            ),
             key="k",
         )
     assert _asked(db).options.batch == batch
@@ -125,8 +132,8 @@ def test_only_a_run_waits_for_a_night_because_its_prompt_begins_so(
             r"triage@1 does not fit tickets\.csv: .*did you mean customer",
         ),
         ({"limit": 0}, "at least one row"),
-        ({"ordinals": []}, "at least one row"),
-        ({"ordinals": [3, 11]}, "has 10 rows and no row 11"),
+        ({"ordinals": ()}, "at least one row"),
+        ({"ordinals": (3, 11)}, "has 10 rows and no row 11"),
         ({"id_column": "subject"}, "cannot name its rows"),
         ({"edits": {1: {"ticket": "x"}}}, "must have the columns of tickets.csv; see: customer, message, subject"),
         ({"model": "own-7b", "options": RunOptions(budget=1)}, r"needs a price.*\[openai\.prices\.\"own-7b\"\]"),
@@ -150,10 +157,10 @@ def test_a_run_needs_a_model_and_a_dataset_that_is_ready(engine: Engine, ledger:
     ]  # fmt: skip
     ready = engine.datasets.get(ledger.dataset(3))
     with pytest.raises(errors.InputError, match="no model"):
-        engine.runs.start(version=bare, dataset=ready, connection=vllm, key="k")
+        engine.runs.start(Launch(version=bare, dataset=ready, connection=vllm), key="k")
     loading = engine.datasets.get(ledger.dataset(4, state="loading"))
     with pytest.raises(errors.InputError, match="still being loaded"):
-        engine.runs.start(version=named, dataset=loading, connection=vllm, key="k")
+        engine.runs.start(Launch(version=named, dataset=loading, connection=vllm), key="k")
 
 
 def test_the_embedded_server_is_not_asked_in_another_models_name(engine: Engine, ledger: Ledger) -> None:
@@ -177,10 +184,7 @@ def test_a_versions_run_defaults_are_used_where_no_options_are_given(
     for options, strikes in ((None, 5), (RunOptions(), 3)):
         with pytest.raises(errors.EngineDown):
             engine.runs.start(
-                version=version,
-                dataset=dataset,
-                connection=engine.settings.connection(),
-                options=options,
+                Launch(version=version, dataset=dataset, connection=engine.settings.connection(), options=options),
                 key=f"{strikes}",
             )
         assert _asked(db).options.strikes == strikes

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from jobs import errors
+from jobs.api.launch import Launch
 from jobs.api.rivals import Weighed
 from jobs.api.trials import agreement
 from jobs.options import Check, RunOptions
@@ -32,7 +33,8 @@ def test_each_size_is_tried_on_the_same_rows(home: Home) -> None:
     long = "system:\n" + "Judge the mood of what follows. " * 60 + "\nuser:\n{{ text }}\n"
     version = home.version(CONTENT.model_copy(update={"template": long}))
     runs = home.engine.trials.start(
-        version=version, dataset=dataset, connection=home.settings.connection("stub"), options=RunOptions(), key="t"
+        Launch(version=version, dataset=dataset, connection=home.settings.connection("stub"), options=RunOptions()),
+        key="t",
     )
     for run in runs:
         home.ended(run)
@@ -50,14 +52,14 @@ def test_each_size_is_tried_on_the_same_rows(home: Home) -> None:
 
 def test_the_same_click_twice_tries_once(home: Home) -> None:
     """The key names the whole of it."""
-    wish = {
-        "version": home.version(),
-        "dataset": home.dataset(["a", "b", "c"]),
-        "connection": home.settings.connection("stub"),
-        "options": RunOptions(),
-    }
+    launch = Launch(
+        version=home.version(),
+        dataset=home.dataset(["a", "b", "c"]),
+        connection=home.settings.connection("stub"),
+        options=RunOptions(),
+    )
 
-    assert home.engine.trials.start(**wish, key="k") == home.engine.trials.start(**wish, key="k")
+    assert home.engine.trials.start(launch, key="k") == home.engine.trials.start(launch, key="k")
 
 
 def test_what_cannot_be_tried_is_said_before_anything_is_asked(home: Home) -> None:
@@ -66,10 +68,12 @@ def test_what_cannot_be_tried_is_said_before_anything_is_asked(home: Home) -> No
     for version, rows, words in ((fixed, ["a", "b"], "last user message"), (home.version(), ["a"], "too few rows")):
         with pytest.raises(errors.InputError, match=words):
             home.engine.trials.start(
-                version=version,
-                dataset=home.dataset(rows, f"{len(rows)}.csv"),
-                connection=home.settings.connection("stub"),
-                options=RunOptions(),
+                Launch(
+                    version=version,
+                    dataset=home.dataset(rows, f"{len(rows)}.csv"),
+                    connection=home.settings.connection("stub"),
+                    options=RunOptions(),
+                ),
                 key=words,
             )
     assert home.engine.runs.list()[1] == 0

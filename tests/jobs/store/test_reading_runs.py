@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from jobs.api import Engine
+from jobs.api.launch import Launch
 from jobs.options import RunOptions
 from jobs.settings import Connection, Settings
 from jobs.store.database import open_writer
@@ -43,12 +44,14 @@ PAGES: dict[str, Page] = {
     "groups": lambda e, d, r, v: e.runs.groups(r),
     "resolutions": lambda e, d, r, v: e.runs.resolutions(r),
     "forecast": lambda e, d, r, v: e.runs.forecast(
-        version=e.prompts.get(v),
-        dataset=e.datasets.get(d),
-        connection=Connection(name="openai"),
-        model="gpt-4o-mini",
-        options=RunOptions(),
-        limit=2_000,
+        Launch(
+            version=e.prompts.get(v),
+            dataset=e.datasets.get(d),
+            connection=Connection(name="openai"),
+            model="gpt-4o-mini",
+            options=RunOptions(),
+            limit=2_000,
+        )
     ),
 }
 

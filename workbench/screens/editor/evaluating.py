@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from jobs import errors
+from jobs.api.launch import Launch
 from jobs.options import RunOptions
 from jobs.views import Version
 from workbench import parts, session
@@ -29,9 +30,15 @@ def dialog(version: Version, file: Path) -> None:
     options = RunOptions.model_validate({"in_flight": connection.in_flight} | version.defaults)
 
     def work(key: str, reason: str) -> str:
-        made.append(
-            engine.evaluations.start(version, file, connection=connection, model=model, options=options, key=key)
+        launch = Launch(
+            version=version,
+            dataset=engine.evaluations.table(version, file),
+            connection=connection,
+            model=model,
+            options=options,
+            kind="evaluation",
         )
+        made.append(engine.runs.start(launch, key=key))
         return f"Evaluation {made[0]} is launched"
 
     parts.confirm(

@@ -12,6 +12,7 @@ from functools import partial
 import streamlit as st
 
 from jobs import errors
+from jobs.api.launch import Launch
 from jobs.contract import Contract
 from jobs.options import RunOptions
 from jobs.settings import Connection
@@ -91,16 +92,16 @@ def _start(name: str, draft: Draft, bench: Bench, connection: Connection, model:
     if bench.dataset is None:
         raise errors.InputError("choose a dataset to try the draft on")
     version = engine.prompts.tried(name, draft.content())
-    return engine.runs.start(
+    launch = Launch(
         version=version,
         dataset=bench.dataset,
         connection=connection,
         model=model,
-        options=RunOptions(strikes=1, reuse=False, in_flight=max(1, len(bench.ordinals))),
-        ordinals=list(bench.ordinals),
+        options=RunOptions(strikes=1, in_flight=max(1, len(bench.ordinals))),
+        ordinals=tuple(bench.ordinals),
         kind="try",
-        key=key,
     )
+    return engine.runs.start(launch, key=key)
 
 
 def _latest(run_id: int, draft: Draft) -> None:

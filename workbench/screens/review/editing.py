@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import streamlit as st
 
 from jobs import errors, templates
@@ -21,14 +23,13 @@ def dialog(seen: Inspection) -> None:
     with st.expander(f"Columns that the template does not use ({len(seen.cells) - len(used)})"):
         edited |= {name: _cell(seen, name, action) for name in seen.cells if name not in used}
     changed = {name: cell for name, cell in edited.items() if cell != seen.cells[name]}
-    choice = replaying.choose([seen.run], version=None, action=action)
-    troubles, warnings = replaying.expect([letter], choice, of="for the row as it was")
+    changes = replaying.choose([seen.run], version=None, action=action)
+    troubles, warnings = replaying.expect([letter], changes, of="for the row as it was")
     replaying.start(
         [letter],
-        choice,
+        replace(changes, edits={letter: changed}),
         action=action,
         label="Replay the edited row",
-        edits={letter: changed},
         lacks=""
         if changed
         else "Nothing is edited: change a cell above, or use Replay to ask again about the row as it is.",

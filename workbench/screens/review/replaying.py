@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 
 import streamlit as st
 
-from jobs.options import RunOptions
+from jobs.api.replays import Changes
 from jobs.settings import Connection
 from jobs.views import Run, Version
 from workbench import parts, session, wording
@@ -20,22 +19,12 @@ from workbench.screens.running import expectation, wish
 SAME = "as in its run"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """With what letters are asked again; None is as in their run."""
-
-    version: Version | None
-    connection: Connection | None
-    model: str | None
-    options: RunOptions | None
-    note: str
-
-    @property
-    def asked(self) -> tuple[object, ...]:
-        """What makes it another replay than the next one."""
-        version, connection = self.version, self.connection
-        place = (connection.name, connection.base_url) if connection is not None else None
-        return version.id if version is not None else None, place, self.model, self.options, self.note
+def _asked(changes: Changes) -> tuple[object, ...]:
+    """What makes it another replay than the next one."""
+    version, connection = changes.version, changes.connection
+    place = (connection.name, connection.base_url) if connection is not None else None
+    edits = sorted((letter, sorted(cells.items())) for letter, cells in changes.edits.items())
+    return version.id if version is not None else None, place, changes.model, changes.options, changes.note, edits
 
 
 @st.dialog("Replay dead letters", width="large")
@@ -52,9 +41,9 @@ def dialog(frozen: Frozen, *, version: str | None = None) -> None:
         return
     action = action_of("replay", frozen.letters)
     parents = [session.engine().runs.get(run) for run in frozen.runs]
-    choice = choose(parents, version=version, action=action)
-    troubles, warnings = expect(frozen.letters, choice)
-    start(frozen.letters, choice, action=action, label=_label(frozen))
+    changes = choose(parents, version=version, action=action)
+    troubles, warnings = expect(frozen.letters, changes)
+    start(frozen.letters, changes, action=action, label=_label(frozen))
     # below the button, which must not move under a press that also hands over what was typed
     for title, words in troubles.items():
         parts.error(words, title=title)
@@ -72,7 +61,7 @@ def action_of(verb: str, letters: Sequence[LetterId]) -> str:
     return f"{verb}:{hashlib.sha256(told.encode()).hexdigest()[:16]}"
 
 
-def choose(parents: Sequence[Run], *, version: str | None, action: str) -> Choice:
+def choose(parents: Sequence[Run], *, version: str | None, action: str) -> Changes:
     """Draw what to ask again with: the newest version of their prompt, where nothing else is wanted."""
     used = [run.version for run in parents]
     better = newer({run.prompt for run in parents}, used)
@@ -95,7 +84,7 @@ def choose(parents: Sequence[Run], *, version: str | None, action: str) -> Choic
     if not kept:
         options = options.model_copy(update={"ladder": None})
     note = st.text_input("Note (optional)", key=f"note:{action}", placeholder="what this replay is to show") or ""
-    return Choice(
+    return Changes(
         version=chosen,
         connection=connection,
         model=model,
@@ -206,11 +195,9 @@ def _ladder(parents: Sequence[Run], model: str | None, action: str) -> bool:
     )
 
 
-def expect(letters: Sequence[LetterId], choice: Choice, *, of: str = "") -> tuple[dict[str, str], list[str]]:
+def expect(letters: Sequence[LetterId], changes: Changes, *, of: str = "") -> tuple[dict[str, str], list[str]]:
     """Draw what it will take, over all runs of the letters; what is amiss, by run, and what to know before. ``of``: of what it is."""
-    found = session.engine().letters.forecast(
-        letters, version=choice.version, model=choice.model, connection=choice.connection, options=choice.options
-    )
+    found = session.engine().letters.forecast(letters, changes)
     troubles = {f"The letters of run {run}": why for run, why in found.troubles.items()}
     if found.whole is None:
         return troubles, []
@@ -222,11 +209,10 @@ def expect(letters: Sequence[LetterId], choice: Choice, *, of: str = "") -> tupl
 
 def start(
     letters: Sequence[LetterId],
-    choice: Choice,
+    changes: Changes,
     *,
     action: str,
     label: str,
-    edits: Mapping[LetterId, Mapping[str, str]] | None = None,
     lacks: str = "",
 ) -> None:
     """Draw the button; a press starts the replay and shows it, or says what it ``lacks``."""
@@ -234,26 +220,14 @@ def start(
     with st.form(f"start:{action}", border=False, enter_to_submit=False):
         if many > MANY and not acts.typed(action, many, "so many rows are asked again"):
             lacks = lacks or f"Type {many} here first."
-        key = session.submit(label, action=action, type="primary", form=(choice.asked, sorted((edits or {}).items())))
+        key = session.submit(label, action=action, type="primary", form=_asked(changes))
     if key is None:
         return
     if lacks:
         # below the button: what goes away above it would move it under the next click
         acts.missing(lacks)
         return
-    replays = parts.perform(
-        action,
-        lambda: session.engine().letters.replay(
-            letters,
-            version=choice.version,
-            model=choice.model,
-            connection=choice.connection,
-            options=choice.options,
-            edits=edits,
-            note=choice.note,
-            key=key,
-        ),
-    )
+    replays = parts.perform(action, lambda: session.engine().letters.replay(letters, changes, key=key))
     if not replays:
         return
     if len(replays) == 1:

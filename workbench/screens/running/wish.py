@@ -10,6 +10,7 @@ import streamlit as st
 from pydantic import ValidationError
 
 from jobs import errors, prompts
+from jobs.api.launch import Launch
 from jobs.options import RunOptions
 from jobs.settings import Connection
 from jobs.values import VersionContent
@@ -24,28 +25,18 @@ NUMBERED = "the row's number"
 class Wish:
     """What a person has chosen so far."""
 
-    dataset: Dataset
-    version: Version
-    connection: Connection
-    model: str
-    options: RunOptions
-    #: the first so many rows, as they were asked for; None: all
+    launch: Launch
+    #: the first so many rows, as they were asked for, which may be more than there are; None: all
     limit: int | None
-    id_column: str | None
-    note: str
     #: what is wrong with what was typed, a sentence each
     troubles: tuple[str, ...] = ()
 
     @property
-    def rows(self) -> int:
-        """How many rows it has."""
-        return min(self.dataset.row_count, self.limit or self.dataset.row_count)
-
-    @property
     def asked(self) -> tuple[object, ...]:
         """What makes it another run than the next one."""
-        place = self.connection.name, self.connection.base_url, self.model
-        return self.dataset.id, self.version.id, *place, self.options, self.limit, self.id_column, self.note
+        one = self.launch
+        place = one.connection.name, one.connection.base_url, one.model
+        return one.dataset.id, one.version.id, *place, one.options, self.limit, one.id_column, one.note
 
 
 def choose(datasets: Sequence[Dataset]) -> Wish | None:
@@ -141,7 +132,7 @@ def choose(datasets: Sequence[Dataset]) -> Wish | None:
         id_column = _id_column(dataset)
         if said := echoing.says(version.content, dataset.columns, echo, rows_per_call=rows_per_call):
             st.caption(wording.escaped(said))
-    return Wish(
+    launch = Launch(
         dataset=dataset,
         version=version,
         connection=connection,
@@ -161,11 +152,11 @@ def choose(datasets: Sequence[Dataset]) -> Wish | None:
                 "ladder": chosen,
             }
         ),
-        limit=limit,
+        limit=min(limit, dataset.row_count) if limit else None,
         id_column=id_column,
         note=note.strip(),
-        troubles=tuple(troubles),
     )
+    return Wish(launch=launch, limit=limit, troubles=tuple(troubles))
 
 
 def _id_column(dataset: Dataset) -> str | None:
@@ -365,30 +356,23 @@ def _limit(dataset: Dataset) -> int | None:
 
 def forecast(wish: Wish) -> tuple[list[str], list[str]]:
     """Draw what it is likely to take; why it cannot be launched, and what to know before, a sentence each."""
-    engine = session.engine()
-    content = wish.version.content
+    engine, launch = session.engine(), wish.launch
+    content = launch.version.content
     troubles = list(engine.prompts.check(content, fitting.needed(content.template)))
-    if misfit := fitting.misfit(content.template, wish.dataset):
+    if misfit := fitting.misfit(content.template, launch.dataset):
         title, lacks = misfit
         troubles += [f"{title}:", *lacks]
     troubles += wish.troubles
     if not troubles:
-        troubles += _refused(wish)
+        troubles += _refused(launch)
     if troubles:
         return troubles, []
-    found = engine.runs.forecast(
-        version=wish.version,
-        dataset=wish.dataset,
-        connection=wish.connection,
-        model=wish.model,
-        options=wish.options,
-        limit=wish.rows,
-    )
-    if not wish.model:
+    found = engine.runs.forecast(launch)
+    if not launch.model:
         troubles.append("No model is chosen: name one.")
-    if wish.options.budget is not None and found.cost is None and wish.model:
+    if launch.how.budget is not None and found.cost is None and launch.model:
         troubles.append(
-            f"A budget needs a price, and that of {wish.model} at connection {wish.connection.name} is unknown: set one in "
+            f"A budget needs a price, and that of {launch.model} at connection {launch.connection.name} is unknown: set one in "
             "connections.toml, or leave the budget out."
         )
     parts.section("Forecast", note=expectation.founded(found))
@@ -397,10 +381,10 @@ def forecast(wish: Wish) -> tuple[list[str], list[str]]:
     return troubles, [] if troubles else [*_beyond(wish), *found.warnings]
 
 
-def _refused(wish: Wish) -> list[str]:
+def _refused(launch: Launch) -> list[str]:
     """Why the engine would not take it: a rule, a check or an echo that does not fit this version and table."""
     try:
-        session.engine().runs.usable(wish.version, wish.dataset, id_column=wish.id_column, options=wish.options)
+        session.engine().runs.usable(launch.version, launch.dataset, id_column=launch.named_by, options=launch.how)
     except errors.InputError as error:
         return [f"{error.message[:1].upper()}{error.message[1:]}."]
     return []
@@ -408,7 +392,7 @@ def _refused(wish: Wish) -> list[str]:
 
 def _beyond(wish: Wish) -> list[str]:
     """That more rows are asked for than there are."""
-    if wish.limit is None or wish.limit <= wish.rows:
+    if wish.limit is None or wish.limit <= wish.launch.rows:
         return []
-    there = wording.count(wish.rows, "row")
+    there = wording.count(wish.launch.rows, "row")
     return [f"{wish.limit:,} rows are asked for and {there} are there: all of them are taken."]

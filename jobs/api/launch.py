@@ -1,0 +1,109 @@
+"""A run as a person asks for it: of what, by which model, how, and about which rows.
+
+It is made once, by a form, the command line, a replay, a try or an evaluation, and handed on whole: to be forecast, to be held
+against what a run needs, and to be started. Nothing in it is checked yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from pydantic import ValidationError
+
+from jobs import errors, views
+from jobs.options import RunOptions
+from jobs.requests import Kind
+from jobs.settings import Connection
+from jobs.store.fates import QUIET_KINDS
+
+
+class Unsaid(Enum):
+    """Stands for an id column that nobody has chosen, where None numbers the rows: the dataset's own is taken."""
+
+    UNSAID = "unsaid"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """What a person asks for; what they leave out is read from ``asks``, ``how`` and ``named_by``."""
+
+    version: views.Version
+    dataset: views.Dataset
+    connection: Connection
+    #: None: the version's own, else the connection's first
+    model: str | None = None
+    #: None: what the version's runs begin with
+    options: RunOptions | None = None
+    #: the first so many rows; None: all, or ``ordinals``
+    limit: int | None = None
+    ordinals: tuple[int, ...] | None = None
+    #: None: the rows are named by their numbers
+    id_column: str | None | Unsaid = Unsaid.UNSAID
+    kind: Kind = "run"
+    #: the run whose dead letters are replayed
+    parent: int | None = None
+    #: whole rows, by column, as a person edited them for this run
+    edits: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def asks(self) -> str:
+        """The model that would answer, empty where nobody names one."""
+        return model_of(self.version, self.connection, self.model)
+
+    @property
+    def how(self) -> RunOptions:
+        """Its options by its kind: a try or an evaluation uses no earlier answer, and waits for no night.
+
+        Raises:
+            InputError: none are given, and what the version's runs begin with cannot be used.
+        """
+        if self.kind in QUIET_KINDS:
+            return (self.options or usual(self.version)).model_copy(update={"reuse": False, "batch": "no"})
+        if self.options is not None:
+            return self.options
+        # what a prompt's runs begin with sends no replay to wait for a night that nobody asked for
+        return usual(self.version).model_copy(update={} if self.kind == "run" else {"batch": "no"})
+
+    @property
+    def named_by(self) -> str | None:
+        """The column that names its rows; None: their numbers do."""
+        return self.dataset.id_column if isinstance(self.id_column, Unsaid) else self.id_column
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        if self.ordinals is not None:
+            return len(self.ordinals)
+        return min(self.dataset.row_count, self.limit or self.dataset.row_count)
+
+    def spread(self, most: int) -> tuple[int, ...]:
+        """At most so many of its ordinals, evenly spread."""
+        step = max(1.0, self.rows / most)
+        places = [int(n * step) for n in range(min(most, self.rows))]
+        return tuple(self.ordinals[place] if self.ordinals is not None else place + 1 for place in places)
+
+
+def model_of(version: views.Version, connection: Connection, model: str | None) -> str:
+    """The model that would answer: the one asked for, else the version's, else the connection's first; empty without any."""
+    return model or version.content.model or next(iter(connection.models), "")
+
+
+def usual(version: views.Version) -> RunOptions:
+    """What the version's runs begin with.
+
+    Raises:
+        InputError: it cannot be used; says where it is wrong.
+    """
+    defaults: dict[str, Any] = version.defaults
+    try:
+        return RunOptions.model_validate(defaults)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise errors.InputError(
+            f"the run default {where!r} of {version.reference} cannot be used: {first['msg']}"
+        ) from error
