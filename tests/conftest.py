@@ -7,12 +7,43 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from tests import house
 
 # The same examples every time: a push is not refused for what somebody else's luck found.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+
+#: what is handed to one process as if it were one file: one browser, one home behind it
+TOGETHER = "tests/browser/"
+#: the file of that folder which uses a home of its own
+APART = "tests/browser/test_journey.py"
+
+
+class _Handing(LoadFileScheduling):
+    """Hands out tests by file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return TOGETHER if file.startswith(TOGETHER) and file != APART else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    """Keep the browser's files in one process, since on few cores several browsers lose what a person does in each."""
+    return _Handing(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the browser and then with the files whose tests may take longest, as they say themselves by their timeout."""
+    limits: dict[Path, float] = {}
+    for item in items:
+        limit = item.get_closest_marker("timeout")
+        limits[item.path] = max(limits.get(item.path, 0.0), limit.args[0] if limit else 0.0)
+    items.sort(key=lambda item: (item.get_closest_marker("browser") is None, -limits[item.path]))
 
 
 @pytest.fixture(autouse=True)

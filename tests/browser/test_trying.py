@@ -20,8 +20,8 @@ QUOTE = "<b>bold</b> **and** so on, " * 14
 
 @pytest.fixture
 def dripping(workshop: Workshop) -> Iterator[Workshop]:
-    """Twelve characters come at a time, so that a reply of 400 needs ten seconds; the test lets it go on at once."""
-    before, workshop.stub.pace = workshop.stub.pace, 0.3
+    """Twelve characters come at a time, so that a reply of 400 needs half a minute; the test lets it go on at once."""
+    before, workshop.stub.pace = workshop.stub.pace, 0.9
     yield workshop
     workshop.stub.pace = before
 
