@@ -32,7 +32,9 @@ from jobs.options import RunOptions
 from jobs.settings import Settings
 from jobs.testing import StubProvider
 from jobs.values import VersionContent
-from jobs.views import Dataset, Run, Version
+from jobs.views.datasets import Dataset
+from jobs.views.prompts import Version
+from jobs.views.runs import Run
 from workbench import local_valkey
 
 #: no test waits longer than this for a state

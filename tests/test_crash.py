@@ -27,7 +27,7 @@ from jobs.options import RunOptions
 from jobs.settings import Settings
 from jobs.store.database import open_reader
 from jobs.testing import StubProvider, marked
-from jobs.views import Run
+from jobs.views.runs import Run
 from tests.house import CONTENT, Processes, table, valkey, wait_until
 from workbench import local_valkey, ownership
 

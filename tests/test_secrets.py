@@ -26,7 +26,7 @@ from jobs.api import Engine
 from jobs.options import RunOptions
 from jobs.testing import Act, Ask, StubProvider
 from jobs.testing.script import error_body
-from jobs.views import CallFilter
+from jobs.views.costs import CallFilter
 from tests.house import Home, wait_until
 from workbench import reports
 

@@ -17,7 +17,8 @@ import click
 import jobs.lean  # noqa: F401
 from jobs import errors, settings
 from jobs.api import Engine
-from jobs.views import CallFilter, Prompt
+from jobs.views.costs import CallFilter
+from jobs.views.prompts import Prompt
 from workbench import doctor as doctor_checks
 from workbench import making, reports, steps, up, ways, wording
 from workbench.given import (

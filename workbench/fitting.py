@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from jobs import errors, templates
-from jobs.views import Dataset
+from jobs.views.datasets import Dataset
 from workbench import wording
 
 #: what begins the columns that only golden rows have

@@ -19,7 +19,8 @@ from jobs.api.launch import Launch
 from jobs.api.replays import Changes
 from jobs.options import RunOptions
 from jobs.settings import Connection, Settings
-from jobs.views import Run, Version
+from jobs.views.prompts import Version
+from jobs.views.runs import Run
 from workbench import reports, steps, wording
 from workbench.given import RUN, Amount, Given, batch_option, chosen, given, must_be_file, run_options, safe
 

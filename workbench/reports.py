@@ -9,7 +9,11 @@ from typing import Any
 
 from jobs.api import Engine
 from jobs.estimates import CONFIDENCE, Estimate
-from jobs.views import Attempt, CallFilter, Inspection, Outlook, Prompt, Run, RungTally
+from jobs.views.costs import CallFilter
+from jobs.views.forecast import Outlook
+from jobs.views.letters import Attempt, Inspection
+from jobs.views.prompts import Prompt
+from jobs.views.runs import Run, RungTally
 from workbench import wording
 
 #: seconds; a clock that was set back hides no call

@@ -16,7 +16,8 @@ from jobs import settings as settings_module
 from jobs.api import Engine
 from jobs.owner import standing_in
 from jobs.settings import Settings
-from jobs.views import Outlook, Run
+from jobs.views.forecast import Outlook
+from jobs.views.runs import Run
 from workbench import up, wording
 
 #: seconds between two looks at a run

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from jobs.views import OPEN, SAVED, WENT, Way, Ways
+from jobs.views.costs import OPEN, SAVED, WENT, Way, Ways
 from workbench import wording
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from sqlite_utils import Database
 
-from jobs import errors, ladder, views
+from jobs import errors, ladder
 from jobs.api.basis import ENOUGH, Basis, Figures, Measure, past
 from jobs.api.launch import Launch
 from jobs.api.room import House
@@ -24,6 +24,7 @@ from jobs.settings import Connection
 from jobs.store import reading_datasets, reading_forecast
 from jobs.store.reading_forecast import SAMPLE, Below
 from jobs.thresholds import wilson
+from jobs.views.forecast import LadderForecast, RungForecast
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,7 @@ class Climbing:
 
     figures: Figures
     most: float | None
-    told: views.LadderForecast
+    told: LadderForecast
 
 
 def rungs(house: House, launch: Launch) -> list[Launch]:
@@ -68,11 +69,9 @@ def climbing(db: Database, launches: Sequence[Launch], asked: int, measure: Meas
     whole = functools.reduce(_both, parts)
     dear = bases[-1].figures(asked).cost
     most = [basis.most(asked - up if place == 0 else asked) for place, basis in enumerate(bases)]
-    told = views.LadderForecast(
+    told = LadderForecast(
         rungs=tuple(
-            views.RungForecast(
-                model=one.asks, connection=one.connection.name, rows=some, cost=part.cost, n=part.tokens.n
-            )
+            RungForecast(model=one.asks, connection=one.connection.name, rows=some, cost=part.cost, n=part.tokens.n)
             for one, some, part in zip(launches, rows, parts, strict=True)
         ),
         straight=straight,

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from jobs import errors, intake, views
+from jobs import errors, intake
 from jobs.api.room import Room
 from jobs.store import drawer, reading_datasets
+from jobs.views.datasets import Dataset
 
 #: rows of one transaction: other writers wait no longer than that
 BATCH = 2_000
@@ -33,7 +34,7 @@ Progress = Callable[[int, int], None]
 class Datasets(Room):
     """The datasets of a home."""
 
-    def add(self, path: Path, *, name: str | None = None, progress: Progress | None = None) -> views.Dataset:
+    def add(self, path: Path, *, name: str | None = None, progress: Progress | None = None) -> Dataset:
         """The dataset of a file's rows, stored if these bytes are new; ``progress`` hears (rows stored, rows in all).
 
         Raises:
@@ -130,7 +131,7 @@ class Datasets(Room):
                         file.unlink()
                 return
 
-    def get(self, dataset_id: str) -> views.Dataset:
+    def get(self, dataset_id: str) -> Dataset:
         """The dataset of that id; raises NotFound."""
         found = reading_datasets.dataset(self.read(), dataset_id)
         if found is None:
@@ -169,12 +170,12 @@ class Datasets(Room):
         with self.write() as db:
             drawer.set_id_column(db, dataset_id, column)
 
-    def list(self) -> list[views.Dataset]:
+    def list(self) -> list[Dataset]:
         """Every dataset, the newest first."""
         return reading_datasets.datasets(self.read())
 
 
-def check_id_column(db: Database, dataset: views.Dataset, column: str) -> None:
+def check_id_column(db: Database, dataset: Dataset, column: str) -> None:
     """Refuse a column that cannot name the rows of a dataset; see ``Datasets.set_id_column``."""
     if column not in dataset.columns:
         raise errors.InputError(f"{dataset.name} has no column {column!r}; it has: {', '.join(dataset.columns)}")

@@ -9,13 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from jobs import errors, evals, views
+from jobs import errors, evals
 from jobs.api.datasets import Datasets
 from jobs.api.prompts import Prompts
 from jobs.api.room import House, Room
 from jobs.api.runs import Runs
 from jobs.golden import load_golden, name_of, stored_golden
 from jobs.store import reading_row
+from jobs.views.datasets import Dataset
+from jobs.views.prompts import Version
 
 
 class Evaluations(Room):
@@ -27,7 +29,7 @@ class Evaluations(Room):
         self._runs = runs
         self._prompts = prompts
 
-    def table(self, version: views.Version, golden: Path) -> views.Dataset:
+    def table(self, version: Version, golden: Path) -> Dataset:
         """A golden file as the dataset of an evaluation.
 
         Raises:
@@ -36,7 +38,7 @@ class Evaluations(Room):
         self.usable(version, golden)
         return self._datasets.add(golden, name=f"{version.prompt}/{golden.name}")
 
-    def usable(self, version: views.Version, golden: Path) -> None:
+    def usable(self, version: Version, golden: Path) -> None:
         """Refuse a golden file that is none for that version.
 
         Raises:

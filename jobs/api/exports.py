@@ -27,11 +27,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlite_utils import Database
 
-from jobs import errors, views
+from jobs import errors
 from jobs.contract import nodes
 from jobs.store import reading_results
 from jobs.store.reading_results import Found, Scope
 from jobs.values import Receipt
+from jobs.views.runs import receipt_words
 
 Format = Literal["csv", "jsonl", "parquet"]
 Kind = Literal["text", "integer", "number", "boolean", "json"]
@@ -103,7 +104,7 @@ class Table:
             cells.append(value if found.value else None)
         edited = reading_results.edits(self.originals, found) or None
         receipt = Receipt.model_validate_json(found.receipt) if found.receipt else None
-        words = views.receipt_words(receipt, edited=edited is not None) or None
+        words = receipt_words(receipt, edited=edited is not None) or None
         version = self._scope.versions.get(found.run) if found.run is not None else None
         return [*cells, found.row_id, found.state, words, version, found.run, found.problem, edited]
 

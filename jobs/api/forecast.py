@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from jobs import errors, ladder, plan, templates, views
+from jobs import errors, ladder, plan, templates
 from jobs.api import climbs, probing
 from jobs.api.basis import MEASURED, Basis, Figures, measured, past
 from jobs.api.launch import Launch
@@ -19,6 +19,7 @@ from jobs.estimates import Estimate
 from jobs.prices import at_batch, price_of
 from jobs.store import reading_datasets, reading_forecast
 from jobs.store.reading_forecast import EXACT, SAMPLE
+from jobs.views.forecast import Forecast, LadderForecast
 
 #: calls a row from which on they are worth a word
 MANY_CALLS = 1.25
@@ -26,7 +27,7 @@ MANY_CALLS = 1.25
 COMPARED = 50_000
 
 
-def forecast(house: House, launch: Launch) -> views.Forecast:
+def forecast(house: House, launch: Launch) -> Forecast:
     """What such a run is likely to take; never refuses, but warns of what launching would refuse."""
     warnings = list[str]()
     try:
@@ -114,11 +115,11 @@ def _sums(
     most: float | None,
     warnings: list[str],
     *,
-    ladder: views.LadderForecast | None = None,
-) -> views.Forecast:
+    ladder: LadderForecast | None = None,
+) -> Forecast:
     one = None if most is None or not asked else most / asked
     _warn_of_budget(launch.how.budget, likely=found.cost, one=one, out=warnings)
-    return views.Forecast(
+    return Forecast(
         rows=launch.rows,
         asked=asked,
         reused=launch.rows - asked,
@@ -206,8 +207,8 @@ def _keys(
     }
 
 
-def _nothing(launch: Launch, warnings: tuple[str, ...]) -> views.Forecast:
-    return views.Forecast(
+def _nothing(launch: Launch, warnings: tuple[str, ...]) -> Forecast:
+    return Forecast(
         rows=launch.rows,
         asked=launch.rows,
         reused=0,

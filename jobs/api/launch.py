@@ -13,11 +13,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from jobs import errors, views
+from jobs import errors
 from jobs.options import RunOptions
 from jobs.requests import Kind
 from jobs.settings import Connection
 from jobs.store.fates import QUIET_KINDS
+from jobs.views.datasets import Dataset
+from jobs.views.prompts import Version
 
 
 class Unsaid(Enum):
@@ -30,8 +32,8 @@ class Unsaid(Enum):
 class Launch:
     """What a person asks for; what they leave out is read from ``asks``, ``how`` and ``named_by``."""
 
-    version: views.Version
-    dataset: views.Dataset
+    version: Version
+    dataset: Dataset
     connection: Connection
     #: None: the version's own, else the connection's first
     model: str | None = None
@@ -87,12 +89,12 @@ class Launch:
         return tuple(self.ordinals[place] if self.ordinals is not None else place + 1 for place in places)
 
 
-def model_of(version: views.Version, connection: Connection, model: str | None) -> str:
+def model_of(version: Version, connection: Connection, model: str | None) -> str:
     """The model that would answer: the one asked for, else the version's, else the connection's first; empty without any."""
     return model or version.content.model or next(iter(connection.models), "")
 
 
-def usual(version: views.Version) -> RunOptions:
+def usual(version: Version) -> RunOptions:
     """What the version's runs begin with.
 
     Raises:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jobs import errors, review, views
+from jobs import errors, review
 from jobs.api.datasets import Datasets
 from jobs.api.launch import Launch
 from jobs.api.prompts import Prompts
@@ -23,6 +23,10 @@ from jobs.requests import Correct, Discard, Undo
 from jobs.store import reading_letters, reading_replays, reading_row, reading_system
 from jobs.store.fates import QUIET_KINDS
 from jobs.store.reading_letters import Filter
+from jobs.views.datasets import Dataset
+from jobs.views.forecast import Forecast, ReplayForecast
+from jobs.views.letters import BeforeAfter, Decision, Group, Inspection, Letter, ReplayOutcome, Standing
+from jobs.views.runs import Run
 
 #: runs that a forecast looks at
 LOOKED = 20
@@ -51,7 +55,7 @@ class Letters(Room):
         resolution: str | None = "open",
         limit: int = 50,
         offset: int = 0,
-    ) -> tuple[list[views.Group], int]:
+    ) -> tuple[list[Group], int]:
         """Letters by signature, the most frequent first, and how many signatures there are; or the one group named."""
         with self.snapshot() as db:
             chosen = Filter(run=run, prompt=prompt, signature=signature, resolution=resolution)
@@ -66,22 +70,20 @@ class Letters(Room):
         resolution: str | None = "open",
         offset: int = 0,
         limit: int = 50,
-    ) -> tuple[list[views.Letter], int]:
+    ) -> tuple[list[Letter], int]:
         """A page of letters, those of the newest run first and in the file's order, and how many there are."""
         with self.snapshot() as db:
             chosen = Filter(run=run, prompt=prompt, signature=signature, resolution=resolution)
             return reading_letters.letters(db, chosen, limit=limit, offset=offset)
 
-    def standing(self, *, run: int | None = None, prompt: str | None = None) -> views.Standing:
+    def standing(self, *, run: int | None = None, prompt: str | None = None) -> Standing:
         """How many letters behind a filter wait, are being replayed, and came and went in the last 24 hours."""
         db, since = self.read(), time.time() - _DAY
         if run is not None or prompt is not None:
             return reading_letters.standing(db, Filter(run=run, prompt=prompt), since=since)
         # of all runs by its own indexes: a home may have a million letters
         found = reading_system.letters(db, since=since)
-        return views.Standing(
-            open=found.open, replaying=found.replaying, new_24h=found.new, resolved_24h=found.resolved
-        )
+        return Standing(open=found.open, replaying=found.replaying, new_24h=found.new, resolved_24h=found.resolved)
 
     def ids(
         self,
@@ -95,7 +97,7 @@ class Letters(Room):
         chosen = Filter(run=run, prompt=prompt, signature=signature, resolution=resolution)
         return reading_letters.ids(self.read(), chosen)
 
-    def inspect(self, run_id: int, ordinal: int) -> views.Inspection:
+    def inspect(self, run_id: int, ordinal: int) -> Inspection:
         """All that is known of one row of a run, dead or not.
 
         Raises:
@@ -106,7 +108,7 @@ class Letters(Room):
             place = reading_row.place(db, run_id, ordinal)
             if place is None:
                 raise errors.NotFound(f"run {run_id} has no row {ordinal}; its rows are numbered from 1 as in the file")
-            return views.Inspection(
+            return Inspection(
                 run=run,
                 ordinal=ordinal,
                 row_id=place.row_id,
@@ -165,14 +167,14 @@ class Letters(Room):
         made = self.submit_all([(request, f"{key}:{request.parent}") for request in requests])
         return [int(result["run"]) for result in made]
 
-    def forecast(self, letters: Sequence[LetterId], changes: Changes | None = None) -> views.ReplayForecast:
+    def forecast(self, letters: Sequence[LetterId], changes: Changes | None = None) -> ReplayForecast:
         """What ``replay`` of these letters is likely to take; of many runs the first ``LOOKED`` are looked at.
 
         Raises:
             InputError: no letters.
         """
         rows = by_run(letters)
-        found: list[views.Forecast] = []
+        found: list[Forecast] = []
         troubles: dict[int, str] = {}
         for run, ordinals in itertools.islice(rows.items(), LOOKED):
             try:
@@ -181,14 +183,14 @@ class Letters(Room):
                 found.append(self._runs.forecast(launch))
             except errors.RedriveError as error:
                 troubles[run] = error.message
-        return views.ReplayForecast(
-            whole=functools.reduce(views.Forecast.plus, found) if found else None,
+        return ReplayForecast(
+            whole=functools.reduce(Forecast.plus, found) if found else None,
             troubles=troubles,
             runs=len(rows),
             looked=min(len(rows), LOOKED),
         )
 
-    def _launch(self, parent: views.Run, ordinals: tuple[int, ...], changes: Changes) -> Launch:
+    def _launch(self, parent: Run, ordinals: tuple[int, ...], changes: Changes) -> Launch:
         dataset = self._datasets.get(parent.dataset)
         version = changes.version or self._prompts.get(parent.version_id)
         connection = changes.connection or self.settings.with_embedded().connection(parent.connection)
@@ -211,7 +213,7 @@ class Letters(Room):
             note=changes.note,
         )
 
-    def replayable(self, run_id: int) -> views.Run:
+    def replayable(self, run_id: int) -> Run:
         """The run, if its dead letters can be replayed.
 
         Raises:
@@ -228,7 +230,7 @@ class Letters(Room):
             )
         return run
 
-    def _edited(self, dataset: views.Dataset, run: int, ordinal: int, cells: Mapping[str, str]) -> dict[str, str]:
+    def _edited(self, dataset: Dataset, run: int, ordinal: int, cells: Mapping[str, str]) -> dict[str, str]:
         """The whole row: as its run saw it, with these cells instead."""
         if unknown := sorted(set(cells) - set(dataset.columns)):
             raise errors.InputError(
@@ -277,7 +279,7 @@ class Letters(Room):
         """Take a correction, a discard or a replay's results back; how many rows that was."""
         return int(self.submit(Undo(decision=decision_id), key)["undone"])
 
-    def outcome(self, replay_run_id: int) -> views.ReplayOutcome:
+    def outcome(self, replay_run_id: int) -> ReplayOutcome:
         """What a replay has made of the letters that it took; adds up to its rows."""
         with self.snapshot() as db:
             self._must_be_replay(replay_run_id)
@@ -285,7 +287,7 @@ class Letters(Room):
 
     def before_after(
         self, replay_run_id: int, *, outcome: str | None = None, offset: int = 0, limit: int = 50
-    ) -> tuple[Sequence[views.BeforeAfter], int]:
+    ) -> tuple[Sequence[BeforeAfter], int]:
         """A page of a replay's rows, how each had failed beside what came now, and how many there are."""
         with self.snapshot() as db:
             self._must_be_replay(replay_run_id)
@@ -296,7 +298,7 @@ class Letters(Room):
         if run.kind != "replay":
             raise errors.InputError(f"run {run_id} is no replay")
 
-    def decision_of(self, replay_run_id: int) -> views.Decision | None:
+    def decision_of(self, replay_run_id: int) -> Decision | None:
         """The decision that a replay was made by, however many came after it."""
         return reading_letters.decision_of(self.read(), replay_run_id)
 
@@ -307,7 +309,7 @@ class Letters(Room):
         rows_of: int | None = None,
         prompt: str | None = None,
         limit: int = 50,
-    ) -> Sequence[views.Decision]:
+    ) -> Sequence[Decision]:
         """What was decided, the newest first.
 
         Args:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import time
 
-from jobs import errors, views
+from jobs import errors
 from jobs.api.basis import within_limits
 from jobs.api.room import House
 from jobs.estimates import Estimate, Sample, is_early
 from jobs.store import reading_forecast, reading_runs
 from jobs.store.reading_forecast import Ahead
+from jobs.views.forecast import Outlook, Stop
+from jobs.views.runs import Run
 
 
-def outlook(house: House, run_id: int) -> views.Outlook | None:
+def outlook(house: House, run_id: int) -> Outlook | None:
     """What it will come to; None of a run that has ended or was cancelled.
 
     Raises:
@@ -35,7 +37,7 @@ def outlook(house: House, run_id: int) -> views.Outlook | None:
     out = run.counts.calls_out
     sample = Sample(calls, out=out)
     if is_early(run.calls, out):
-        return views.Outlook(
+        return Outlook(
             n=sample.n, out=out, asked=ahead.asked, calls=None, tokens=None, cost=None, seconds=None, stop=None
         )
     more_calls = sample.left(lambda call: 1.0, ahead.asked)
@@ -51,7 +53,7 @@ def outlook(house: House, run_id: int) -> views.Outlook | None:
         connection = house.settings.with_embedded().connections.get(run.connection)
         if seconds is not None:
             seconds = within_limits(seconds, run.options, connection, calls=more_calls, tokens=more_tokens)
-    return views.Outlook(
+    return Outlook(
         n=sample.n,
         out=out,
         asked=ahead.asked,
@@ -67,7 +69,7 @@ def _whole(more: Estimate | None, so_far: float) -> Estimate | None:
     return None if more is None else more.beside(so_far)
 
 
-def _stop(run: views.Run, ahead: Ahead, more: Estimate | None, seconds: Estimate | None) -> views.Stop | None:
+def _stop(run: Run, ahead: Ahead, more: Estimate | None, seconds: Estimate | None) -> Stop | None:
     """Where the budget has no room for one call more, of which it reserves the most that one may cost."""
     if run.options.budget is None or run.cost is None or more is None or more.low is None or more.high is None:
         return None
@@ -80,7 +82,7 @@ def _stop(run: views.Run, ahead: Ahead, more: Estimate | None, seconds: Estimate
     if run.paused_by == "budget":
         share = 0.0
     counts = run.counts
-    return views.Stop(
+    return Stop(
         sure=more.low > room,
         rows=None if share is None else counts.rows - counts.waiting + int(share * counts.waiting),
         seconds=None if share is None or seconds is None else share * seconds.about,

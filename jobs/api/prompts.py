@@ -13,30 +13,31 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from jobs import errors, templates, views
+from jobs import errors, templates
 from jobs import prompts as folders
 from jobs.api.room import Room
 from jobs.contract import Contract
 from jobs.options import RunOptions
 from jobs.store import drawer, reading_prompts
 from jobs.values import Message, VersionContent
+from jobs.views.prompts import Prompt, Version
 
 
 class Prompts(Room):
     """The prompts of a home and of the prompts folder."""
 
-    def versions(self, name: str) -> list[views.Version]:
+    def versions(self, name: str) -> list[Version]:
         """The saved versions of a prompt, the newest first; none of a prompt that is only a folder."""
         return reading_prompts.saved(self.read(), name)
 
-    def get(self, version_id: int) -> views.Version:
+    def get(self, version_id: int) -> Version:
         """The version of that id, saved or only tried; raises NotFound."""
         found = reading_prompts.version(self.read(), version_id)
         if found is None:
             raise errors.NotFound(f"there is no version with the id {version_id}")
         return found
 
-    def resolve(self, reference: str) -> views.Version:
+    def resolve(self, reference: str) -> Version:
         """What ``NAME``, ``NAME@3`` or ``NAME@production`` means now; a folder's new content is stored as a version.
 
         Raises:
@@ -58,7 +59,7 @@ class Prompts(Room):
             raise errors.NotFound(self._what_there_is(wanted))
         return found
 
-    def _from_folder(self, name: str) -> views.Version:
+    def _from_folder(self, name: str) -> Version:
         folder = folders.load_folder(self.settings.prompts / name)
         return self.save(
             name,
@@ -90,7 +91,7 @@ class Prompts(Room):
         description: str = "",
         defaults: dict[str, Any] | None = None,
         source: str = "editor",
-    ) -> views.Version:
+    ) -> Version:
         """The version of that content with a number: a new one, or the one that there is.
 
         Raises:
@@ -99,7 +100,7 @@ class Prompts(Room):
         """
         return self._put(name, content, note=note, description=description, defaults=defaults, source=source)
 
-    def tried(self, name: str, content: VersionContent) -> views.Version:
+    def tried(self, name: str, content: VersionContent) -> Version:
         """The version of that content, without a number if it was never saved: for trying it before saving it.
 
         Raises:
@@ -118,7 +119,7 @@ class Prompts(Room):
         defaults: dict[str, Any] | None = None,
         source: str = "editor",
         numbered: bool = True,
-    ) -> views.Version:
+    ) -> Version:
         folders.check_name(name)
         folders.check(content)
         Contract.from_schema(content.contract)
@@ -209,7 +210,7 @@ class Prompts(Room):
         """(part, unified diff) for each of template, contract and settings that differs."""
         return [(section.name, section.text) for section in folders.diff(a, b)]
 
-    def list(self) -> list[views.Prompt]:
+    def list(self) -> list[Prompt]:
         """Every prompt by name, stored or in the folder; a folder that cannot be read is listed with its error."""
         with self.snapshot() as db:
             stored = reading_prompts.standings(db)
@@ -221,7 +222,7 @@ class Prompts(Room):
             folder_hash = folders.content_hash(folder.content) if folder else None
             same = folder_hash is not None and standing is not None and folder_hash == standing.latest_hash
             found.append(
-                views.Prompt(
+                Prompt(
                     name=name,
                     description=(folder.description if folder else "") or (standing.description if standing else ""),
                     latest=standing.latest if standing else None,

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from jobs import errors, ladder, pairing, templates, views
+from jobs import errors, ladder, pairing, templates
 from jobs.options import RunOptions
 from jobs.settings import Connection
+from jobs.views.datasets import Dataset
+from jobs.views.prompts import Version
+from jobs.views.runs import Run
 
 #: (run, ordinal)
 LetterId = tuple[int, int]
@@ -18,7 +21,7 @@ class Changes:
     """What is other than in the letters' own run; None is as there."""
 
     #: a better prompt
-    version: views.Version | None = None
+    version: Version | None = None
     #: None: the given version's own, else the parent's
     model: str | None = None
     #: where to ask
@@ -31,7 +34,7 @@ class Changes:
     #: why
     note: str = ""
 
-    def model_after(self, parent: views.Run) -> str | None:
+    def model_after(self, parent: Run) -> str | None:
         """The model that is asked; None lets the version or the connection choose."""
         if self.model:
             return self.model
@@ -39,9 +42,7 @@ class Changes:
             return self.version.content.model
         return parent.model if self.connection is None or self.connection.name == parent.connection else None
 
-    def options_after(
-        self, parent: views.Run, *, dataset: views.Dataset, version: views.Version, connection: Connection
-    ) -> RunOptions:
+    def options_after(self, parent: Run, *, dataset: Dataset, version: Version, connection: Connection) -> RunOptions:
         """How it is made: another version's answers have other fields to repeat a column by, and to be checked.
 
         Of its parent's ladder it keeps what is above the model that it begins with.
@@ -77,7 +78,7 @@ def by_run(letters: Sequence[LetterId]) -> dict[int, tuple[int, ...]]:
     return {run: tuple(ordinals) for run, ordinals in found.items()}
 
 
-def must_be_once(parents: Sequence[views.Run], rows: Mapping[int, Sequence[int]]) -> None:
+def must_be_once(parents: Sequence[Run], rows: Mapping[int, Sequence[int]]) -> None:
     """Refuse a choice in which one row stands twice: as it died in a run, and as it died in a replay of that."""
     seen: dict[tuple[int, int], int] = {}
     for parent in parents:

@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobs import golden, ladder, views
+from jobs import golden, ladder
 from jobs.contract import words
 from jobs.options import Check
 from jobs.thresholds import Case, Proposal, Saving, agreement_and_saving, propose
+from jobs.views.runs import Run
+from jobs.views.trials import FieldAgreement
 
 Values = Mapping[int, Mapping[str, Any] | None]
 
@@ -31,8 +33,8 @@ class Disputed:
 class Weighed:
     """What the two have come to so far."""
 
-    cheap: views.Run
-    dear: views.Run
+    cheap: Run
+    dear: Run
     #: the fields that must agree
     fields: tuple[str, ...]
     #: rows that count: both have ended, and the dear model gave a value
@@ -41,9 +43,9 @@ class Weighed:
     broken: int
     untold: int
     #: cheap against dear, by field
-    agreement: tuple[views.FieldAgreement, ...]
+    agreement: tuple[FieldAgreement, ...]
     #: each against the golden rows, by field; empty without any
-    right: tuple[tuple[views.FieldAgreement, views.FieldAgreement], ...]
+    right: tuple[tuple[FieldAgreement, FieldAgreement], ...]
     proposal: Proposal
     #: with the proposed threshold; without confidences, with what climbs anyway. None without a case
     saving: Saving | None
@@ -55,8 +57,8 @@ class Weighed:
 
 
 def weigh(
-    cheap: views.Run,
-    dear: views.Run,
+    cheap: Run,
+    dear: Run,
     *,
     said: tuple[Values, Values],
     sure: Mapping[int, float],
@@ -115,7 +117,7 @@ def weigh(
     )
 
 
-def _each(run: views.Run) -> float | None:
+def _each(run: Run) -> float | None:
     ended = run.counts.accepted + run.counts.dead
     return None if run.cost is None or not ended else run.cost / ended
 
@@ -130,23 +132,23 @@ def _right(value: Mapping[str, Any] | None, expected: Mapping[str, Any]) -> bool
     return all(golden.compare(expected, value).values())
 
 
-def _by_field(both: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[views.FieldAgreement]:
+def _by_field(both: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[FieldAgreement]:
     names = dict.fromkeys(name for one, other in both for name in (*one, *other))
     return [
-        views.FieldAgreement(path=name, n=len(both), agree=sum(_agree(one, other, [name]) for one, other in both))
+        FieldAgreement(path=name, n=len(both), agree=sum(_agree(one, other, [name]) for one, other in both))
         for name in names
     ]
 
 
 def _by_truth(
     rows: Sequence[int], ours: Values, theirs: Values, expected: Mapping[int, Mapping[str, Any]]
-) -> list[tuple[views.FieldAgreement, views.FieldAgreement]]:
+) -> list[tuple[FieldAgreement, FieldAgreement]]:
     paths = dict.fromkeys(path for row in rows for path in expected.get(row, ()))
     found = []
     for path in paths:
         asked = [row for row in rows if path in expected[row]]
         one, other = (
-            views.FieldAgreement(
+            FieldAgreement(
                 path=path,
                 n=len(asked),
                 agree=sum(_right(values[row], {path: expected[row][path]}) for row in asked),

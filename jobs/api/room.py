@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from sqlite_utils import Database
 
-from jobs import errors, views
+from jobs import errors
 from jobs.requests import Request
 from jobs.settings import Settings
 from jobs.store import drawer
@@ -26,6 +26,7 @@ from jobs.store.database import in_words, open_reader, open_writer
 from jobs.store.reading_datasets import different, matching
 from jobs.store.reading_runs import Ended
 from jobs.store.runs import transaction
+from jobs.views.datasets import Dataset
 
 #: seconds to wait for the keeper, and between two looks
 PATIENCE, GLANCE = 10.0, 0.02
@@ -99,7 +100,7 @@ class House:
         return self._searches.get((dataset, wanted), lambda: matching(self.read(), dataset, wanted))
 
     def different(
-        self, dataset: views.Dataset, columns: Sequence[str], *, limit: int | None, ordinals: tuple[int, ...] | None
+        self, dataset: Dataset, columns: Sequence[str], *, limit: int | None, ordinals: tuple[int, ...] | None
     ) -> array[int]:
         """The rows of a ready dataset, among the first ``limit`` or the given ones, that differ in those columns; kept."""
         places = tuple(dataset.columns.index(column) for column in columns)

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobs import errors, pairing, templates, views
+from jobs import errors, pairing, templates
 from jobs import ladder as ladders
 from jobs.api import exports
 from jobs.api.datasets import check_id_column
@@ -26,16 +26,21 @@ from jobs.requests import Cancel, Pause, Resume, SetBudget, Start
 from jobs.settings import Connection, Price
 from jobs.store import reading_batches, reading_results, reading_rungs, reading_runs
 from jobs.store.reading_results import Scope
+from jobs.views.datasets import Dataset
+from jobs.views.forecast import Forecast, Outlook
+from jobs.views.letters import Group
+from jobs.views.prompts import Version
+from jobs.views.runs import Batch, ResultRow, Run, RungTally
 
 
 class Runs(Room):
     """The runs of a home."""
 
-    def forecast(self, launch: Launch) -> views.Forecast:
+    def forecast(self, launch: Launch) -> Forecast:
         """What such a run is likely to take, what that is founded on, and what there is to say before it is launched."""
         return forecast(self._house, launch)
 
-    def outlook(self, run_id: int) -> views.Outlook | None:
+    def outlook(self, run_id: int) -> Outlook | None:
         """What a run that goes on is likely to come to, from its own calls so far; None once it has ended. Raises NotFound."""
         return outlook(self._house, run_id)
 
@@ -85,7 +90,7 @@ class Runs(Room):
             note=launch.note,
         )
 
-    def model_of(self, version: views.Version, connection: Connection, model: str | None = None) -> str:
+    def model_of(self, version: Version, connection: Connection, model: str | None = None) -> str:
         """The model that would answer: the one asked for, else the version's, else the connection's first.
 
         Raises:
@@ -118,9 +123,7 @@ class Runs(Room):
             )
         return price
 
-    def _upper(
-        self, version: views.Version, connection: Connection, model: str, options: RunOptions
-    ) -> tuple[Rung, ...]:
+    def _upper(self, version: Version, connection: Connection, model: str, options: RunOptions) -> tuple[Rung, ...]:
         """The rungs above a run's own model, with what they charge.
 
         Raises:
@@ -150,8 +153,8 @@ class Runs(Room):
 
     def usable(
         self,
-        version: views.Version,
-        dataset: views.Dataset,
+        version: Version,
+        dataset: Dataset,
         *,
         id_column: str | None = None,
         options: RunOptions | None = None,
@@ -177,7 +180,7 @@ class Runs(Room):
         pairing.must_fit(options.echo, contract=version.content.contract, columns=dataset.columns, used=used)
         return used
 
-    def get(self, run_id: int) -> views.Run:
+    def get(self, run_id: int) -> Run:
         """The run of that number, as it is now; raises NotFound."""
         with self.snapshot() as db:
             found = reading_runs.run(db, run_id, now=time.time(), ended=self._house.ended)
@@ -194,7 +197,7 @@ class Runs(Room):
         state: str | None = None,
         as_run: bool = False,
         search: str = "",
-    ) -> tuple[list[views.ResultRow], int]:
+    ) -> tuple[list[ResultRow], int]:
         """A page of rows with their values, and how many pass; raises NotFound.
 
         Those of the root run with what is current, or the run's own with ``as_run``. ``state``: accepted, dead, cancelled,
@@ -211,17 +214,17 @@ class Runs(Room):
             raise errors.NotFound(f"there is no run {run_id}")
         return scope
 
-    def rungs(self, run_id: int) -> list[views.RungTally]:
+    def rungs(self, run_id: int) -> list[RungTally]:
         """What each rung of the run's ladder has done so far, the lowest first; one without a ladder has one. Raises NotFound."""
         with self.snapshot() as db:
             return reading_rungs.rungs(db, self.get(run_id))
 
-    def groups(self, run_id: int, *, limit: int = 5) -> list[views.Group]:
+    def groups(self, run_id: int, *, limit: int = 5) -> list[Group]:
         """The most frequent causes of death among the run's rows so far."""
         with self.snapshot() as db:
             return reading_runs.top_groups(db, run_id, limit=limit)
 
-    def batches(self, run_id: int) -> Sequence[views.Batch]:
+    def batches(self, run_id: int) -> Sequence[Batch]:
         """The run's batches at its provider, the oldest first; empty where it makes ordinary calls alone."""
         return reading_batches.of_run(self.read(), run_id)
 
@@ -248,28 +251,28 @@ class Runs(Room):
             scope = self._scope(run_id, as_run=as_run)
             return exports.export(db, scope, fmt=fmt, out=out, accepted_only=accepted_only)
 
-    def pause(self, run_id: int, *, key: str | None = None) -> views.Run:
+    def pause(self, run_id: int, *, key: str | None = None) -> Run:
         """No new calls until resumed; a paused run stays as it is. Raises Refused."""
         return self._steer(Pause(run=run_id), key)
 
-    def resume(self, run_id: int, *, key: str | None = None) -> views.Run:
+    def resume(self, run_id: int, *, key: str | None = None) -> Run:
         """Go on; a running run stays as it is. Raises Refused, also where a connection of it has another base URL now."""
         run, there = self.get(run_id), self.settings.with_embedded().connections
         names = [run.connection, *(rung.connection for rung in run.upper)]
         base_url, *upper = [there[name].base_url if name in there else None for name in names]
         return self._steer(Resume(run=run_id, base_url=base_url, upper=tuple(upper)), key)
 
-    def cancel(self, run_id: int, *, key: str | None = None) -> views.Run:
+    def cancel(self, run_id: int, *, key: str | None = None) -> Run:
         """No new calls ever; what is in flight is kept. Raises Refused."""
         return self._steer(Cancel(run=run_id), key)
 
-    def set_budget(self, run_id: int, budget: float | None, *, key: str | None = None) -> views.Run:
+    def set_budget(self, run_id: int, budget: float | None, *, key: str | None = None) -> Run:
         """Another budget in US dollars, or none. Raises Refused, or InputError for one that is not above 0."""
         if budget is not None and not budget > 0:
             raise errors.InputError(f"a budget is above $0, or there is none; this one is ${budget:g}")
         return self._steer(SetBudget(run=run_id, budget=budget), key)
 
-    def _steer(self, request: Pause | Resume | Cancel | SetBudget, key: str | None) -> views.Run:
+    def _steer(self, request: Pause | Resume | Cancel | SetBudget, key: str | None) -> Run:
         self.get(request.run)
         self.submit(request, key or f"{request.kind}-{request.run}-{uuid.uuid4().hex}")
         return self.get(request.run)
@@ -282,7 +285,7 @@ class Runs(Room):
         kinds: Sequence[str] | None = None,
         prompt: str | None = None,
         state: str | None = None,
-    ) -> tuple[list[views.Run], int]:
+    ) -> tuple[list[Run], int]:
         """A page of the runs that pass, the newest first, and how many there are."""
         with self.snapshot() as db:
             return reading_runs.runs(

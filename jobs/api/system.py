@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from jobs import dispatch, errors, outcomes, views
+from jobs import dispatch, errors, outcomes
 from jobs.api import probing
 from jobs.api.prompts import Prompts
 from jobs.api.room import House, Room
@@ -29,7 +29,8 @@ from jobs.settings import Connection, key_of
 from jobs.store import probes, reading_costs, reading_system
 from jobs.store.raw import safe
 from jobs.trouble import Trouble, told
-from jobs.views import CallFilter
+from jobs.views.costs import CallFilter
+from jobs.views.system import LiveReply, Machinery, Overview, Pool
 
 _DAY = 24 * 3600.0
 #: seconds to wait for Redis; a page must not hang on it
@@ -57,13 +58,13 @@ class System(Room):
     def _redis(self) -> Any:
         return dispatch.connect(self.settings.redis_address, timeout=_REDIS_SECONDS)
 
-    def overview(self, now: float) -> views.Overview:
+    def overview(self, now: float) -> Overview:
         """What needs somebody, at ``now`` (epoch seconds); "24h" are the 24 hours before it."""
         with self.snapshot() as db:
             letters = reading_system.letters(db, since=now - _DAY)
             spent = reading_costs.whole(db, CallFilter(since=now - _DAY, until=now))
             paused, _ = self._runs.list(limit=5 * _SHOWN, kinds=_KINDS, state="paused")
-            return views.Overview(
+            return Overview(
                 active_runs=tuple(self._runs.list(limit=_SHOWN, kinds=_KINDS, state="running")[0]),
                 stuck_runs=tuple(run for run in paused if run.paused_by in ("provider", "budget"))[:_SHOWN],
                 recent_runs=tuple(self._runs.list(limit=_RECENT, kinds=_KINDS)[0]),
@@ -79,13 +80,13 @@ class System(Room):
                 prompts=len(self._prompts.list()),
             )
 
-    def look(self) -> views.System:
+    def look(self) -> Machinery:
         """How each part is; a Redis that does not answer within two seconds is not alive."""
         seen: Look | None = None
         with suppress(errors.EngineDown):
             seen = dispatch.look(self._redis, self.settings.home_id)
         db = self.read()
-        return views.System(
+        return Machinery(
             home=str(self.settings.home),
             keeper_alive=self.keeper_alive(),
             redis_alive=seen is not None,
@@ -101,7 +102,7 @@ class System(Room):
             trouble=self.trouble(),
         )
 
-    def pool(self, connection: str, model: str) -> views.Pool | None:
+    def pool(self, connection: str, model: str) -> Pool | None:
         """What a model at a connection allows now; None where nobody has used it within the hour, or Redis does not answer."""
         try:
             found = KeeperLimits(self._redis, Keys(self.settings.home_id)).standing(connection, model)
@@ -109,18 +110,18 @@ class System(Room):
             return None
         return None if found is None else _pool(found, self.settings.with_embedded().connections.get(connection))
 
-    def _pools(self) -> tuple[views.Pool, ...]:
+    def _pools(self) -> tuple[Pool, ...]:
         runs = [*self._runs.list(limit=_SHOWN, state="running")[0], *self._runs.list(limit=_SHOWN, state="paused")[0]]
         names = dict.fromkeys((run.connection, run.model) for run in runs)
         return tuple(pool for connection, model in names if (pool := self.pool(connection, model)) is not None)
 
-    def live(self, run_id: int) -> list[views.LiveReply]:
+    def live(self, run_id: int) -> list[LiveReply]:
         """The replies of a try as far as they have come; none where Redis does not answer."""
         try:
             found = outcomes.live(self._redis, self.settings.home_id, run_id)
         except errors.EngineDown:
             return []
-        return [views.LiveReply(ordinal=ordinal, text=safe(text), done=done) for ordinal, text, done in found]
+        return [LiveReply(ordinal=ordinal, text=safe(text), done=done) for ordinal, text, done in found]
 
     def keeper_alive(self) -> bool:
         """Whether a keeper owns this home now."""
@@ -154,12 +155,12 @@ class System(Room):
         return f"{model} at {urlsplit(connection.base_url).netloc} (connection {connection.name})"
 
 
-def _pool(found: Standing, connection: Connection | None) -> views.Pool:
+def _pool(found: Standing, connection: Connection | None) -> Pool:
     said = {"requests": connection.rpm, "tokens": connection.tpm} if connection else {}
     sources = {name: "settings" if said.get(name) else "headers" for name in found.rates}
     if found.found is not None and found.rates.get("requests") == found.found:
         sources["requests"] = "found"
-    return views.Pool(
+    return Pool(
         connection=found.connection,
         model=found.model,
         rates=found.rates,

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from jobs import errors, ladder, thresholds, views
+from jobs import errors, ladder, thresholds
 from jobs.api.launch import Launch
 from jobs.api.rivals import Weighed, weigh
 from jobs.api.room import House, Room
@@ -21,6 +21,9 @@ from jobs.lifecycle import ENDS
 from jobs.options import Check, RunOptions
 from jobs.settings import Connection
 from jobs.store import reading_prompts, reading_row, reading_trials
+from jobs.views.datasets import Dataset
+from jobs.views.prompts import Version
+from jobs.views.trials import FieldAgreement, Trial
 
 #: rows that two models are compared on; 98 % agreement takes 183 at least (``thresholds.least``)
 COMPARED = 200
@@ -66,8 +69,8 @@ class Trials(Room):
     def rivals(
         self,
         *,
-        version: views.Version,
-        dataset: views.Dataset,
+        version: Version,
+        dataset: Dataset,
         cheap: tuple[Connection, str],
         dear: tuple[Connection, str],
         sample: int = COMPARED,
@@ -155,7 +158,7 @@ class Trials(Room):
             checks=checks,
         )
 
-    def compare(self, runs: Sequence[int]) -> list[views.Trial]:
+    def compare(self, runs: Sequence[int]) -> list[Trial]:
         """What each size has come to so far, by the size; the smallest is what the others are held against.
 
         Raises:
@@ -170,7 +173,7 @@ class Trials(Room):
             firsts = [reading_trials.at_once(db, run.id) for run in found]
             seconds = [reading_trials.median_seconds(db, run.id) for run in found]
         return [
-            views.Trial(
+            Trial(
                 run=run,
                 answered_at_once=first.answered,
                 salvaged=first.salvaged,
@@ -183,13 +186,13 @@ class Trials(Room):
 
 def agreement(
     singly: Mapping[int, Mapping[str, Any]], together: Mapping[int, Mapping[str, Any]]
-) -> Iterable[views.FieldAgreement]:
+) -> Iterable[FieldAgreement]:
     """For each field how often both say the same, of the rows that both have a value for."""
     both = [(singly[ordinal], together[ordinal]) for ordinal in singly.keys() & together.keys()]
     names = dict.fromkeys(name for one, other in both for name in (*one, *other))
     for name in names:
         agree = sum(_same(one.get(name, _NOTHING), other.get(name, _NOTHING)) for one, other in both)
-        yield views.FieldAgreement(path=name, n=len(both), agree=agree)
+        yield FieldAgreement(path=name, n=len(both), agree=agree)
 
 
 def _same(one: object, other: object) -> bool:

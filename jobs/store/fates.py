@@ -17,7 +17,7 @@ from jobs.store import runs, went_on
 from jobs.store.batch import Batch
 from jobs.store.runs import RunRecord
 from jobs.store.tries import Row, Try
-from jobs.views import Why
+from jobs.views.runs import Why
 
 #: a dead letter of these kinds of run stays with its run and asks nobody for anything
 QUIET_KINDS = ("try", "evaluation")

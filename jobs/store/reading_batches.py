@@ -6,7 +6,7 @@ from dataclasses import fields
 
 from sqlite_utils import Database
 
-from jobs.views import Batch
+from jobs.views.runs import Batch
 
 _COLUMNS = ", ".join(field.name for field in fields(Batch))
 

@@ -13,9 +13,9 @@ from typing import Any, Literal
 import numpy as np
 from sqlite_utils import Database
 
-from jobs import views
 from jobs.store.reading_tallies import ROW_RUNG, SAVING, Buckets, Chosen, at, chosen, latencies
 from jobs.store.tallies import MINUTE
+from jobs.views.costs import CallFilter, CallRow, ReusedRow
 
 #: ``went-`` and a way that money goes, ``saved-`` and one that it is saved in by a call
 Which = Literal[
@@ -51,13 +51,13 @@ _NEWEST, _SLOWEST = "c.sent_at DESC, c.id DESC", "c.seconds DESC, c.id DESC"
 
 def calls(
     db: Database,
-    among: views.CallFilter,
+    among: CallFilter,
     *,
     which: Which,
     limit: int,
     offset: int,
     seconds: tuple[float, float] | None = None,
-) -> tuple[list[views.CallRow], int]:
+) -> tuple[list[CallRow], int]:
     """A page of calls, the newest first, and how many there are.
 
     ``accepted`` are those that brought a value and ``wasted`` the others, of which ``rejected`` have a reply and ``failed`` are
@@ -70,7 +70,7 @@ def calls(
     return page.newest() if seconds is None else page.newest_of(seconds)
 
 
-def reused(db: Database, among: views.CallFilter, *, limit: int, offset: int) -> tuple[list[views.ReusedRow], int]:
+def reused(db: Database, among: CallFilter, *, limit: int, offset: int) -> tuple[list[ReusedRow], int]:
     """A page of the rows that were given an answer of earlier, the newest first, and how many there are."""
     meant = chosen(db, among)
     stretch = at("{reused} AND a.call IS NULL AND a.verdict = 'accepted'", meant)
@@ -91,7 +91,7 @@ def reused(db: Database, among: views.CallFilter, *, limit: int, offset: int) ->
     for run, rung, ordinal, row_id, saved, recorded_at, source_id in found:
         place = meant.places[run, rung]
         rows.append(
-            views.ReusedRow(
+            ReusedRow(
                 run=run,
                 ordinal=ordinal,
                 row_id=row_id or "",
@@ -107,7 +107,7 @@ def reused(db: Database, among: views.CallFilter, *, limit: int, offset: int) ->
 
 
 def _held(
-    db: Database, meant: Chosen, among: views.CallFilter, source: str, counted: str, *, limit: int, offset: int
+    db: Database, meant: Chosen, among: CallFilter, source: str, counted: str, *, limit: int, offset: int
 ) -> tuple[float | None, float, int, int]:
     """The stretch of time that holds a page: (begin, end, how many are newer than it, how many there are); begin None: empty."""
     window = Buckets(among.since, among.until)
@@ -132,13 +132,13 @@ def _held(
 class _Page:
     """One page of calls, found in one of three ways."""
 
-    def __init__(self, db: Database, among: views.CallFilter, which: Which, limit: int, offset: int) -> None:
+    def __init__(self, db: Database, among: CallFilter, which: Which, limit: int, offset: int) -> None:
         self._db, self._among, self._limit, self._offset = db, among, limit, offset
         self._which, self._counted = _meant(which)
         self._chosen = chosen(db, among)
         self._source = f"calls c WHERE {at('{sent}', self._chosen)} AND {self._which}"
 
-    def newest(self) -> tuple[list[views.CallRow], int]:
+    def newest(self) -> tuple[list[CallRow], int]:
         """From the minutes that hold the page."""
         begin, end, before, total = _held(
             self._db, self._chosen, self._among, self._source, self._counted, limit=self._limit, offset=self._offset
@@ -148,7 +148,7 @@ class _Page:
         named = self._chosen.named | {"begin": begin, "end": end}
         return self._rows(self._source, named, _NEWEST, self._offset - before), total
 
-    def newest_of(self, seconds: tuple[float, float]) -> tuple[list[views.CallRow], int]:
+    def newest_of(self, seconds: tuple[float, float]) -> tuple[list[CallRow], int]:
         """Those of a span of latency, from the whole window."""
         source = f"{self._source} AND c.seconds >= :low AND c.seconds < :high"
         named = self._chosen.named | {"begin": self._among.since, "end": self._among.until}
@@ -156,7 +156,7 @@ class _Page:
         total = int(self._db.execute(f"SELECT count(*) FROM {source}", named).fetchone()[0])
         return self._rows(source, named, _NEWEST, self._offset), total
 
-    def slowest(self, seconds: tuple[float, float] | None) -> tuple[list[views.CallRow], int]:
+    def slowest(self, seconds: tuple[float, float] | None) -> tuple[list[CallRow], int]:
         """From the minutes that hold the latencies which the page begins and ends with, and those between."""
         places, packed = [], []
         window = Buckets(self._among.since, self._among.until)
@@ -180,7 +180,7 @@ class _Page:
         named = {"held": json.dumps([places[one] for one in held]), "low": fastest, "high": slowest}
         return self._rows(source, named, _SLOWEST, self._offset - slower), len(every)
 
-    def _rows(self, source: str, named: Mapping[str, object], order: str, offset: int) -> list[views.CallRow]:
+    def _rows(self, source: str, named: Mapping[str, object], order: str, offset: int) -> list[CallRow]:
         found = self._db.execute(
             f"""
             WITH page AS MATERIALIZED (SELECT c.id FROM {source} ORDER BY {order} LIMIT :limit OFFSET :offset)
@@ -198,13 +198,13 @@ class _Page:
         )
         return [self._call(row) for row in found]
 
-    def _call(self, row: Sequence[Any]) -> views.CallRow:
+    def _call(self, row: Sequence[Any]) -> CallRow:
         (
             try_id, run, rung, ordinal, row_id, rows, outcome, verdict, sent_at, seconds, prompt_tokens, completion_tokens,
             cached_tokens, cost, status, way,
         ) = row  # fmt: skip
         place = self._chosen.places[run, rung]
-        return views.CallRow(
+        return CallRow(
             try_id=try_id,
             run=run,
             ordinal=ordinal,

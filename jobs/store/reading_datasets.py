@@ -10,18 +10,18 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from jobs import views
+from jobs.views.datasets import Dataset
 
 #: characters that stand between the cells as they are stored; a search for one of them looks at each cell itself
 _STRUCTURE = frozenset('",[]\\')
 
 
-def datasets(db: Database) -> list[views.Dataset]:
+def datasets(db: Database) -> list[Dataset]:
     """Every dataset, the newest first."""
     return [_view(row) for row in db.query("SELECT * FROM datasets ORDER BY created_at DESC, id")]
 
 
-def dataset(db: Database, dataset_id: str) -> views.Dataset | None:
+def dataset(db: Database, dataset_id: str) -> Dataset | None:
     """The dataset of that id."""
     return next((_view(row) for row in db.query("SELECT * FROM datasets WHERE id = ?", [dataset_id])), None)
 
@@ -31,14 +31,14 @@ def loading(db: Database) -> list[str]:
     return [sha for (sha,) in db.execute("SELECT sha256 FROM datasets WHERE state = 'loading'").fetchall()]
 
 
-def by_hash(db: Database, sha256: str) -> views.Dataset | None:
+def by_hash(db: Database, sha256: str) -> Dataset | None:
     """The dataset that was made of those bytes."""
     return next((_view(row) for row in db.query("SELECT * FROM datasets WHERE sha256 = ?", [sha256])), None)
 
 
-def _view(row: dict[str, Any]) -> views.Dataset:
+def _view(row: dict[str, Any]) -> Dataset:
     layout = json.loads(row["layout"])
-    return views.Dataset(
+    return Dataset(
         id=row["id"],
         name=row["name"],
         sha256=row["sha256"],

@@ -14,9 +14,9 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from jobs import views
 from jobs.lifecycle import Resolution
 from jobs.store.raw import head
+from jobs.views.letters import Decision, Group, Letter, Standing
 
 #: characters of a raw reply in a group and in a list; of a row's cells in a list
 GROUP_HEAD, LIST_HEAD, CELLS_HEAD = 400, 160, 160
@@ -66,7 +66,7 @@ class Filter:
         return " AND ".join(parts), values
 
 
-def groups(db: Database, chosen: Filter, *, limit: int, offset: int = 0) -> tuple[list[views.Group], int]:
+def groups(db: Database, chosen: Filter, *, limit: int, offset: int = 0) -> tuple[list[Group], int]:
     """The signatures of the letters that pass, the most frequent first, and how many signatures there are.
 
     A group's example is its newest letter; its resolutions are counted over the same letters without regard to the
@@ -91,7 +91,7 @@ def groups(db: Database, chosen: Filter, *, limit: int, offset: int = 0) -> tupl
     titles = _titles(db, signatures)
     names = _version_names(db, {run for facet in facets.values() for run in facet.runs})
     return [
-        views.Group(
+        Group(
             signature=signature,
             title=titles.get(signature, signature),
             count=count,
@@ -164,7 +164,7 @@ def reference(prompt: str, number: int | None) -> str:
     return f"{prompt}@{number}" if number is not None else f"{prompt} (draft)"
 
 
-def letters(db: Database, chosen: Filter, *, limit: int, offset: int = 0) -> tuple[list[views.Letter], int]:
+def letters(db: Database, chosen: Filter, *, limit: int, offset: int = 0) -> tuple[list[Letter], int]:
     """A page of the letters that pass, and how many there are."""
     condition, values = chosen.where()
     total = db.execute(f"SELECT COUNT(*) FROM dead_letters d WHERE {condition}", values).fetchone()[0]
@@ -172,13 +172,13 @@ def letters(db: Database, chosen: Filter, *, limit: int, offset: int = 0) -> tup
     return _letters(db, page, [*values, limit, offset]), int(total)
 
 
-def letter(db: Database, run: int, ordinal: int) -> views.Letter | None:
+def letter(db: Database, run: int, ordinal: int) -> Letter | None:
     """The dead letter of that row of that run, if it is one."""
     found = _letters(db, "SELECT ? AS run, ? AS ordinal", [run, ordinal])
     return found[0] if found else None
 
 
-def _letters(db: Database, page: str, values: Sequence[Any]) -> list[views.Letter]:
+def _letters(db: Database, page: str, values: Sequence[Any]) -> list[Letter]:
     # The page is found first and alone: sorting whole rows would carry every raw reply through the sorter.
     found = db.execute(
         f"""
@@ -197,7 +197,7 @@ def _letters(db: Database, page: str, values: Sequence[Any]) -> list[views.Lette
         values,
     )
     return [
-        views.Letter(
+        Letter(
             run=run,
             ordinal=ordinal,
             root=root,
@@ -226,7 +226,7 @@ def ids(db: Database, chosen: Filter) -> list[tuple[int, int]]:
     return [(run, ordinal) for run, ordinal in found]
 
 
-def standing(db: Database, chosen: Filter, *, since: float) -> views.Standing:
+def standing(db: Database, chosen: Filter, *, since: float) -> Standing:
     """The letters that pass, whatever their resolution, by what has become of them; the new and the resolved since a time."""
     condition, values = replace(chosen, resolution=None).where()
     found = db.execute(
@@ -238,7 +238,7 @@ def standing(db: Database, chosen: Filter, *, since: float) -> views.Standing:
         [since, since, *values],
     ).fetchone()
     waiting, replaying, new, resolved = (int(each) for each in found)
-    return views.Standing(open=waiting, replaying=replaying, new_24h=new, resolved_24h=resolved)
+    return Standing(open=waiting, replaying=replaying, new_24h=new, resolved_24h=resolved)
 
 
 def neighbours(
@@ -267,7 +267,7 @@ def decisions(
     rows_of: int | None = None,
     prompt: str | None = None,
     limit: int = 50,
-) -> list[views.Decision]:
+) -> list[Decision]:
     """The newest decisions: about one run's own letters, about rows of one run wherever they died, about one prompt's."""
     parts: list[str] = []
     values: list[Any] = []
@@ -289,13 +289,13 @@ def decisions(
     return _decisions(db, f"{condition} ORDER BY id DESC LIMIT ?", [*values, limit])
 
 
-def decision_of(db: Database, replay: int) -> views.Decision | None:
+def decision_of(db: Database, replay: int) -> Decision | None:
     """The decision that a replay was made by."""
     made_by = "WHERE run = (SELECT parent FROM runs WHERE id = ?) AND replay = ? ORDER BY id LIMIT 1"
     return next(iter(_decisions(db, made_by, [replay, replay])), None)
 
 
-def decisions_about(db: Database, *, root: int, ordinal: int) -> list[views.Decision]:
+def decisions_about(db: Database, *, root: int, ordinal: int) -> list[Decision]:
     """Every decision about one row, in its root run and all replays of it, the oldest first."""
     condition = """
         WHERE run IN (SELECT id FROM runs WHERE root = ?)
@@ -304,7 +304,7 @@ def decisions_about(db: Database, *, root: int, ordinal: int) -> list[views.Deci
     return _decisions(db, condition, [root, ordinal])
 
 
-def _decisions(db: Database, rest: str, values: Sequence[Any]) -> list[views.Decision]:
+def _decisions(db: Database, rest: str, values: Sequence[Any]) -> list[Decision]:
     found = db.execute(
         f"""
         SELECT id, kind, run, replay, ordinals, value, reason, made_at, undone_at,
@@ -319,7 +319,7 @@ def _decisions(db: Database, rest: str, values: Sequence[Any]) -> list[views.Dec
     ).fetchall()
     versions = _version_names(db, {row[3] for row in found if row[3] is not None})
     return [
-        views.Decision(
+        Decision(
             id=id_,
             kind=kind,
             run=run,

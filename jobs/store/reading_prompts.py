@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from jobs import views
 from jobs.values import VersionContent
+from jobs.views.prompts import Version
 
 _VERSION = """
     SELECT v.*, (SELECT json_group_array(l.label) FROM labels l WHERE l.prompt = v.prompt AND l.number = v.number) AS labels
@@ -53,29 +53,29 @@ def standings(db: Database) -> dict[str, Standing]:
     }
 
 
-def saved(db: Database, prompt: str) -> list[views.Version]:
+def saved(db: Database, prompt: str) -> list[Version]:
     """The saved versions of a prompt, the newest first."""
     return _views(db, "WHERE v.prompt = ? AND v.number IS NOT NULL ORDER BY v.number DESC", [prompt])
 
 
-def version(db: Database, version_id: int) -> views.Version | None:
+def version(db: Database, version_id: int) -> Version | None:
     """The version of that id, saved or not."""
     return next(iter(_views(db, "WHERE v.id = ?", [version_id])), None)
 
 
-def numbered(db: Database, prompt: str, number: int) -> views.Version | None:
+def numbered(db: Database, prompt: str, number: int) -> Version | None:
     """The version of that number."""
     return next(iter(_views(db, "WHERE v.prompt = ? AND v.number = ?", [prompt, number])), None)
 
 
-def latest(db: Database, prompt: str) -> views.Version | None:
+def latest(db: Database, prompt: str) -> Version | None:
     """The version of the highest number."""
     return next(
         iter(_views(db, "WHERE v.prompt = ? AND v.number IS NOT NULL ORDER BY v.number DESC LIMIT 1", [prompt])), None
     )
 
 
-def by_hash(db: Database, prompt: str, hash_: str) -> views.Version | None:
+def by_hash(db: Database, prompt: str, hash_: str) -> Version | None:
     """The version of that content, saved or not."""
     return next(iter(_views(db, "WHERE v.prompt = ? AND v.hash = ?", [prompt, hash_])), None)
 
@@ -91,9 +91,9 @@ def draft(db: Database, key: str) -> dict[str, Any] | None:
     return None if found is None else dict(json.loads(found[0]))
 
 
-def _views(db: Database, rest: str, values: list[Any]) -> list[views.Version]:
+def _views(db: Database, rest: str, values: list[Any]) -> list[Version]:
     return [
-        views.Version(
+        Version(
             id=row["id"],
             prompt=row["prompt"],
             number=row["number"],

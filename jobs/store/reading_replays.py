@@ -6,8 +6,8 @@ import json
 
 from sqlite_utils import Database
 
-from jobs import views
 from jobs.store.raw import head
+from jobs.views.letters import BeforeAfter, ReplayOutcome
 
 #: characters of each raw reply
 PAIR_HEAD = 4_000
@@ -32,10 +32,10 @@ _OUTCOME = """
 """
 
 
-def outcome(db: Database, replay: int) -> views.ReplayOutcome:
+def outcome(db: Database, replay: int) -> ReplayOutcome:
     """The rows of a replay by what became of them; they add up to its rows that are laid out."""
     counts = dict(db.execute(f"SELECT {_OUTCOME}, COUNT(*) {_PAIRS} GROUP BY 1", [replay]).fetchall())
-    return views.ReplayOutcome(
+    return ReplayOutcome(
         fixed=counts.get("fixed", 0),
         same_failure=counts.get("same_failure", 0),
         new_failure=counts.get("new_failure", 0),
@@ -47,7 +47,7 @@ def outcome(db: Database, replay: int) -> views.ReplayOutcome:
 
 def before_after(
     db: Database, replay: int, *, outcome: str | None, limit: int, offset: int
-) -> tuple[list[views.BeforeAfter], int]:
+) -> tuple[list[BeforeAfter], int]:
     """A page of a replay's rows in the file's order, each with how it had failed and what came now, and their number.
 
     Raw replies are those of the attempts that decided, their first ``PAIR_HEAD`` characters; empty where nothing came.
@@ -76,7 +76,7 @@ def before_after(
         [replay, *values, limit, offset, replay],
     )
     return [
-        views.BeforeAfter(
+        BeforeAfter(
             ordinal=ordinal,
             row_id=row_id,
             outcome=kind,

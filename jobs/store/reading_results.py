@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 from sqlite_utils import Database
 
-from jobs import views
 from jobs.lifecycle import WAITING, RowState
 from jobs.store.fates import QUIET_KINDS
 from jobs.store.reading_letters import reference
 from jobs.values import Receipt, VersionContent
+from jobs.views.runs import ResultRow
 
 #: rows that a stream reads at once
 CHUNK = 1_000
@@ -85,7 +85,7 @@ def page(
     limit: int,
     state: str | None = None,
     among: Sequence[int] | None = None,
-) -> tuple[list[views.ResultRow], int]:
+) -> tuple[list[ResultRow], int]:
     """A page of the rows in the file's order, and how many pass; ``among``: only these ordinals."""
     table, condition, values = _chosen(where, state)
     if among is not None:
@@ -169,8 +169,8 @@ def edits(columns: Sequence[str], row: Found) -> dict[str, str]:
     return {column: seen for column, original, seen in cells if seen != original}
 
 
-def _view(where: Scope, row: Found) -> views.ResultRow:
-    return views.ResultRow(
+def _view(where: Scope, row: Found) -> ResultRow:
+    return ResultRow(
         ordinal=row.ordinal,
         row_id=row.row_id,
         state=row.state,

@@ -10,10 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 from sqlite_utils import Database
 
-from jobs import views
 from jobs.store.raw import shown
 from jobs.store.reading_letters import reference
 from jobs.values import Failure, Message, Problem, Receipt
+from jobs.views.letters import Attempt
+from jobs.views.runs import ResultRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ def _cells(columns: str, cells: str) -> dict[str, str]:
     return dict(zip(json.loads(columns), json.loads(cells), strict=True))
 
 
-def attempts(db: Database, run: int, ordinal: int) -> tuple[views.Attempt, ...]:
+def attempts(db: Database, run: int, ordinal: int) -> tuple[Attempt, ...]:
     """Every attempt at that row in that run, in the order in which they were recorded."""
     found = db.query(
         """
@@ -80,9 +81,9 @@ def attempts(db: Database, run: int, ordinal: int) -> tuple[views.Attempt, ...]:
     return tuple(_attempt(row) for row in found)
 
 
-def _attempt(row: dict[str, Any]) -> views.Attempt:
+def _attempt(row: dict[str, Any]) -> Attempt:
     request = _request(row["request"])
-    return views.Attempt(
+    return Attempt(
         id=row["id"],
         run=row["run"],
         ordinal=row["ordinal"],
@@ -136,7 +137,7 @@ def _messages(request: dict[str, Any] | None) -> tuple[Message, ...]:
     return tuple(found)
 
 
-def result(db: Database, at: Place) -> views.ResultRow | None:
+def result(db: Database, at: Place) -> ResultRow | None:
     """The value that is current for that row, whoever made it; None where there is none."""
     found = db.execute(
         """
@@ -155,7 +156,7 @@ def result(db: Database, at: Place) -> views.ResultRow | None:
     run, attempt, value, receipt, prompt, number, row_id, state = found
     if attempt is None:
         receipt = Receipt(how="corrected").model_dump_json()
-    return views.ResultRow(
+    return ResultRow(
         ordinal=at.ordinal,
         row_id=row_id,
         state=state,

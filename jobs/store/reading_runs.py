@@ -12,11 +12,12 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from jobs import views
 from jobs.lifecycle import RunState
 from jobs.options import RunOptions
 from jobs.store.reading_letters import Filter, groups, reference
 from jobs.store.rungs import UPPER
+from jobs.views.letters import Group
+from jobs.views.runs import Counts, Run
 
 #: seconds over which the rate of a run is taken
 WINDOW = 60.0
@@ -35,7 +36,7 @@ _RUN = """
     FROM runs r JOIN versions v ON v.id = r.version JOIN datasets d ON d.id = r.dataset
 """
 
-Counted = tuple[views.Counts, float | None]
+Counted = tuple[Counts, float | None]
 
 
 class Ended:
@@ -55,7 +56,7 @@ class Ended:
         self._kept[run] = counted
 
 
-def run(db: Database, run_id: int, *, now: float, ended: Ended) -> views.Run | None:
+def run(db: Database, run_id: int, *, now: float, ended: Ended) -> Run | None:
     """The run of that number."""
     found = list(db.query(f"{_RUN} WHERE r.id = ?", [run_id]))
     return _view(db, found[0], resolutions(db, run_id), now=now, ended=ended) if found else None
@@ -71,7 +72,7 @@ def runs(
     kinds: Sequence[str] | None = None,
     prompt: str | None = None,
     state: str | None = None,
-) -> tuple[list[views.Run], int]:
+) -> tuple[list[Run], int]:
     """A page of the runs that pass, the newest first, and how many there are."""
     parts, values = ["1"], list[Any]()
     if kinds is not None:
@@ -105,10 +106,10 @@ def _letters(db: Database, runs: Sequence[int]) -> dict[int, dict[str, int]]:
     return found
 
 
-def _view(db: Database, row: dict[str, Any], letters: dict[str, int], *, now: float, ended: Ended) -> views.Run:
+def _view(db: Database, row: dict[str, Any], letters: dict[str, int], *, now: float, ended: Ended) -> Run:
     options = RunOptions.model_validate_json(row["options"])
     counts, last = _counted(db, row, options, now=now, ended=ended)
-    return views.Run(
+    return Run(
         **{name: row[name] for name in _AS_STORED},
         version=reference(row["prompt"], row["number"]),
         options=options,
@@ -145,7 +146,7 @@ def _counted(db: Database, row: dict[str, Any], options: RunOptions, *, now: flo
     return counted
 
 
-def _counts(db: Database, run_id: int, options: RunOptions, *, rows: int, now: float) -> views.Counts:
+def _counts(db: Database, run_id: int, options: RunOptions, *, rows: int, now: float) -> Counts:
     """Each part from an index that covers it; rows that are not laid out yet are waiting.
 
     More calls are dispatched than may be out, so that no worker waits for the keeper; which of them are out only the workers
@@ -173,7 +174,7 @@ def _counts(db: Database, run_id: int, options: RunOptions, *, rows: int, now: f
             [run_id],
         ).fetchone()[0]
     out = min(calls, options.in_flight)
-    return views.Counts(
+    return Counts(
         rows=rows,
         accepted=accepted,
         dead=dead,
@@ -208,7 +209,7 @@ def _rate(db: Database, row: dict[str, Any], *, last: float | None, now: float) 
     return float(ended * 60) / max(until - since, 1.0)
 
 
-def top_groups(db: Database, run_id: int, *, limit: int) -> list[views.Group]:
+def top_groups(db: Database, run_id: int, *, limit: int) -> list[Group]:
     """The most frequent causes of death of a run's rows so far."""
     return groups(db, Filter(run=run_id, resolution=None), limit=limit)[0]
 

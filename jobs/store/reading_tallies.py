@@ -15,13 +15,12 @@ from itertools import pairwise
 
 from sqlite_utils import Database
 
-from jobs import views
 from jobs.options import MOST_RUNGS, Rung
 from jobs.store.reading_letters import reference
 from jobs.store.rungs import rungs
 from jobs.store.sums import FIGURES, Cell, Sum
 from jobs.store.tallies import MINUTE, Way
-from jobs.views import OPEN, SAVED, WENT
+from jobs.views.costs import OPEN, SAVED, WENT, By, CallFilter
 
 #: the slice that everything is in
 TOTAL = ("total", "all calls")
@@ -37,7 +36,7 @@ class Place:
     model: str
     connection: str
 
-    def slice(self, by: views.By) -> tuple[str, str]:
+    def slice(self, by: By) -> tuple[str, str]:
         """The key and the label of its slice."""
         match by:
             case "run":
@@ -76,7 +75,7 @@ class Chosen:
         return found
 
 
-def chosen(db: Database, among: views.CallFilter) -> Chosen:
+def chosen(db: Database, among: CallFilter) -> Chosen:
     """What passes and may have calls in the window."""
     parts = ["r.created_at < ?"]
     values: list[float | str] = [among.until]
@@ -102,7 +101,7 @@ def chosen(db: Database, among: views.CallFilter) -> Chosen:
     return Chosen(places, narrowed)
 
 
-def _passes(one: Rung, among: views.CallFilter) -> bool:
+def _passes(one: Rung, among: CallFilter) -> bool:
     return among.model in (None, one.model) and among.connection in (None, one.connection)
 
 

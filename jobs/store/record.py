@@ -27,7 +27,7 @@ from jobs.store.rows import Reused
 from jobs.store.runs import RunRecord, set_state
 from jobs.store.tries import Row, Tries, Try
 from jobs.values import Failure, FailureKind, Problem, Verdict
-from jobs.views import Why
+from jobs.views.runs import Why
 
 #: what an outcome raises that cannot be recorded: a row that is not there, a figure that no column can hold
 UNRECORDABLE = (sqlite3.IntegrityError, sqlite3.DataError, ValueError, TypeError, LookupError, OverflowError)

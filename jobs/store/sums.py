@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs import views
+from jobs.views.costs import Spending
 
 Latencies = NDArray[np.float64]
 
@@ -68,7 +68,7 @@ class Cell:
         """All seconds, in no order."""
         return np.frombuffer(b"".join(self.packed), dtype=np.float64)
 
-    def spending(self, key: str, label: str) -> views.Spending:
+    def spending(self, key: str, label: str) -> Spending:
         """The cell as a reader gets it."""
         return spending(key, label, self.sum, self.latencies())
 
@@ -82,10 +82,10 @@ def together(cells: Iterable[Cell]) -> Cell:
     return whole
 
 
-def spending(key: str, label: str, one: Sum, latencies: Latencies) -> views.Spending:
+def spending(key: str, label: str, one: Sum, latencies: Latencies) -> Spending:
     """A slice as a reader gets it; ``latencies`` in any order."""
     p50, p95, p99 = percentiles(latencies, (50, 95, 99))
-    return views.Spending(
+    return Spending(
         key=key,
         label=label,
         calls=one.calls,

@@ -20,7 +20,7 @@ from sqlite_utils import Database
 
 from jobs.store import ways
 from jobs.store.sums import FIGURES, Sum
-from jobs.views import OPEN
+from jobs.views.costs import OPEN
 
 #: seconds of a tally
 MINUTE = 60

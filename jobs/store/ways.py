@@ -17,7 +17,7 @@ from jobs.options import Rung
 from jobs.settings import Price
 from jobs.store import rungs
 from jobs.values import Usage
-from jobs.views import OPEN
+from jobs.views.costs import OPEN
 
 #: what follows from the rest of a call, as it is stored with it
 DERIVED = ("wasted", "rows", "above", "way", "saved_cache", "saved_batch", "saved_rows", "saved_ladder")

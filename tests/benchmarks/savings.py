@@ -26,7 +26,8 @@ from jobs.settings import Price
 from jobs.testing import StubProvider
 from jobs.testing.script import Act, Ask
 from jobs.values import VersionContent
-from jobs.views import Dataset, Run
+from jobs.views.datasets import Dataset
+from jobs.views.runs import Run
 from tests.benchmarks.site import say
 from tests.house import Home, valkey
 

@@ -24,7 +24,7 @@ from jobs.api import Engine
 from jobs.settings import Connection, Settings
 from jobs.store.database import open_writer
 from jobs.store.reading_calls import Which
-from jobs.views import By, CallFilter
+from jobs.views.costs import By, CallFilter
 from tests.benchmarks.stock import DAY, RUNG, Stock, fill
 from workbench.screens.spending.window import SPANS, spanning
 

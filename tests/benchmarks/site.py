@@ -22,7 +22,9 @@ from jobs.api import Engine
 from jobs.api.launch import Launch
 from jobs.options import RunOptions
 from jobs.settings import Settings
-from jobs.views import Dataset, Run, Version
+from jobs.views.datasets import Dataset
+from jobs.views.prompts import Version
+from jobs.views.runs import Run
 from tests.house import CONTENT, Processes, table, valkey, wait_until
 
 TICK = os.sysconf("SC_CLK_TCK")

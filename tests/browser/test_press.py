@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from jobs.views import Run
+from jobs.views.runs import Run
 from tests.browser.conftest import seat
 from tests.browser.person import Person
 from tests.browser.workshop import FIRST, Workshop

@@ -16,7 +16,8 @@ from jobs.options import Check, Climb, Ladder, RunOptions
 from jobs.settings import Price
 from jobs.testing import Act, Ask, StubProvider, marked
 from jobs.values import VersionContent
-from jobs.views import Run, Version
+from jobs.views.prompts import Version
+from jobs.views.runs import Run
 from tests.browser.household import Household
 from tests.house import wait_until
 

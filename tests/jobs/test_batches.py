@@ -23,7 +23,7 @@ from jobs.store.database import open_writer
 from jobs.store.rows import set_back
 from jobs.store.runs import transaction
 from jobs.testing import StubProvider, marked
-from jobs.views import Run
+from jobs.views.runs import Run
 from tests.house import Home, wait_until
 from workbench import reports
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs import errors, views
+from jobs import errors
 from jobs import settings as settings_module
 from jobs.api import Engine
 from jobs.api.launch import Launch
@@ -20,6 +20,7 @@ from jobs.store import went_on
 from jobs.store.database import open_writer
 from jobs.testing import StubProvider, marked
 from jobs.testing.script import Act, Ask, failed
+from jobs.views.forecast import Forecast
 from tests.house import CONTENT, CONTRACT, Home
 
 GOOD = {"sentiment": "good", "words": 2}
@@ -440,7 +441,7 @@ def test_a_run_is_of_unknown_price_where_that_of_one_rung_is(home: Home) -> None
 # -- what a ladder will take -------------------------------------------------------------------------------------------
 
 
-def ahead(home: Home, rows: list[str], options: RunOptions) -> views.Forecast:
+def ahead(home: Home, rows: list[str], options: RunOptions) -> Forecast:
     """What asking about these rows is forecast to take."""
     return home.engine.runs.forecast(
         Launch(

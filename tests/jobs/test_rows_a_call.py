@@ -14,7 +14,8 @@ from jobs.api.replays import Changes
 from jobs.options import RunOptions
 from jobs.testing import StubProvider, marked
 from jobs.testing.script import Act, Ask
-from jobs.views import Dataset, Version
+from jobs.views.datasets import Dataset
+from jobs.views.prompts import Version
 from tests.house import CONTENT, Home
 
 GOOD = {"sentiment": "good", "words": 2}

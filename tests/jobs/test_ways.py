@@ -15,7 +15,7 @@ from jobs.testing import StubProvider, marked
 from jobs.testing.ledger import Entry
 from jobs.testing.script import Act, Ask
 from jobs.values import Usage
-from jobs.views import CallFilter, Ways
+from jobs.views.costs import CallFilter, Ways
 from tests.house import Home
 
 GOOD, BAD = {"sentiment": "good", "words": 2}, {"sentiment": "bad", "words": 1}

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from jobs import errors
 from jobs.values import Message, Problem
-from jobs.views import Counts
+from jobs.views.runs import Counts
 from workbench import parts, session
 from workbench.parts import look
 

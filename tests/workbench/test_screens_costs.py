@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from jobs.api import Engine
 from jobs.store import tallies
-from jobs.views import CallFilter, CostReport, Spending, Ways
+from jobs.views.costs import CallFilter, CostReport, Spending, Ways
 from tests.jobs.ledger import FAULTS, Ledger
 from tests.workbench.conftest import Open, links, tables, texts
 from workbench.screens.spending import behind, figures, sheet

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from jobs import settings, views
+from jobs import settings
 from jobs.api import Engine
 from jobs.settings import Connection, Price, Serving, Settings
 from jobs.trouble import Trouble
+from jobs.views.system import Machinery
 from tests.workbench.conftest import Open, tables, texts
 from workbench.screens import machinery
 
-UP = views.System(
+UP = Machinery(
     home="/home/x",
     keeper_alive=True,
     redis_alive=True,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobs.api import Engine
-from jobs.views import CallFilter
+from jobs.views.costs import CallFilter
 from tests.jobs.ledger import Ledger
 from tests.workbench.conftest import Open, links, tables, texts
 from workbench import ways

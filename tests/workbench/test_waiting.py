@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from jobs.options import RunOptions
-from jobs.views import Counts, Pool, Run
+from jobs.views.runs import Counts, Run
+from jobs.views.system import Pool
 from workbench.screens.running import waiting
 
 

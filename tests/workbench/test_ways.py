@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from jobs.views import OPEN, SAVED, WENT, Way, Ways
+from jobs.views.costs import OPEN, SAVED, WENT, Way, Ways
 from workbench import ways
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from jobs.views import Counts
+from jobs.views.runs import Counts
 from workbench import wording
 from workbench.parts import look
 

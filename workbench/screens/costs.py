@@ -10,7 +10,9 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from jobs.views import By, CallFilter, CostReport, Group, Run, Spending
+from jobs.views.costs import By, CallFilter, CostReport, Spending
+from jobs.views.letters import Group
+from jobs.views.runs import Run
 from workbench import parts, session, wording
 from workbench.screens.spending import behind, causes, figures, timeline, ways
 from workbench.screens.spending import window as at

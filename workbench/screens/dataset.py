@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from jobs import templates
-from jobs.views import Dataset
+from jobs.views.datasets import Dataset
 from workbench import parts, session, wording
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}

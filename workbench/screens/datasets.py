@@ -6,7 +6,7 @@ import time
 
 import streamlit as st
 
-from jobs.views import Dataset
+from jobs.views.datasets import Dataset
 from workbench import fitting, parts, session, wording
 from workbench.screens import upload
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from jobs.views import Group, Letter
+from jobs.views.letters import Group, Letter
 from workbench import parts, session, wording
 from workbench.screens.review import chosen, decided, discarding, replaying, tables
 from workbench.screens.review.chosen import Filter, Frozen

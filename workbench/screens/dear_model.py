@@ -12,7 +12,9 @@ from jobs.api.rivals import Weighed
 from jobs.api.trials import COMPARED
 from jobs.options import Ladder, RunOptions
 from jobs.settings import Connection
-from jobs.views import Dataset, Run, Version
+from jobs.views.datasets import Dataset
+from jobs.views.prompts import Version
+from jobs.views.runs import Run
 from workbench import parts, session, wording
 from workbench.screens.running import laddering
 

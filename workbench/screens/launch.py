@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from jobs import errors
-from jobs.views import Dataset
+from jobs.views.datasets import Dataset
 from workbench import parts, session, wording
 from workbench.screens.running import wish
 

@@ -6,7 +6,7 @@ import time
 
 import streamlit as st
 
-from jobs.views import Attempt, Inspection
+from jobs.views.letters import Attempt, Inspection
 from workbench import parts, session, wording
 from workbench.screens.review import attempts, chosen, correcting, decided, discarding, editing, going_on, replaying
 from workbench.screens.review.chosen import Filter, Frozen, LetterId

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from jobs import views
 from jobs.settings import Price, Settings
+from jobs.views.system import Machinery
 from workbench import wording
 from workbench.parts import Cell
 
@@ -25,7 +25,7 @@ class Part(NamedTuple):
     ill: str = "down"
 
 
-def checked(system: views.System, settings: Settings) -> list[Part]:
+def checked(system: Machinery, settings: Settings) -> list[Part]:
     """Every part, and what to do about each that is not well."""
     up = f"Start it in a terminal: redrive up --home {system.home}"
     return [
@@ -37,7 +37,7 @@ def checked(system: views.System, settings: Settings) -> list[Part]:
     ]
 
 
-def _keeper(system: views.System, up: str) -> Part:
+def _keeper(system: Machinery, up: str) -> Part:
     if not system.keeper_alive:
         words = "not running: nothing is asked or recorded, and requests are kept until it is back"
         return Part("Keeper", False, words, up)
@@ -46,7 +46,7 @@ def _keeper(system: views.System, up: str) -> Part:
     return Part("Keeper", True, "running; it alone writes the state of runs")
 
 
-def _redis(system: views.System, settings: Settings, up: str) -> Part:
+def _redis(system: Machinery, settings: Settings, up: str) -> Part:
     if system.redis_alive:
         return Part("Redis", True, f"version {system.redis_version or wording.UNKNOWN} at {settings.redis_label}")
     words = f"does not answer at {settings.redis_label}: calls reach no worker, and rows wait"
@@ -57,7 +57,7 @@ def _redis(system: views.System, settings: Settings, up: str) -> Part:
     return Part("Redis", False, words, up)  # fmt: skip
 
 
-def _workers(system: views.System) -> list[Part]:
+def _workers(system: Machinery) -> list[Part]:
     if not system.redis_alive:
         return [Part("Workers", None, "unknown while Redis does not answer")]
     if not system.workers:
@@ -99,7 +99,7 @@ def _model(settings: Settings) -> Part:
     )
 
 
-def _keys(system: views.System, settings: Settings) -> list[Part]:
+def _keys(system: Machinery, settings: Settings) -> list[Part]:
     """The connections that cannot be used as they stand."""
     if not system.connections:
         file = settings.home / "connections.toml"

@@ -6,7 +6,8 @@ import time
 
 import streamlit as st
 
-from jobs.views import Overview, Run
+from jobs.views.runs import Run
+from jobs.views.system import Overview
 from workbench import parts, session, wording
 from workbench.screens.running import sums
 

@@ -6,7 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from jobs import errors, prompts
-from jobs.views import Prompt, Version
+from jobs.views.prompts import Prompt, Version
 from workbench import fitting, parts, session, wording
 from workbench.screens.editor import bench, contract, desk, evaluating, history, model, saving, template, tryout
 from workbench.screens.editor.draft import Draft

@@ -7,7 +7,7 @@ import time
 import streamlit as st
 
 from jobs import errors, prompts
-from jobs.views import Prompt
+from jobs.views.prompts import Prompt
 from workbench import parts, session, wording
 
 

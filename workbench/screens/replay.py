@@ -6,7 +6,8 @@ import json
 
 import streamlit as st
 
-from jobs.views import BeforeAfter, Decision, ReplayOutcome, Run
+from jobs.views.letters import BeforeAfter, Decision, ReplayOutcome
+from jobs.views.runs import Run
 from workbench import parts, session, wording
 from workbench.screens.review import decided
 from workbench.screens.running import progress, steering

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from jobs.views import Run
+from jobs.views.runs import Run
 from workbench import parts, session, wording
 from workbench.screens.running import facts
 

@@ -12,7 +12,9 @@ from jobs.api.launch import Launch
 from jobs.api.trials import SAMPLE, SIZES
 from jobs.options import RunOptions
 from jobs.settings import Connection
-from jobs.views import Dataset, Trial, Version
+from jobs.views.datasets import Dataset
+from jobs.views.prompts import Version
+from jobs.views.trials import Trial
 from workbench import parts, session, wording
 from workbench.screens.running import echoing
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from jobs.views import Run
+from jobs.views.runs import Run
 from workbench import parts, session, wording
 from workbench.screens.review import decided
 from workbench.screens.running import agreement, exporting, facts, overnight, progress, steering, sums, values

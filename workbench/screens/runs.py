@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from jobs.views import Run
+from jobs.views.runs import Run
 from workbench import parts, session, wording
 from workbench.screens.running import sums
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import streamlit as st
 
-from jobs import views
 from jobs.settings import Settings
+from jobs.views.system import Machinery, Pool
 from workbench import parts, session, wording
 from workbench.parts import Cell, Column, Row
 from workbench.screens import machinery
@@ -133,7 +133,7 @@ def _body() -> str:
     return ""
 
 
-def _figures(system: views.System) -> list[parts.Figure]:
+def _figures(system: Machinery) -> list[parts.Figure]:
     running = sum(int(lane["running"]) for lane in system.lanes)
     now = "now" if system.redis_alive else "Redis does not answer"
     known = system.redis_alive
@@ -186,7 +186,7 @@ def _todo(found: list[Part]) -> None:
         parts.panel("\n".join(f"{', '.join(of)}: {todo}" for todo, of in names.items()), title="What to do")
 
 
-def _workers_table(system: views.System) -> None:
+def _workers_table(system: Machinery) -> None:
     columns = [Column(key="name", label="Worker", kind="mono"), Column(key="state", label="State")]
     columns.append(Column(key="pid", label="Process", kind="number"))
     rows = [
@@ -203,7 +203,7 @@ def _workers_table(system: views.System) -> None:
     parts.table(columns, rows or [_none("no worker")], key="workers", height=260, label="workers")
 
 
-def _lanes_table(system: views.System) -> None:
+def _lanes_table(system: Machinery) -> None:
     columns = [Column(key="name", label="Lane", kind="mono"), Column(key="lease", label="Lease left", kind="number")]
     columns.append(Column(key="running", label="Calls running", kind="number"))
     rows = [
@@ -233,7 +233,7 @@ def _versions(found: dict[str, str]) -> None:
             parts.facts(dict(some))
 
 
-def _connections(system: views.System) -> None:
+def _connections(system: Machinery) -> None:
     columns = [
         Column(key="name", label="Connection", kind="strong"),
         Column(key="url", label="Base URL", kind="mono"),
@@ -248,7 +248,7 @@ def _connections(system: views.System) -> None:
         parts.table(columns, rows, key="connections", label="connections")
 
 
-def _pools(system: views.System) -> None:
+def _pools(system: Machinery) -> None:
     """What the models of the runs that have not ended allow now."""
     columns = [
         Column(key="name", label="Connection and model", kind="strong"),
@@ -278,12 +278,12 @@ def _pools(system: views.System) -> None:
         parts.table(columns, rows, key="pools", label="what providers allow")
 
 
-def _allowed(pool: views.Pool) -> Cell:
+def _allowed(pool: Pool) -> Cell:
     told = [f"{waiting.rate(name, rate)}, {waiting.said(pool.sources[name])}" for name, rate in pool.rates.items()]
     return Cell("; ".join(told)) if told else Cell("no limit is known", "", "waiting")
 
 
-def _short(pool: views.Pool) -> str:
+def _short(pool: Pool) -> str:
     if not pool.short or pool.short_ago is None:
         return "nothing"
     return f"{'a cool-down' if pool.short == 'cool' else pool.short}, {wording.duration(pool.short_ago)} ago"
@@ -318,7 +318,7 @@ def _key(one: dict[str, Any]) -> Cell:
     return Cell(f"✕ {name} is not set", "", "dead") if one["problem"] else Cell(f"✓ {name} is set", "", "accepted")
 
 
-def _places(system: views.System, settings: Settings) -> dict[str, str]:
+def _places(system: Machinery, settings: Settings) -> dict[str, str]:
     return {
         "Home": system.home,
         "Store": f"{settings.database} ({wording.size(system.database_bytes)})",

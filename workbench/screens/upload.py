@@ -16,7 +16,7 @@ from typing import Protocol
 import streamlit as st
 
 from jobs import errors
-from jobs.views import Dataset
+from jobs.views.datasets import Dataset
 from workbench import parts, session, wording
 
 TYPES = ("csv", "tsv", "txt", "jsonl", "ndjson", "xlsx", "parquet")

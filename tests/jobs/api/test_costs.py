@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from sqlite_utils import Database
 
-from jobs import errors, views
+from jobs import errors
 from jobs.api import Engine
 from jobs.store import reading_calls, reading_costs, tallies
 from jobs.store.sums import percentiles
-from jobs.views import CallFilter
+from jobs.views.costs import CallFilter, CallRow, Spending
 from tests.jobs.ledger import DAWN, Ledger
 from tests.jobs.ledger_rows import SAVED
 
@@ -34,12 +34,12 @@ def _two_runs(db: Database) -> tuple[Ledger, int, int]:
     return ledger, first, second
 
 
-def _only(found: list[views.Spending]) -> views.Spending:
+def _only(found: list[Spending]) -> Spending:
     (one,) = found
     return one
 
 
-def _counted_again(db: Database, run: int) -> views.Spending:
+def _counted_again(db: Database, run: int) -> Spending:
     """A run's figures, after its calls were changed by hand."""
     with db.atomic():
         tallies.recount(db, [run])
@@ -280,7 +280,7 @@ def test_calls_behind_a_figure(engine: Engine, db: Database, outcome: Any, condi
     """Each list holds exactly the calls that its figure counts, page after page."""
     _two_runs(db)
     wanted = {try_id for (try_id,) in db.execute(f"SELECT try_id FROM calls WHERE {condition}")}
-    found: list[views.CallRow] = []
+    found: list[CallRow] = []
     total = len(wanted)
     while len(found) < total:
         page, total = engine.costs.calls(EVER, offset=len(found), limit=17, outcome=outcome)

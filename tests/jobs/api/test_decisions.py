@@ -12,7 +12,7 @@ from jobs import errors
 from jobs.api import Engine
 from jobs.api.launch import Launch
 from jobs.api.replays import Changes
-from jobs.views import Standing
+from jobs.views.letters import Standing
 from tests.jobs.ledger import FAULTS, Ledger
 
 pytestmark = pytest.mark.usefixtures("keeper")

@@ -6,17 +6,18 @@ from typing import Any
 
 import pytest
 
-from jobs import plan, views
+from jobs import plan
 from jobs.api import Engine
 from jobs.api.launch import Launch
 from jobs.estimates import Estimate
 from jobs.options import RunOptions
 from jobs.prices import price_of
 from jobs.settings import Connection
+from jobs.views.forecast import Forecast
 from tests.jobs.ledger import TEMPLATE, Ledger
 
 
-def _forecast(engine: Engine, dataset: str, version: int, **changes: Any) -> views.Forecast:
+def _forecast(engine: Engine, dataset: str, version: int, **changes: Any) -> Forecast:
     given: dict[str, Any] = {
         "connection": engine.settings.connection("openai"), "model": "gpt-4o-mini", "options": RunOptions(), **changes,
     }  # fmt: skip

@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 from sqlite_utils import Database
 
-from jobs import errors, views
+from jobs import errors
 from jobs.api import Engine
 from jobs.store import fates, reading_letters
 from jobs.store.reading_letters import Filter
+from jobs.views.letters import Group, ReplayOutcome
 from tests.jobs.ledger import FAULTS, Fault, Ledger
 
 
-def _sum(groups: list[views.Group]) -> int:
+def _sum(groups: list[Group]) -> int:
     return sum(group.count for group in groups)
 
 
@@ -253,7 +254,7 @@ def test_before_and_after(engine: Engine, ledger: Ledger) -> None:
     """Every row of a replay stands once, under what became of it, beside how it had failed."""
     parent = ledger.run(ledger.dataset(40), ledger.version(), dead=12)
     replay = ledger.replay(parent, ledger.version(number=2), fixed=4, same=3, new=2, waiting=1)
-    assert engine.letters.outcome(replay) == views.ReplayOutcome(
+    assert engine.letters.outcome(replay) == ReplayOutcome(
         fixed=4, same_failure=3, new_failure=2, waiting=1, cancelled=0
     )
     for outcome, count in (("fixed", 4), ("same_failure", 3), ("new_failure", 2), ("waiting", 1), ("cancelled", 0)):

@@ -8,17 +8,18 @@ from typing import Any
 
 import pytest
 
-from jobs import errors, views
+from jobs import errors
 from jobs.api import Engine
 from jobs.api.launch import Launch
 from jobs.estimates import Estimate
 from jobs.options import RunOptions
 from jobs.testing import StubProvider
+from jobs.views.forecast import Outlook, Stop
 from tests.house import Home
 from tests.jobs.ledger import DAWN, Ledger
 
 
-def outlook(engine: Engine, run: int) -> views.Outlook:
+def outlook(engine: Engine, run: int) -> Outlook:
     found = engine.runs.outlook(run)
     assert found is not None
     return found
@@ -135,7 +136,7 @@ def test_a_budget_that_will_not_last_is_foretold(
 def test_a_budget_that_is_met_has_stopped_it(engine: Engine, ledger: Ledger) -> None:
     """With less left than the next call may cost, no row more ends; what the run needs to its end stands beside it."""
     found = outlook(engine, with_budget(engine, ledger, 1.02, paused_by="budget"))
-    assert found.stop == views.Stop(sure=True, rows=200, seconds=0.0)
+    assert found.stop == Stop(sure=True, rows=200, seconds=0.0)
     assert found.cost is not None and found.seconds is not None
 
 

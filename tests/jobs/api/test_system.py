@@ -16,7 +16,7 @@ from jobs.api import Engine
 from jobs.keys import Keys
 from jobs.settings import Connection, Settings
 from jobs.store import reading_costs, reading_system
-from jobs.views import CallFilter
+from jobs.views.costs import CallFilter
 from tests.jobs.ledger import DAWN, FAULTS, Ledger
 
 AWAY = "redis://127.0.0.1:1/0"

@@ -13,7 +13,7 @@ from jobs.settings import Price
 from jobs.store import reading_costs, tallies
 from jobs.store.runs import transaction
 from jobs.values import FailureKind, Usage, Verdict
-from jobs.views import CallFilter, Way
+from jobs.views.costs import CallFilter, Way
 from tests.jobs.store.book import BAD, COST, DEAR, GOOD, UNSURE, Book
 from tests.jobs.store.test_tallies import marked, tallied
 

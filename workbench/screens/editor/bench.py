@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from jobs import errors
-from jobs.views import Dataset
+from jobs.views.datasets import Dataset
 from workbench import fitting, parts, session
 from workbench.screens.editor import desk, lines
 from workbench.screens.editor.draft import Draft

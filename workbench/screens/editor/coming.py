@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from jobs.partial import Begun, begun
-from jobs.views import LiveReply
+from jobs.views.system import LiveReply
 from workbench import parts, wording
 
 #: characters of the text, from its end, and fields that the contract does not have, that are shown

@@ -17,7 +17,7 @@ import streamlit as st
 
 from jobs import errors, prompts
 from jobs.values import VersionContent
-from jobs.views import Version
+from jobs.views.prompts import Version
 from workbench import session
 from workbench.screens.editor import draft as drafts
 from workbench.screens.editor.draft import Draft

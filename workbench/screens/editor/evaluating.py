@@ -7,7 +7,7 @@ from pathlib import Path
 from jobs import errors
 from jobs.api.launch import Launch
 from jobs.options import RunOptions
-from jobs.views import Version
+from jobs.views.prompts import Version
 from workbench import parts, session
 
 

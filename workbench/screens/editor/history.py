@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from jobs import prompts
-from jobs.views import Prompt, Version
+from jobs.views.prompts import Prompt, Version
 from workbench import parts, session, wording
 from workbench.screens.editor import desk
 from workbench.screens.editor import draft as drafts

@@ -8,7 +8,7 @@ import streamlit as st
 
 from jobs import errors, pairing, prompts
 from jobs.values import VersionContent
-from jobs.views import Version
+from jobs.views.prompts import Version
 from workbench import parts, session, wording
 from workbench.screens.editor import desk
 from workbench.screens.editor.draft import Draft

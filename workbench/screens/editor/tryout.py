@@ -17,7 +17,9 @@ from jobs.contract import Contract
 from jobs.options import RunOptions
 from jobs.settings import Connection
 from jobs.values import Failure
-from jobs.views import Attempt, Inspection, LiveReply, Run
+from jobs.views.letters import Attempt, Inspection
+from jobs.views.runs import Run
+from jobs.views.system import LiveReply
 from workbench import parts, session, wording
 from workbench.screens.editor import coming, desk
 from workbench.screens.editor.bench import Bench

@@ -7,7 +7,7 @@ import time
 import streamlit as st
 
 from jobs.values import Receipt
-from jobs.views import Attempt, Inspection
+from jobs.views.letters import Attempt, Inspection
 from workbench import parts, session, wording
 
 #: attempts that stand side by side to be chosen; more are a list that opens

@@ -13,7 +13,7 @@ from typing import Any
 
 import streamlit as st
 
-from jobs.views import Letter
+from jobs.views.letters import Letter
 from workbench import parts, session, wording
 
 RESOLUTIONS = ("open", "replaying", "fixed", "corrected", "discarded", "any")

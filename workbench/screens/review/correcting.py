@@ -10,7 +10,7 @@ import streamlit as st
 
 from jobs import errors, reply
 from jobs.contract import Contract, Finding, FlatField
-from jobs.views import Inspection
+from jobs.views.letters import Inspection
 from workbench import parts, session, wording
 from workbench.screens.review import replaying
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from jobs.views import Decision
+from jobs.views.letters import Decision
 from workbench import parts, session, wording
 
 SHOWN = 50

@@ -7,7 +7,7 @@ from dataclasses import replace
 import streamlit as st
 
 from jobs import errors, templates
-from jobs.views import Inspection
+from jobs.views.letters import Inspection
 from workbench import parts, session, wording
 from workbench.screens.review import replaying
 

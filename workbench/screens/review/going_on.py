@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from jobs.views import Inspection
+from jobs.views.letters import Inspection
 from workbench import parts, session, wording
 from workbench.screens.review.chosen import Filter, LetterId
 

@@ -9,7 +9,8 @@ import streamlit as st
 
 from jobs.api.replays import Changes
 from jobs.settings import Connection
-from jobs.views import Run, Version
+from jobs.views.prompts import Version
+from jobs.views.runs import Run
 from workbench import parts, session, wording
 from workbench.parts import acts
 from workbench.parts.acts import MANY

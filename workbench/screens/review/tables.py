@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from jobs.views import Group, Letter
+from jobs.views.letters import Group, Letter
 from workbench import parts, wording
 
 

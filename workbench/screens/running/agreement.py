@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from jobs.views import Run
+from jobs.views.runs import Run
 from workbench import parts, session, wording
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from jobs import errors, pairing, templates
 from jobs.values import VersionContent
-from jobs.views import Version
+from jobs.views.prompts import Version
 from workbench import session, wording
 
 #: choices beside the fields: none, and several as they were given

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jobs.estimates import Estimate
-from jobs.views import Forecast
+from jobs.views.forecast import Forecast
 from workbench import parts, wording
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 import streamlit as st
 
-from jobs.views import Run
+from jobs.views.runs import Run
 from workbench import parts, session, wording
 
 Format = Literal["csv", "jsonl", "parquet"]

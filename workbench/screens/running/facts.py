@@ -6,7 +6,8 @@ import time
 
 import streamlit as st
 
-from jobs.views import ReplayOutcome, Run
+from jobs.views.letters import ReplayOutcome
+from jobs.views.runs import Run
 from workbench import parts, session, wording
 from workbench.screens.running import laddering, overnight
 

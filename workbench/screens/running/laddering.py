@@ -11,7 +11,9 @@ from pydantic import ValidationError
 from jobs import errors, ladder
 from jobs.options import Check, Climb, Ladder
 from jobs.settings import Connection
-from jobs.views import Forecast, Run, RungTally, Version
+from jobs.views.forecast import Forecast
+from jobs.views.prompts import Version
+from jobs.views.runs import Run, RungTally
 from workbench import parts, session, wording
 
 #: what the address calls each part of a ladder; several stand on lines of their own

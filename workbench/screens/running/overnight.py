@@ -8,7 +8,7 @@ from typing import Literal
 import streamlit as st
 
 from jobs.settings import Connection
-from jobs.views import Batch, Run
+from jobs.views.runs import Batch, Run
 from workbench import parts, session, wording
 
 Way = Literal["no", "first", "all"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from jobs.views import Counts, Group, Outlook, Run
+from jobs.views.forecast import Outlook
+from jobs.views.letters import Group
+from jobs.views.runs import Counts, Run
 from workbench import parts, session, wording
 from workbench.screens.running import laddering, overnight, waiting
 

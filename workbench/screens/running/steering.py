@@ -7,7 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from jobs.lifecycle import MAY
-from jobs.views import Run
+from jobs.views.runs import Run
 from workbench import parts, session, wording
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from jobs.views import CallFilter, Run, Way
+from jobs.views.costs import CallFilter, Way
+from jobs.views.runs import Run
 from workbench import parts, session, wording
 from workbench import ways as words
 from workbench.screens.running import progress

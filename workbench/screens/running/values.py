@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from jobs.views import ResultRow, Run
+from jobs.views.runs import ResultRow, Run
 from workbench import parts, session, wording
 
 STATES = ("accepted", "dead", "waiting", "cancelled", "all")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from jobs.views import Pool, Run
+from jobs.views.runs import Run
+from jobs.views.system import Pool
 from workbench import parts, session, wording
 
 #: seconds for which what was short last still counts as what is waited for

@@ -14,7 +14,8 @@ from jobs.api.launch import Launch
 from jobs.options import RunOptions
 from jobs.settings import Connection
 from jobs.values import VersionContent
-from jobs.views import Dataset, Prompt, Version
+from jobs.views.datasets import Dataset
+from jobs.views.prompts import Prompt, Version
 from workbench import fitting, parts, session, wording
 from workbench.screens.running import echoing, expectation, laddering, overnight
 

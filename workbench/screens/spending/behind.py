@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import streamlit as st
 
-from jobs.views import OPEN, CallRow, ReusedRow
+from jobs.views.costs import OPEN, CallRow, ReusedRow
 from workbench import parts, session, ways, wording
 from workbench.parts import Cell, Column, Row
 from workbench.screens.spending import window as at

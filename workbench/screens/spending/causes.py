@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from jobs.views import Group
+from jobs.views.letters import Group
 from workbench import session, wording
 from workbench.parts import charts
 from workbench.parts.charts import Bar

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobs.views import Spending
+from jobs.views.costs import Spending
 from workbench import parts, wording
 from workbench.parts import Cell, Column, Figure, Row
 from workbench.screens.spending.window import Window

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import plotly.graph_objects as go
 import streamlit as st
 
-from jobs.views import CostReport, Spending
+from jobs.views.costs import CostReport, Spending
 from workbench import parts, wording
 from workbench.parts import charts, look
 from workbench.parts.charts import Palette, Times

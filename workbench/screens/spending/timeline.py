@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from jobs.views import Spending
+from jobs.views.costs import Spending
 from workbench import wording
 from workbench.parts import charts
 from workbench.parts.charts import Layer, Unit

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from jobs.views import Way
+from jobs.views.costs import Way
 from workbench import parts, session, wording
 from workbench import ways as words
 from workbench.parts import Cell, Column, Row

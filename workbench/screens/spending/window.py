@@ -15,7 +15,8 @@ from urllib.parse import parse_qsl, urlencode
 
 import streamlit as st
 
-from jobs.views import By, CallFilter, Run
+from jobs.views.costs import By, CallFilter
+from jobs.views.runs import Run
 from workbench import session, wording
 
 Filter = Literal["run", "prompt", "version", "model", "connection"]
