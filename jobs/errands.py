@@ -32,8 +32,8 @@ from jobs.values import Failure, FailureKind
 
 logger = logging.getLogger(__name__)
 
-#: milliseconds to wait for a step
-WAIT_MS = 500
+#: milliseconds to wait for a step; a lane that is told to stop waits them out
+WAIT_MS = 100
 #: seconds to wait after Redis did not answer, and between two looks whether the keeper has recorded what lies there
 AWAY_SECONDS, FULL_SECONDS = 0.5, 0.05
 #: outcomes that may wait for the keeper while a batch is read, and lines between two looks

@@ -45,6 +45,8 @@ logger = logging.getLogger(__name__)
 TICK_SECONDS = 0.01
 #: seconds between two looks whether others leave places free
 MORE_SECONDS = 0.05
+#: milliseconds to wait for a call; a lane that is told to stop waits them out, since a read that is cut short may lose what it read
+WAIT_MS = 100
 #: seconds that calls in flight get to finish after a stop flag
 GRACE_SECONDS = 9.0
 #: seconds after which a finished run's things are put away
@@ -187,7 +189,8 @@ class Lane:
             except (RedisError, ValueError) as error:
                 logger.warning("lease not renewed: %s", error, extra={"action": "lease_not_renewed", "lane": self.name})
             await self._put_away()
-            await asyncio.sleep(BEAT_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), BEAT_SECONDS)
 
     def _resign(self) -> None:
         """It was frozen or cut off: others have been asked for what it had not begun, so it would be paid for twice."""
@@ -226,7 +229,7 @@ class Lane:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self._wake.wait(), 0.05)
                     continue
-                for entry, ask in await dispatch.take(self._redis, self._keys, self.name, most=wanted, wait_ms=500):
+                for entry, ask in await dispatch.take(self._redis, self._keys, self.name, most=wanted, wait_ms=WAIT_MS):
                     await self._accept(entry, ask)
             except RedisError as error:
                 logger.warning("calls not taken: %s", error, extra={"action": "take_failed", "lane": self.name})

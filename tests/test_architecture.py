@@ -68,8 +68,8 @@ BANDS = [
     ["jobs.streams", "jobs.limits", "jobs.outcomes", "jobs.dispatch", "jobs.steps", "jobs.worker"],
     ["jobs.allowance", "jobs.outbox", "jobs.errands", "jobs.live", "jobs.homes"],
     ["jobs.store"],
-    ["jobs.lane"],
-    ["jobs.owner", "jobs.journal", "jobs.purse", "jobs.asking", "jobs.gathering", "jobs.keeper"],
+    ["jobs.lane", "jobs.worker_process"],
+    ["jobs.owner", "jobs.journal", "jobs.purse", "jobs.asking", "jobs.gathering", "jobs.keeper", "jobs.keeper_process"],
     ["jobs.api"],
     ["jobs.testing", "jobs.__main__"],
     ["workbench"],
@@ -248,14 +248,21 @@ def test_screens_reach_the_engine_through_its_door(path: Path) -> None:
             assert any(module == may or module.startswith(f"{may}.") for may in FACE_MAY), module
 
 
-@pytest.mark.parametrize("module", ["jobs.__main__", "workbench.cli"])
-def test_what_is_started_often_loads_no_library_that_it_may_never_use(module: str) -> None:
+@pytest.mark.parametrize(
+    ("module", "unused"),
+    [
+        ("jobs.keeper_process", {"openai", "aiohttp", "pandas", "plotly", "streamlit"}),
+        ("jobs.worker_process", {"openai", "sqlite_utils", "numpy", "pandas", "plotly", "streamlit"}),
+        ("workbench.cli", {"openai", "pandas", "plotly", "streamlit"}),
+    ],
+)
+def test_what_is_started_often_loads_no_library_that_it_may_never_use(module: str, unused: set[str]) -> None:
     """Each of these takes about as long to load as all the rest, in every process and for every command."""
     said = subprocess.run(
         [sys.executable, "-c", f"import {module}, sys; print(*sys.modules)"], capture_output=True, text=True
     )
     loaded = set(said.stdout.split())
-    assert module in loaded and loaded & {"openai", "pandas", "plotly", "streamlit"} == set()
+    assert module in loaded and loaded & unused == set()
 
 
 def test_every_package_is_installed() -> None:
