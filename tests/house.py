@@ -247,7 +247,7 @@ class Place:
         self.parts.workers.append(subprocess.Popen(command, env=environ, pass_fds=(read,)))
         os.close(read)
 
-    def start(self, rows: int | Sequence[str], *, options: RunOptions | None = None) -> int:
+    def start(self, rows: int | Sequence[str], *, options: RunOptions | None = None, key: str = "run") -> int:
         file = self.settings.home / "t.csv"
         file.write_text(table([f"row {number}" for number in range(rows)] if isinstance(rows, int) else rows))
         return self.engine.runs.start(
@@ -257,7 +257,7 @@ class Place:
                 connection=self.settings.connection("stub"),
                 options=options or RunOptions(in_flight=PLACE_IN_FLIGHT),
             ),
-            key="run",
+            key=key,
         )
 
     def at(self, run: int, accepted: int) -> None:

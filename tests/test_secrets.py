@@ -216,7 +216,12 @@ def holding(key: str, found: Iterator[tuple[str, bytes]]) -> list[str]:
     pieces = [key[at : at + 8].encode() for at in range(len(key) - 7)]
     pieces += [piece.replace(b"/", b"\\/") for piece in pieces if b"/" in piece]
     pieces += [b"".join(b"u%04x" % char for char in piece[:4]) for piece in pieces if b"\\" not in piece]
-    return [where for where, blob in found if any(piece in blob or piece in _plain(blob) for piece in pieces)]
+    return [where for where, blob in found if _has(blob, pieces)]
+
+
+def _has(blob: bytes, pieces: list[bytes]) -> bool:
+    plain = _plain(blob)
+    return any(piece in blob or piece in plain for piece in pieces)
 
 
 def _plain(blob: bytes) -> bytes:
