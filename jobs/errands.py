@@ -306,17 +306,17 @@ def _unsent(ask: Ask, step: Step, failure: Failure) -> Outcome:
     )
 
 
-def _remote(state: batches.BatchState) -> Remote:
-    told = f"{state.code}: {state.words}" if state.code and state.code not in state.words else state.words
+def _remote(remote: batches.RemoteBatch) -> Remote:
+    told = f"{remote.code}: {remote.words}" if remote.code and remote.code not in remote.words else remote.words
     return Remote(
-        id=state.id,
-        status=state.status,
-        input_file=state.input_file,
-        output_file=state.output_file,
-        error_file=state.error_file,
-        answered=state.completed,
-        failed=state.failed,
-        expires_at=state.expires_at,
+        id=remote.id,
+        status=remote.status,
+        input_file=remote.input_file,
+        output_file=remote.output_file,
+        error_file=remote.error_file,
+        answered=remote.completed,
+        failed=remote.failed,
+        expires_at=remote.expires_at,
         words=_text(told),
     )
 

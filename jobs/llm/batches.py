@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 from urllib.parse import quote
 
+from jobs.batches import OVER
 from jobs.llm.batch_files import MOST_LINES, UNRUN, URL, BatchLine, Lines, line, split
 from jobs.llm.endpoint import Endpoint
 from jobs.llm.exchange import Fetched, RequestFailed
@@ -42,11 +43,10 @@ from jobs.values import UNSENT, Failure, FailureKind, Value
 
 __all__ = [
     "MOST_LINES",
-    "OVER",
     "UNRUN",
     "BatchLine",
-    "BatchState",
     "Lines",
+    "RemoteBatch",
     "RequestFailed",
     "cancel",
     "delete_file",
@@ -62,8 +62,6 @@ __all__ = [
 MOST_BYTES: Final = 200_000_000
 #: seconds that an uploaded file of no known batch must be old: a creation that was cut off may still be under way
 SETTLE: Final = 5.0
-#: states after which nothing more comes
-OVER: Final = frozenset({"completed", "failed", "expired", "cancelled"})
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _PAGES, _BATCHES_A_PAGE, _FILES_A_PAGE = 10, 100, 1_000
 #: seconds by which a provider's own times may be out of order
@@ -73,7 +71,7 @@ _UNKNOWN_WAIT, _PENDING_WAIT = 60.0, 10.0
 _UNLISTED = (404, 405, 501)
 
 
-class BatchState(Value):
+class RemoteBatch(Value):
     """A batch as its provider tells of it."""
 
     id: str
@@ -109,7 +107,7 @@ async def submit(
     first: bool = False,
     settle: float = SETTLE,
     still: Callable[[], Awaitable[None]] | None = None,
-) -> BatchState:
+) -> RemoteBatch:
     """The batch of this token: the one that is there, else one made of these lines.
 
     Two must not run at once for one token. A batch that was found may have failed; another try takes another token.
@@ -152,7 +150,7 @@ async def submit(
     return await _create(endpoint, token, ready)
 
 
-async def find(endpoint: Endpoint, token: str) -> list[BatchState]:
+async def find(endpoint: Endpoint, token: str) -> list[RemoteBatch]:
     """All batches of this token among the newest thousand of the endpoint's, oldest first.
 
     Raises:
@@ -164,16 +162,16 @@ async def find(endpoint: Endpoint, token: str) -> list[BatchState]:
     return known.found
 
 
-async def look(endpoint: Endpoint, batch_id: str) -> BatchState:
+async def look(endpoint: Endpoint, batch_id: str) -> RemoteBatch:
     """How a batch stands.
 
     Raises:
         RequestFailed: it cannot be told.
     """
-    return _state(_object(await endpoint.fetch("GET", f"/batches/{quote(batch_id, safe='')}")))
+    return _remote(_object(await endpoint.fetch("GET", f"/batches/{quote(batch_id, safe='')}")))
 
 
-async def cancel(endpoint: Endpoint, batch_id: str) -> BatchState:
+async def cancel(endpoint: Endpoint, batch_id: str) -> RemoteBatch:
     """Asks for an end: what is answered by then stays and is charged. Safe to say twice, and of a batch that is over.
 
     Raises:
@@ -181,10 +179,10 @@ async def cancel(endpoint: Endpoint, batch_id: str) -> BatchState:
     """
     fetched = await endpoint.fetch("POST", f"/batches/{quote(batch_id, safe='')}/cancel")
     if fetched.status in (400, 409):
-        state = await look(endpoint, batch_id)
-        if state.is_over or state.status == "cancelling":
-            return state
-    return _state(_object(fetched))
+        remote = await look(endpoint, batch_id)
+        if remote.is_over or remote.status == "cancelling":
+            return remote
+    return _remote(_object(fetched))
 
 
 def lines(endpoint: Endpoint, file_id: str, *, sent: Callable[[str], bytes] | None = None) -> Lines:
@@ -208,7 +206,7 @@ async def delete_file(endpoint: Endpoint, file_id: str) -> bool:
 class _Known:
     """The batches of a token that a list names."""
 
-    found: list[BatchState]
+    found: list[RemoteBatch]
     #: whether the list was seen as far back as the token's file goes
     is_whole: bool = True
     #: why there is no list
@@ -229,7 +227,7 @@ async def _batches(endpoint: Endpoint, token: str, files: list[Mapping[str, Any]
     """The batches of this token, looked for as far back as its oldest file."""
     names = {each.get("id") for each in files or ()}
     since = min((_number(each.get("created_at")) for each in files or ()), default=0.0)
-    found: list[BatchState] = []
+    found: list[RemoteBatch] = []
     times: list[float] = []
     async for page in _pages(endpoint, f"/batches?limit={_BATCHES_A_PAGE}"):
         if page.failure is not None:
@@ -238,13 +236,13 @@ async def _batches(endpoint: Endpoint, token: str, files: list[Mapping[str, Any]
             metadata = each.get("metadata")
             ours = isinstance(metadata, dict) and metadata.get("redrive") == token
             if ours or each.get("input_file_id") in names:
-                found.append(_state(each))
+                found.append(_remote(each))
         times += [at for each in page.rows if (at := _number(each.get("created_at")))]
         # Only of a list that is seen to go back in time does an old batch say that the rest is older.
         goes_back = bool(times) and times[0] > times[-1] and times == sorted(times, reverse=True)
         if page.is_last or (goes_back and times[-1] < since - _SLACK):
-            return _Known(sorted(found, key=lambda state: state.created_at))
-    return _Known(sorted(found, key=lambda state: state.created_at), is_whole=False)
+            return _Known(sorted(found, key=lambda remote: remote.created_at))
+    return _Known(sorted(found, key=lambda remote: remote.created_at), is_whole=False)
 
 
 def _is_input(file: Mapping[str, Any]) -> bool:
@@ -270,22 +268,22 @@ def _hold_if_unknown(token: str, files: list[Mapping[str, Any]] | None, known: _
     raise RequestFailed(Failure(kind=FailureKind.LOST, message=message, code="unknown"))
 
 
-def _best(found: list[BatchState]) -> BatchState:
+def _best(found: list[RemoteBatch]) -> RemoteBatch:
     """Of several batches of one token the one to go on with: the oldest that did something."""
-    return next((state for state in found if state.status != "failed"), found[-1])
+    return next((remote for remote in found if remote.status != "failed"), found[-1])
 
 
 # -- making one --------------------------------------------------------------------------------------------------------
 
 
-async def _create(endpoint: Endpoint, token: str, file: str) -> BatchState:
+async def _create(endpoint: Endpoint, token: str, file: str) -> RemoteBatch:
     told = {"input_file_id": file, "endpoint": URL, "completion_window": "24h", "metadata": {"redrive": token}}
     fetched = await endpoint.fetch("POST", "/batches", told)
     failure = fetched.failure
     if failure is not None and (fetched.status is not None or failure.code in UNSENT):
         raise RequestFailed(failure)
     try:
-        return _state(_object(fetched))
+        return _remote(_object(fetched))
     except RequestFailed as error:
         message = f"the batch may be submitted, its answer was lost ({error.message}); the next try looks for it first"
         unknown = Failure(kind=FailureKind.LOST, message=message, code="unknown", retry_after=_UNKNOWN_WAIT)
@@ -378,7 +376,7 @@ def _refusal(fetched: Fetched) -> Failure:
     return failure.model_copy(update={"kind": FailureKind.BLOCKED}) if fetched.status == 501 else failure
 
 
-def _state(told: Mapping[str, Any]) -> BatchState:
+def _remote(told: Mapping[str, Any]) -> RemoteBatch:
     """A batch as it is told, whatever is left out."""
     name, status = told.get("id"), told.get("status")
     if not isinstance(name, str) or not isinstance(status, str):
@@ -387,7 +385,7 @@ def _state(told: Mapping[str, Any]) -> BatchState:
     counts = told.get("request_counts")
     counts = counts if isinstance(counts, dict) else {}
     code, words = _errors(told.get("errors"))
-    return BatchState(
+    return RemoteBatch(
         id=name,
         status=status.lower(),
         input_file=_text(told.get("input_file_id")),

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import pytest
 
 from jobs.llm import Endpoint, batches, body
-from jobs.llm.batches import BatchLine, BatchState, RequestFailed
+from jobs.llm.batches import BatchLine, RemoteBatch, RequestFailed
 from jobs.settings import Connection, Price
 from jobs.testing import StubProvider
 from jobs.testing.batch import Batch, StoredFile
@@ -50,14 +50,14 @@ def written(texts: Iterable[str]) -> list[bytes]:
     return [batches.line(f"r{number}", each) for number, each in enumerate(bodies(texts))]
 
 
-def submit(at: StubProvider | str, texts: Sequence[str], *, timeout: float = 60.0, **more: Any) -> BatchState:
+def submit(at: StubProvider | str, texts: Sequence[str], *, timeout: float = 60.0, **more: Any) -> RemoteBatch:
     made = written(texts)
     more = {"count": len(made), "settle": 0.0, **more}
     return work(at, lambda endpoint: batches.submit(endpoint, TOKEN, made, **more), timeout=timeout)
 
 
-def look(stub: StubProvider, state: BatchState) -> BatchState:
-    return work(stub, lambda endpoint: batches.look(endpoint, state.id))
+def look(stub: StubProvider, remote: RemoteBatch) -> RemoteBatch:
+    return work(stub, lambda endpoint: batches.look(endpoint, remote.id))
 
 
 def read(at: StubProvider | str, file: str | None, **more: Any) -> tuple[list[BatchLine], int]:
@@ -110,20 +110,20 @@ def by_hand(stub: StubProvider, texts: Sequence[str], *, name: str = f"redrive-{
 def test_a_batch_is_answered_as_ordinary_requests_are(stub: StubProvider) -> None:
     """Reply, usage, model, finish reason, request id and money, and the refusals sorted as always."""
     texts = ["row 0", "row 1 [[500]]", "row 2 [[cut]]", "row 3 [[moderated]]", "row 4 [[429]]", "row 5 [[html]]"]
-    state = submit(stub, texts)
-    assert (state.status, state.is_over, state.total) == ("validating", False, 0)
-    assert time.time() - 60 < state.created_at <= time.time() and state.expires_at is not None
+    remote = submit(stub, texts)
+    assert (remote.status, remote.is_over, remote.total) == ("validating", False, 0)
+    assert time.time() - 60 < remote.created_at <= time.time() and remote.expires_at is not None
 
-    state = look(stub, state)
+    remote = look(stub, remote)
 
-    assert (state.status, state.is_over, state.words) == ("completed", True, "")
-    assert (state.total, state.completed, state.failed) == (6, 3, 3)
+    assert (remote.status, remote.is_over, remote.words) == ("completed", True, "")
+    assert (remote.total, remote.completed, remote.failed) == (6, 3, 3)
     sent = {f"r{number}": json.dumps(each).encode() for number, each in enumerate(bodies(texts))}
-    answers = {line.custom_id: line for line in read(stub, state.output_file, sent=sent.__getitem__)[0]}
-    errors = {line.custom_id: line for line in read(stub, state.error_file)[0]}
+    answers = {line.custom_id: line for line in read(stub, remote.output_file, sent=sent.__getitem__)[0]}
+    errors = {line.custom_id: line for line in read(stub, remote.error_file)[0]}
     whole = reply_of(answers["r0"])
     assert (whole.raw, whole.finish_reason, whole.model, whole.status) == (b'{"label":"a"}', "stop", "m", 200)
-    assert whole.request_id == f"req_{state.id}_0" and whole.seconds == answers["r0"].answer.seconds == 0.0
+    assert whole.request_id == f"req_{remote.id}_0" and whole.seconds == answers["r0"].answer.seconds == 0.0
     assert whole.usage.prompt == stub.ledger.of("row 0")[0].prompt and not whole.usage.estimated
     assert answers["r0"].answer.sent == sent["r0"]
     assert reply_of(answers["r2"]).finish_reason == "length"
@@ -153,26 +153,26 @@ def test_what_is_submitted_twice_is_one_batch(stub: StubProvider) -> None:
 
     assert (again.id, other.id != first.id) == (first.id, True)
     assert (stub.batches.uploads, stub.batches.created) == (2, 2)
-    assert [state.id for state in work(stub, lambda endpoint: batches.find(endpoint, TOKEN))] == [first.id]
+    assert [remote.id for remote in work(stub, lambda endpoint: batches.find(endpoint, TOKEN))] == [first.id]
 
 
 def test_a_file_that_was_uploaded_before_a_crash_is_used(stub: StubProvider) -> None:
     """The same bytes go up once."""
     file = by_hand(stub, ["row 0", "row 1"])
 
-    state = submit(stub, ["row 0", "row 1"])
+    remote = submit(stub, ["row 0", "row 1"])
 
-    assert (state.input_file, stub.batches.uploads, stub.batches.created) == (file, 1, 1)
+    assert (remote.input_file, stub.batches.uploads, stub.batches.created) == (file, 1, 1)
 
 
 def test_a_file_of_other_bytes_is_not_used(stub: StubProvider) -> None:
     """An upload that broke off, or of lines that have changed since, stays where it is."""
     file = by_hand(stub, ["row 0"])
 
-    state = submit(stub, ["row 0", "row 1"])
+    remote = submit(stub, ["row 0", "row 1"])
 
-    assert state.input_file != file
-    assert look(stub, state).total == 2
+    assert remote.input_file != file
+    assert look(stub, remote).total == 2
 
 
 def test_a_batch_made_of_a_file_is_found_where_its_metadata_is_not_kept(stub: StubProvider) -> None:
@@ -209,7 +209,7 @@ def test_a_create_that_is_still_under_way_is_waited_for(stub: StubProvider) -> N
     """A fresh file of no batch is left alone for a moment, and then looked for again."""
     file = by_hand(stub, ["row 0"])
 
-    async def both(endpoint: Endpoint) -> tuple[BatchState, str]:
+    async def both(endpoint: Endpoint) -> tuple[RemoteBatch, str]:
         trying = asyncio.create_task(batches.submit(endpoint, TOKEN, written(["row 0"]), count=1, settle=2.0))
         await asyncio.sleep(0.3)
         told = {"input_file_id": file, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
@@ -295,7 +295,7 @@ def test_a_list_in_another_order_is_read_to_its_end(times: list[float | None]) -
             sent = json.dumps(told).encode()
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(sent), sent))
 
-    async def do(endpoint: Endpoint) -> BatchState:
+    async def do(endpoint: Endpoint) -> RemoteBatch:
         return await batches.submit(endpoint, TOKEN, [], count=1)
 
     assert serving(handle, do).id == "b2"
@@ -396,10 +396,10 @@ def served(pieces: Iterable[bytes], do: Callable[[Endpoint], Awaitable[Result]])
 def test_a_rejected_key_is_blocked_and_goes_nowhere(stub: StubProvider) -> None:
     """The stand-in repeats the key, as providers do."""
 
-    async def do(endpoint: Endpoint) -> BatchState:
+    async def do(endpoint: Endpoint) -> RemoteBatch:
         return await batches.submit(endpoint, TOKEN, written(["row 0"]), count=1)
 
-    async def run() -> BatchState:
+    async def run() -> RemoteBatch:
         async with Endpoint(Connection(name="s", base_url=stub.base_url, key_env="KEY"), "sk-other-99999999") as opened:
             return await do(opened)
 
@@ -448,10 +448,10 @@ def test_a_file_on_disk_is_sent_as_it_is(stub: StubProvider, tmp_path: Path) -> 
     path = tmp_path / "part.jsonl"
     path.write_bytes(b"".join(written(["row 0", "row 1"])))
 
-    state = work(stub, lambda endpoint: batches.submit(endpoint, TOKEN, path, count=2))
+    remote = work(stub, lambda endpoint: batches.submit(endpoint, TOKEN, path, count=2))
 
-    assert look(stub, state).completed == 2
-    assert stub.batches.files[state.input_file or ""].content == path.read_bytes()
+    assert look(stub, remote).completed == 2
+    assert stub.batches.files[remote.input_file or ""].content == path.read_bytes()
 
 
 # -- looking and cancelling --------------------------------------------------------------------------------------------
@@ -460,14 +460,14 @@ def test_a_file_on_disk_is_sent_as_it_is(stub: StubProvider, tmp_path: Path) -> 
 def test_a_cancelled_batch_keeps_what_is_done(stub: StubProvider) -> None:
     """Cancelling is safe to say twice, and of what is over; its answers are read as any."""
     stub.batches.polls = 2
-    state = submit(stub, [f"row {number}" for number in range(10)])
-    look(stub, state)
+    remote = submit(stub, [f"row {number}" for number in range(10)])
+    look(stub, remote)
 
-    def cancel() -> BatchState:
-        return work(stub, lambda endpoint: batches.cancel(endpoint, state.id))
+    def cancel() -> RemoteBatch:
+        return work(stub, lambda endpoint: batches.cancel(endpoint, remote.id))
 
     assert [cancel().status, cancel().status] == ["cancelling", "cancelling"]
-    ended = look(stub, state)
+    ended = look(stub, remote)
     assert (ended.status, ended.is_over, cancel().status) == ("cancelled", True, "cancelled")
     found, skipped = read(stub, ended.output_file)
     assert [line.custom_id for line in found] == [f"r{number}" for number in range(5)]
@@ -509,10 +509,10 @@ def test_a_batch_in_other_words_is_still_one() -> None:
     }
     head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n"
 
-    state = served([head, json.dumps(told).encode()], lambda endpoint: batches.look(endpoint, "b"))
+    remote = served([head, json.dumps(told).encode()], lambda endpoint: batches.look(endpoint, "b"))
 
-    assert (state.status, state.is_over, state.code, state.created_at) == ("failed", True, "invalid", 0.0)
-    assert state.words == "bad [key] (line 3); so it is"
+    assert (remote.status, remote.is_over, remote.code, remote.created_at) == ("failed", True, "invalid", 0.0)
+    assert remote.words == "bad [key] (line 3); so it is"
 
 
 @pytest.mark.parametrize("answer", [b"<html>hello</html>", b"[]", b'{"id": 3}', b'{"id": "x'])
@@ -531,10 +531,10 @@ def test_an_answer_that_is_no_batch_is_trouble(answer: bytes) -> None:
 
 def test_a_file_can_be_taken_from_the_provider(stub: StubProvider) -> None:
     """As far as it lets us, and without an error where it does not."""
-    state = submit(stub, ["row 0"])
+    remote = submit(stub, ["row 0"])
 
     for wanted in (True, False):
-        assert work(stub, lambda endpoint: batches.delete_file(endpoint, state.input_file or "")) is wanted
+        assert work(stub, lambda endpoint: batches.delete_file(endpoint, remote.input_file or "")) is wanted
     assert stub.batches.files == {}
 
 
@@ -546,9 +546,9 @@ def test_lines_come_in_any_order_twice_or_not_at_all(stub: StubProvider) -> None
     stub.batches.shuffled, stub.batches.missing, stub.batches.twice = True, {3}, {5}
     texts = [f"row {number}" for number in range(8)]
     stub.answer = lambda messages, text: {"label": text}
-    state = look(stub, submit(stub, texts))
+    remote = look(stub, submit(stub, texts))
 
-    found = read(stub, state.output_file)[0]
+    found = read(stub, remote.output_file)[0]
 
     assert Counter(line.custom_id for line in found) == {f"r{n}": 2 if n == 5 else 1 for n in range(8) if n != 3}
     assert [line.custom_id for line in found] != sorted(line.custom_id for line in found)
@@ -559,20 +559,20 @@ def test_lines_come_in_any_order_twice_or_not_at_all(stub: StubProvider) -> None
 def test_a_file_that_ends_inside_a_line_loses_that_line(stub: StubProvider) -> None:
     """Nothing is made of half a line."""
     stub.batches.cut = True
-    state = look(stub, submit(stub, ["row 0", "row 1", "row 2"]))
+    remote = look(stub, submit(stub, ["row 0", "row 1", "row 2"]))
 
-    found, skipped = read(stub, state.output_file)
+    found, skipped = read(stub, remote.output_file)
 
     assert ([line.custom_id for line in found], skipped) == (["r0", "r1"], 1)
 
 
 def test_a_file_that_is_refused_or_breaks_off_can_be_read_again(stub: StubProvider) -> None:
     """From its start; what was given before the break stands."""
-    state = look(stub, submit(stub, [f"row {number}" for number in range(20)]))
+    remote = look(stub, submit(stub, [f"row {number}" for number in range(20)]))
     stub.batches.refuse_content, stub.batches.break_content = 1, 1
 
     async def do(endpoint: Endpoint) -> tuple[list[Failure], list[int]]:
-        reading = batches.lines(endpoint, state.output_file or "")
+        reading = batches.lines(endpoint, remote.output_file or "")
         failures, counts = [], []
         for _ in range(3):
             try:
@@ -726,9 +726,9 @@ def test_a_download_that_stands_still_is_given_up() -> None:
 def test_five_thousand_lines_take_a_few_seconds(stub: StubProvider) -> None:
     """From the rows to their answers, the stand-in's own time included."""
     began = time.monotonic()
-    state = look(stub, submit(stub, [f"row {number}" for number in range(5_000)]))
+    remote = look(stub, submit(stub, [f"row {number}" for number in range(5_000)]))
 
-    found = read(stub, state.output_file)[0]
+    found = read(stub, remote.output_file)[0]
 
     assert len({line.custom_id for line in found}) == 5_000
     assert (stub.batches.created, stub.batches.executed, stub.ledger.calls) == (1, 5_000, 5_000)
@@ -786,16 +786,16 @@ def test_a_file_of_any_size_is_sent_in_little_memory() -> None:
             sent = json.dumps(told).encode()
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(sent), sent))
 
-    async def do(endpoint: Endpoint) -> tuple[BatchState, int]:
+    async def do(endpoint: Endpoint) -> tuple[RemoteBatch, int]:
         tracemalloc.start()
-        state = await batches.submit(endpoint, TOKEN, (line for _ in range(400)), count=400)
+        remote = await batches.submit(endpoint, TOKEN, (line for _ in range(400)), count=400)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        return state, peak
+        return remote, peak
 
-    state, peak = serving(taking, do)
+    remote, peak = serving(taking, do)
 
-    assert len(line) * 400 > 40_000_000 and state.id.startswith("took-")
+    assert len(line) * 400 > 40_000_000 and remote.id.startswith("took-")
     assert peak < 4_000_000
 
 
