@@ -30,6 +30,8 @@ from tests.wire import Wire, certificate
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(170)]
 IN_FLIGHT, PASSWORD = 16, "a-password-of-redis"
+#: seconds that the provider takes while others start or a lease runs out, so that the run lasts; and when nobody waits any more
+SLOW, QUICK = 0.7, 0.02
 
 
 class Main:
@@ -104,13 +106,14 @@ def test_a_worker_elsewhere_joins_is_cut_off_and_comes_back(tmp_path: Path, sock
         url = f"rediss://:{PASSWORD}@127.0.0.1:{far.port}?ssl_ca_certs={quote(str(tls[0]))}"
         elsewhere: subprocess.Popen[bytes] | None = None
         try:
-            run = main.start(2600)
-            wait_until(lambda: main.accepted(run) > 50)
+            stub.latency = SLOW
+            run = main.start(900)
+            wait_until(lambda: main.accepted(run) > IN_FLIGHT)
             (own,) = main.lanes()
             elsewhere = worker_at(tmp_path / "elsewhere", url, stub)
             wait_until(lambda: len(main.lanes()) == 2)
             (guest,) = main.lanes() - {own}
-            wait_until(lambda: calls_of(main, guest) > 20)
+            wait_until(lambda: calls_of(main, guest) > IN_FLIGHT)
 
             far.cut()
             wait_until(lambda: main.lanes() == {own})
@@ -120,6 +123,7 @@ def test_a_worker_elsewhere_joins_is_cut_off_and_comes_back(tmp_path: Path, sock
             wait_until(lambda: guest in main.lanes())
             counted = calls_of(main, guest)
             wait_until(lambda: calls_of(main, guest) > counted + IN_FLIGHT)
+            stub.latency = QUICK
 
             wait_until(lambda: main.engine.runs.get(run).ended_at is not None)
             assert_whole(main, run, stub, paid_again=IN_FLIGHT)
@@ -140,7 +144,7 @@ def test_redis_stands_still_for_longer_than_a_lease(tmp_path: Path, socket: str,
             one.pid for one in processes.table() if str(tmp_path / "kv") in one.command and "valkey.conf" in one.command
         )
         try:
-            run = main.start(500)
+            run = main.start(250)
             wait_until(lambda: main.accepted(run) > 50)
 
             os.kill(server, signal.SIGSTOP)
