@@ -323,6 +323,15 @@ class Keeper:
                 self._limits.allow(record.id, state)
                 self._told[record.id] = state
 
+    def _rate(self, record: RunRecord, now: float) -> float | None:
+        """Calls of a run that come back in a second; until that is known, what a person allows."""
+        pace = self._paces.get(record.id)
+        rate = pace.rate(now) if pace else None
+        if rate is not None:
+            return rate
+        connection = self._settings.connections.get(record.connection)
+        return plan.allowed(record.options.rpm, connection.rpm if connection else None)
+
     def _dispatch(self, running: Sequence[RunRecord], progress: _Progress) -> None:
         now = self._now()
         by_id = {record.id: record for record in running}
@@ -330,8 +339,7 @@ class Keeper:
         for record in running:
             progress.busy |= self._gathering.gather(record)
             due, under_way, left = rows.wishes(self._db, record, now=now)
-            pace = self._paces.get(record.id)
-            window = plan.window(self._in_flight[record.id], pace.rate(now) if pace else None)
+            window = plan.window(self._in_flight[record.id], self._rate(record, now))
             free = window - under_way
             if record.top:
                 # A rung that its provider holds up keeps no place from the others.

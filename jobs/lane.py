@@ -43,8 +43,8 @@ logger = logging.getLogger(__name__)
 
 #: seconds between two looks at what Redis grants
 TICK_SECONDS = 0.01
-#: seconds between two looks whether others leave places free
-MORE_SECONDS = 0.05
+#: seconds between two looks whether others leave places free, and where no more calls are to be had
+MORE_SECONDS, DRY_SECONDS = 0.1, 0.01
 #: milliseconds to wait for a call; a lane that is told to stop waits them out, since a read that is cut short may lose what it read
 WAIT_MS = 100
 #: seconds that calls in flight get to finish after a stop flag
@@ -93,8 +93,8 @@ class _Work:
     #: places in flight that the lane holds of the run
     held: int = 0
     used_at: float = 0.0
-    #: when to ask for more places than the share, on the loop's clock
-    more_at: float = 0.0
+    #: when more places than the share were asked for, on the loop's clock
+    asked_at: float = 0.0
 
     @property
     def busy(self) -> int:
@@ -125,6 +125,8 @@ class Lane:
         self._lanes = 1
         self._lease_until = self._estranged_until = 0.0
         self._calls: set[asyncio.Task[None]] = set()
+        #: there were fewer calls to take than this lane wanted
+        self._is_dry = False
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
         self._wake = asyncio.Event()
@@ -229,34 +231,36 @@ class Lane:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self._wake.wait(), 0.05)
                     continue
-                for entry, ask in await dispatch.take(self._redis, self._keys, self.name, most=wanted, wait_ms=WAIT_MS):
+                self._is_dry = True
+                calls = await dispatch.take(self._redis, self._keys, self.name, most=wanted, wait_ms=WAIT_MS)
+                self._is_dry = len(calls) < wanted
+                for entry, ask in calls:
                     await self._accept(entry, ask)
             except RedisError as error:
                 logger.warning("calls not taken: %s", error, extra={"action": "take_failed", "lane": self.name})
                 await asyncio.sleep(0.5)
 
     def _wanted(self) -> int:
-        """Calls to take now: what fills the lane's share of every run and a few ahead, a group at a time."""
+        """Calls to take now: what each run lacks of the lane's share and of half as many ahead; for a few it is not asked.
+
+        What a run has beyond that, since its provider holds it up, keeps no place from another run or another rung.
+        """
         runs = {run: control for run, control in self._control.items() if control.state == "go"}
         runs |= {
             run: self._allowed(run, work) for run, work in self._work.items() if run not in self._control and work.busy
         }
-        share = busy = 0
+        if not runs:
+            return max(0, 4 - sum(work.busy for work in self._work.values()))
+        lacking = few = 0
+        is_short = False
         for run, control in runs.items():
-            one, lines = (
-                self._share(control.in_flight),
-                list(self._work[run].lines.values()) if run in self._work else [],
-            )
-            share += one * max(1, len(lines))
-            # A rung whose calls may not begin keeps no place that another rung's could have.
-            most = one + max(1, one // 4) if len(lines) > 1 else 1 << 30
-            busy += sum(min(line.busy, most) for line in lines)
-        busy += sum(work.busy for run, work in self._work.items() if run not in runs)
-        if not share:
-            return max(0, 4 - busy)
-        ahead = max(1, share // 4)
-        wanted = share + ahead - busy
-        return wanted if wanted > ahead // 2 else 0
+            share = self._share(control.in_flight)
+            lines = self._work[run].lines.values() if run in self._work else ()
+            for busy in [line.busy for line in lines] or [0]:
+                lacking += max(0, share + max(1, share // 2) - busy)
+                few += share // 4
+                is_short |= 2 * busy < share
+        return lacking if is_short or lacking > few else 0
 
     async def _accept(self, entry: str, ask: Ask | Unreadable) -> None:
         if isinstance(ask, Unreadable):
@@ -349,10 +353,10 @@ class Lane:
         share, now = self._share(control.in_flight), time.monotonic()
         wanted = min(share, work.busy)
         if work.held > share or work.busy > work.held == share:
-            if now < work.more_at:
+            if now - work.asked_at < (DRY_SECONDS if self._is_dry else MORE_SECONDS):
                 return
-            wanted, work.more_at = min(control.in_flight, work.busy), now + MORE_SECONDS
-        elif work.held * 15 // 16 <= wanted <= work.held:
+            wanted, work.asked_at = min(control.in_flight, work.busy), now
+        elif (work.held if self._is_dry else work.held * 15 // 16) <= wanted <= work.held:
             return
         # Given up here before it is given up in Redis: a call that began meanwhile would run in another lane's place.
         kept = work.held = min(work.held, max(wanted, work.running))

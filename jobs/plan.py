@@ -51,10 +51,16 @@ def window(in_flight: int, rate: float | None) -> int:
 
     Args:
         in_flight: the most calls of the run at once.
-        rate: calls a second that have come back lately; None where none has yet.
+        rate: calls a second that have come back lately; None where that is not known yet.
     """
-    behind = in_flight // 2 if rate is None else min(in_flight * 3 // 2, round(rate * BEHIND_SECONDS))
+    behind = in_flight if rate is None else min(in_flight * 3 // 2, round(rate * BEHIND_SECONDS))
     return in_flight + max(LEAST_BEHIND, behind)
+
+
+def allowed(*limits: int | None) -> float | None:
+    """Calls a second that limits a minute allow; None where there is none."""
+    told = [limit / 60 for limit in limits if limit is not None]
+    return min(told) if told else None
 
 
 class Pace:
@@ -70,11 +76,9 @@ class Pace:
         self._count += calls
 
     def rate(self, now: float) -> float | None:
-        """Calls a second; None until some have come."""
+        """Calls a second; None until they have been counted once, since the first of a wave say nothing of it."""
         self._turn(now)
-        if self._rate is None and not self._count:
-            return None
-        return max(self._rate or 0.0, self._count / PACE_SECONDS)
+        return None if self._rate is None else max(self._rate, self._count / PACE_SECONDS)
 
     def _turn(self, now: float) -> None:
         passed = (now - self._since) / PACE_SECONDS

@@ -20,6 +20,7 @@ from jobs import processes
 from jobs import settings as settings_module
 from jobs.api import Engine
 from jobs.api.launch import Launch
+from jobs.limits import BEAT_SECONDS
 from jobs.options import RunOptions
 from jobs.settings import Settings
 from jobs.views.datasets import Dataset
@@ -80,6 +81,8 @@ class Site:
         began = time.monotonic()
         wait_until(lambda: len(self.engine.system.look().lanes) == workers)
         self.startup = time.monotonic() - began
+        # a lane hears of the others at its next beat, and takes all there is before
+        time.sleep(2 * BEAT_SECONDS)
 
     def close(self) -> None:
         self.engine.close()

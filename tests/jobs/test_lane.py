@@ -17,7 +17,7 @@ from jobs.limits import LEASE_SECONDS, KeeperLimits
 from jobs.messages import LaneArguments
 from jobs.options import RunOptions
 from jobs.settings import load
-from jobs.testing import StubProvider
+from jobs.testing import Act, Ask, StubProvider
 from tests.house import Home, valkey, wait_until
 
 ROWS = [f"message number {number}" for number in range(60)]
@@ -84,6 +84,30 @@ def test_two_runs_at_one_connection_share_its_places(tmp_path: Path, redis: str,
     assert done.counts.accepted == 20
     # The first keeps what it had in flight when the second came; those calls end by themselves. Never both in full.
     assert stub.ledger.summary()["max_in_flight"] < 6 + 6
+
+
+def test_a_small_run_does_not_wait_for_the_calls_of_a_slow_one(tmp_path: Path, redis: str) -> None:
+    """What a lane has taken of a run that its provider holds up keeps no place from the rows of another."""
+
+    def slow(ask: Ask) -> Act | None:
+        return Act(delay=3.0) if "slow" in ask.user else None
+
+    with StubProvider(slow) as stub:
+        home = Home(tmp_path / "home", redis, stub, in_flight=40)
+        try:
+            version = home.version()
+            first = home.start(
+                [f"slow {n}" for n in range(400)], version=version, options=RunOptions(in_flight=40, reuse=False)
+            )
+            wait_until(lambda: stub.ledger.in_flight == 40)
+            small = home.dataset([f"small {n}" for n in range(5)], "small.csv")
+            second = home.start(small, version=version, options=RunOptions(in_flight=5, reuse=False))
+            done, waited = home.ended(second), stub.ledger.of("slow")
+            home.engine.runs.cancel(first)
+        finally:
+            home.close()
+
+    assert (done.counts.accepted, waited) == (5, [])
 
 
 def test_a_refused_key_is_tried_once_by_each_lane_at_the_most(

@@ -51,12 +51,19 @@ def test_one_row_at_a_time_goes_to_the_run_with_the_least_left() -> None:
 
 
 def test_behind_the_calls_in_flight_stands_what_they_come_back_to() -> None:
-    """A third of a second's worth, so that a smaller run waits for no more; half as many until it is known how fast they come."""
-    assert plan.window(1, None) == 9 and plan.window(200, None) == 300
+    """A third of a second's worth, so that a smaller run waits for no more; as many again until it is known how fast they come."""
+    assert plan.window(1, None) == 9 and plan.window(200, None) == 400
     assert plan.window(200, 667.0) == 400
     assert plan.window(200, 20.0) == 208
     assert plan.window(200, 0.0) == 208
     assert plan.window(200, 5_000.0) == 500
+
+
+def test_limits_say_how_fast_calls_can_come_back_before_one_has() -> None:
+    """The narrowest of them, in calls a second."""
+    assert plan.allowed(None, None) is None
+    assert plan.allowed(1200, None) == 20.0
+    assert plan.allowed(1200, 600) == 10.0
 
 
 def test_the_pace_is_that_of_the_fastest_moment_of_late() -> None:
@@ -64,7 +71,7 @@ def test_the_pace_is_that_of_the_fastest_moment_of_late() -> None:
     pace = plan.Pace(100.0)
     assert pace.rate(105.0) is None
     pace.count(200, 110.0)
-    assert pace.rate(110.1) == 400.0
+    assert pace.rate(110.1) is None
     assert pace.rate(110.7) == 400.0
     later = pace.rate(114.7)
     assert later is not None and 150 < later < 250
