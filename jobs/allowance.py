@@ -24,7 +24,7 @@ LONGEST_WAIT, SHORTEST_WAIT = 0.5, 0.01
 AHEAD = 16
 #: calls of a lane in flight to a pool that it has no reply from yet: at once, and more for each second without a refusal, which
 #: comes sooner than a reply
-FIRST_MOST, FIRST_MORE = 64, 500.0
+FIRST_MOST, FIRST_MORE = 64, 200.0
 #: replies that an estimate of tokens looks back on, the share of them that it covers, and replies between two estimates
 LOOK_BACK, COVERED, EVERY = 256, 0.95, 16
 #: where a provider does not say when a limit is full again

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.allowance import FIRST_MOST, FREE_SECONDS, Allowance, Tokens
+from jobs.allowance import FIRST_MORE, FIRST_MOST, FREE_SECONDS, Allowance, Tokens
 from jobs.limits import Grant
 from jobs.llm import Rates, Window
 from jobs.messages import Brief
@@ -53,7 +53,7 @@ def test_it_is_met_with_more_each_moment_until_it_refuses() -> None:
     throttled = Failure(kind=FailureKind.THROTTLED, message="slow down")
     fresh.settle(first, usage=None, failure=throttled, rates=Rates(), now=10.06)
 
-    assert (at_once, later) == (FIRST_MOST, FIRST_MOST + 25)
+    assert (at_once, later) == (FIRST_MOST, FIRST_MOST + FIRST_MORE * 0.05)
     assert fresh.room(0, now=10.1) == FIRST_MOST
 
 
