@@ -19,11 +19,12 @@ _PAIRS = """
     LEFT JOIN dead_letters d ON d.run = rr.run AND d.ordinal = rr.ordinal
     WHERE rr.run = ?
 """
+# The unary plus keeps SQLite from the index of a run's moves, of which there is one a row: it would read all of them for each.
 _OUTCOME = """
     CASE rr.state
         WHEN 'accepted' THEN CASE WHEN EXISTS (
             SELECT 1 FROM result_moves m
-            WHERE m.root = r.root AND m.ordinal = rr.ordinal AND m.run = r.id AND m.decision IS NULL AND m.undone_at IS NOT NULL
+            WHERE m.root = r.root AND m.ordinal = rr.ordinal AND +m.run = r.id AND m.decision IS NULL AND m.undone_at IS NOT NULL
         ) THEN 'taken_back' ELSE 'fixed' END
         WHEN 'dead' THEN CASE WHEN COALESCE(d.signature, rr.signature) IS b.signature THEN 'same_failure' ELSE 'new_failure' END
         WHEN 'cancelled' THEN 'cancelled'

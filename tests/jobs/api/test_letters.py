@@ -12,7 +12,7 @@ from sqlite_utils import Database
 
 from jobs import errors
 from jobs.api import Engine
-from jobs.store import fates, reading_letters
+from jobs.store import fates, reading_letters, reading_replays
 from jobs.store.reading_letters import Filter
 from jobs.views.letters import Group, ReplayOutcome
 from tests.jobs.ledger import FAULTS, Fault, Ledger
@@ -313,3 +313,20 @@ def test_queries_use_the_indexes(db: Database, ledger: Ledger) -> None:
         for table in ("d", "dead_letters", "a", "attempts", "c", "calls", "rr", "run_rows", "r"):
             bad = [step for step in plan if step == f"SCAN {table}" or step.startswith(f"SCAN {table} ")]
             assert not bad, (bad, sql)
+
+
+def test_the_outcome_of_a_replay_reads_each_row_s_own_moves(ledger: Ledger, db: Database) -> None:
+    """A replay has a move for each row that it fixed: whoever looked through all of them for each would take the square of it."""
+    ledger.run(ledger.dataset(20), ledger.version(), dead=6)
+    asked: list[tuple[str, Any]] = []
+    with db.tracer(lambda sql, params: asked.append((sql, params))):
+        reading_replays.outcome(db, 1)
+        reading_replays.before_after(db, 1, outcome="fixed", limit=10, offset=0)
+    steps = [
+        row[3]
+        for sql, params in asked
+        for row in db.conn.execute(f"EXPLAIN QUERY PLAN {sql}", params or [])
+        if row[3].startswith("SEARCH m ")
+    ]
+    assert len(asked) == 3 <= len(steps)
+    assert all("(root=? AND ordinal=?)" in step for step in steps), steps
