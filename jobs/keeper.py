@@ -12,9 +12,10 @@ import random
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from redis.exceptions import RedisError
 
@@ -60,6 +61,19 @@ class _Progress:
     """What a step did, so that the loop knows whether to go on at once."""
 
     busy: bool = False
+
+
+class _Need(NamedTuple):
+    """Rows of a run that are due, its calls under way, and its rows without an end; but for those in batches."""
+
+    due: int
+    under_way: int
+    left: int
+
+    @property
+    def calls(self) -> int:
+        """Calls that could be under way now, or are."""
+        return self.due + self.under_way
 
 
 class Keeper:
@@ -176,8 +190,10 @@ class Keeper:
         self._lay_out(open_runs, progress)
         if progress.busy:
             open_runs = runs.open_runs(self._db)
-        self._tell(open_runs)
-        self._dispatch([run for run in open_runs if run.state == "running"], progress)
+        running = [run for run in open_runs if run.state == "running"]
+        needs = self._look_for_needs(running, progress)
+        self._tell(open_runs, needs)
+        self._dispatch(running, needs, progress)
         at_rest = [run for run in open_runs if run.state != "running"]
         for run in at_rest:
             progress.busy |= self._gathering.dissolve(run)
@@ -304,12 +320,24 @@ class Keeper:
 
     # -- dispatching ---------------------------------------------------------------------------------------------------
 
-    def _tell(self, open_runs: Sequence[RunRecord]) -> None:
+    def _look_for_needs(self, running: Sequence[RunRecord], progress: _Progress) -> dict[int, _Need]:
+        """What each running run could be asked about singly now, after batches have had theirs."""
+        now = self._now()
+        for record in running:
+            progress.busy |= self._gathering.gather(record)
+        return {record.id: _Need(*rows.wishes(self._db, record, now=now)) for record in running}
+
+    def _tell(self, open_runs: Sequence[RunRecord], needs: Mapping[int, _Need]) -> None:
         """Tell the lanes which runs go on, and how many calls of each may be in flight."""
         running = [record for record in open_runs if record.state == "running"]
         self._in_flight = plan.in_flight(
             [
-                plan.Pooled(run=record.id, pool=(record.connection, record.model), in_flight=record.options.in_flight)
+                plan.Pooled(
+                    run=record.id,
+                    pool=(record.connection, record.model),
+                    in_flight=record.options.in_flight,
+                    left=needs[record.id].calls if record.options.batch != "no" else needs[record.id].left,
+                )
                 for record in running
             ],
             {name: connection.in_flight for name, connection in self._settings.connections.items()},
@@ -332,13 +360,12 @@ class Keeper:
         connection = self._settings.connections.get(record.connection)
         return plan.allowed(record.options.rpm, connection.rpm if connection else None)
 
-    def _dispatch(self, running: Sequence[RunRecord], progress: _Progress) -> None:
+    def _dispatch(self, running: Sequence[RunRecord], needs: Mapping[int, _Need], progress: _Progress) -> None:
         now = self._now()
         by_id = {record.id: record for record in running}
         wishes, full = [], dict[int, list[int]]()
         for record in running:
-            progress.busy |= self._gathering.gather(record)
-            due, under_way, left = rows.wishes(self._db, record, now=now)
+            due, under_way, left = needs[record.id]
             window = plan.window(self._in_flight[record.id], self._rate(record, now))
             free = window - under_way
             if record.top:

@@ -97,12 +97,20 @@ class Pooled:
     pool: tuple[str, str]
     #: the most calls that it may have in flight
     in_flight: int
+    #: rows of it that calls could be about, as far as they are counted
+    left: int
+
+    @property
+    def use(self) -> int:
+        """Calls that it has use for; in steps, since lanes are told of every other figure."""
+        return min(self.in_flight, 1 << max(0, self.left - 1).bit_length())
 
 
 def in_flight(runs: Sequence[Pooled], connections: Mapping[str, int]) -> dict[int, int]:
     """How many calls of each run may be in flight: together no more than its connection takes, or than the widest run may have.
 
-    Shared evenly, and what a narrow run leaves is for the others; each has one at least.
+    Shared evenly, and what a narrow run leaves is for the others, or one that is near its end or waits for a batch; each has one
+    at least, and a run alone all that it may have.
 
     Args:
         runs: those that go on.
@@ -114,8 +122,11 @@ def in_flight(runs: Sequence[Pooled], connections: Mapping[str, int]) -> dict[in
         pools.setdefault(run.pool, []).append(run)
     for (connection, _), members in pools.items():
         left = max(connections.get(connection, 0), *(run.in_flight for run in members), len(members))
-        for place, run in enumerate(sorted(members, key=lambda run: (run.in_flight, run.run))):
-            given[run.run] = min(run.in_flight, left // (len(members) - place))
+        if len(members) == 1:
+            given[members[0].run] = members[0].in_flight
+            continue
+        for place, run in enumerate(sorted(members, key=lambda run: (run.use, run.run))):
+            given[run.run] = min(run.use, left // (len(members) - place))
             left -= given[run.run]
     return given
 

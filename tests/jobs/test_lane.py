@@ -86,6 +86,29 @@ def test_two_runs_at_one_connection_share_its_places(tmp_path: Path, redis: str,
     assert stub.ledger.summary()["max_in_flight"] < 6 + 6
 
 
+def test_a_run_that_has_few_rows_left_keeps_no_place_from_another(tmp_path: Path, redis: str) -> None:
+    """One row that hangs holds one place of its connection; the other run has all the rest, and no more."""
+
+    def hanging(ask: Ask) -> Act | None:
+        return Act(delay=15.0 if "lonely" in ask.user else 0.5)
+
+    with StubProvider(hanging) as stub:
+        home = Home(tmp_path / "home", redis, stub, lanes=2, in_flight=20)
+        try:
+            version, options = home.version(), RunOptions(in_flight=20, reuse=False)
+            lonely = home.start(home.dataset(["lonely"], "lonely.csv"), version=version, options=options)
+            wait_until(lambda: stub.ledger.in_flight == 1)
+            second = home.start([f"row {n}" for n in range(200)], version=version, options=options)
+            wait_until(lambda: stub.ledger.in_flight == 20, patience=10)
+            home.until(second, lambda run: run.counts.accepted >= 100)
+            still = home.engine.runs.get(lonely).counts.in_flight
+            most = stub.ledger.summary()["max_in_flight"]
+        finally:
+            home.close()
+
+    assert (still, most) == (1, 20)
+
+
 def test_a_small_run_does_not_wait_for_the_calls_of_a_slow_one(tmp_path: Path, redis: str) -> None:
     """What a lane has taken of a run that its provider holds up keeps no place from the rows of another."""
 

@@ -59,6 +59,19 @@ def test_behind_the_calls_in_flight_stands_what_they_come_back_to() -> None:
     assert plan.window(200, 5_000.0) == 500
 
 
+def test_a_connection_is_shared_by_what_its_runs_have_use_for() -> None:
+    """Evenly among those with rows enough; one near its end, or whose rows are all in a batch, leaves its share to the others."""
+
+    def given(*left: int) -> list[int]:
+        runs = [plan.Pooled(run=n, pool=("c", "m"), in_flight=200, left=one) for n, one in enumerate(left)]
+        return list(plan.in_flight(runs, {"c": 200}).values())
+
+    assert sorted(given(5_000, 5_000)) == [100, 100]
+    assert sorted(given(5_000, 50)) == [64, 136]
+    assert sorted(given(5_000, 1)) == sorted(given(5_000, 0)) == [1, 199]
+    assert given(1) == [200]
+
+
 def test_limits_say_how_fast_calls_can_come_back_before_one_has() -> None:
     """The narrowest of them, in calls a second."""
     assert plan.allowed(None, None) is None
