@@ -22,6 +22,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
+from jobs import processes
 from jobs import settings as settings_module
 from jobs.api import Engine
 from jobs.api.launch import Launch
@@ -189,6 +190,11 @@ class _LaneThread:
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._lane.stop)
         self._thread.join(timeout=20)
+
+
+def lanes_of(worker: int) -> list[int]:
+    """The processes of a worker's lanes."""
+    return [process.pid for process in processes.table() if process.parent == worker]
 
 
 class Processes:

@@ -16,12 +16,11 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from jobs import processes
 from jobs.keys import Keys
 from jobs.options import RunOptions
 from jobs.testing import StubProvider
 from jobs.testing.wire import Request, Wire
-from tests.house import Place, wait_until
+from tests.house import Place, lanes_of, wait_until
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(170)]
 
@@ -67,7 +66,7 @@ class Night(Place):
     def lanes(self) -> list[int]:
         """The processes of its worker's lanes."""
         (worker,) = self.parts.workers
-        return [process.pid for process in processes.table() if process.parent == worker.pid]
+        return lanes_of(worker.pid)
 
     def worker(self) -> None:
         """The worker and its lanes die."""

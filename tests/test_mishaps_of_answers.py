@@ -20,8 +20,7 @@ from jobs import errors, plan
 from jobs.options import RunOptions
 from jobs.testing import StubProvider, marked
 from jobs.testing.script import Act, Ask
-from tests.house import CONTENT, Home, Place
-from tests.test_crash import lanes_of
+from tests.house import CONTENT, Home, Place, lanes_of
 from tests.workbench.conftest import APP, texts
 from workbench import session
 
