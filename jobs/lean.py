@@ -1,7 +1,7 @@
-"""Keeps pandas out of a process that does not use it; imported before all else by whatever is started often.
+"""Keeps pandas out of a process that does not use it; imported before the store by whatever opens it and is started often.
 
 sqlite-utils loads pandas wherever it is installed, for column types that the store has none of. That would be a third of the
-time in which a keeper, a worker or a command starts.
+time in which a keeper or a command starts.
 """
 
 import sys
