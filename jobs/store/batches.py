@@ -182,11 +182,6 @@ def apply(db: Database, batch: BatchRecord, report: StepReport, what: Next, *, n
         )
 
 
-def end_empty(db: Database, batch: int, *, now: float) -> None:
-    """A batch is over of whose rows none waits."""
-    db.conn.execute("UPDATE batches SET state = 'ended', out = 0, ended_at = ? WHERE id = ?", [now, batch])
-
-
 def waiting(db: Database, batch: int) -> list[str]:
     """The calls of a batch that nothing is recorded of."""
     found = db.conn.execute("SELECT DISTINCT try_id FROM run_rows WHERE batch = ? AND try_id IS NOT NULL", [batch])
