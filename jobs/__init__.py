@@ -17,6 +17,7 @@
     keeper, lifecycle 8  the owner of every run's state; all states and transitions
     asking, gathering    rows due -> calls, or lines of a batch
     store                SQLite: migrations, writer, reader
+    views                what readers of the store get: frozen rows of what is so now
     review            9  a person's decisions, held to the contract; which rows a replay takes, the store says
     evals, settings, errors, api, testing
 
