@@ -1,7 +1,7 @@
 """The draft on the desk: kept in the store at every change, so that a reload of the browser loses nothing.
 
 A keyed widget takes its value once and then answers for itself. So the keys carry the draft's *turn*: whoever changes
-the draft from outside a widget (a version taken over, a turn removed) begins a new one, and all widgets read afresh.
+the draft from outside a widget (a version taken over, a message removed) begins a new one, and all widgets read afresh.
 
 A browser that has not yet heard of a run's end hands over once more what stood in the widgets of the run before, and Streamlit
 takes that for a change of each. So a change counts only where its widget is of this turn.
