@@ -105,15 +105,6 @@ def judge(
     return _chosen(held, without_echo(reading, echo))
 
 
-def judge_value(value: object, contract: Contract) -> list[Problem]:
-    """How a value that no text stands behind (a correction by hand) breaks the contract; empty if it holds."""
-    broken = [
-        Problem(path=words.json_path(path), rule="surrogate", expected="text that UTF-8 can hold", got="text")
-        for path in _surrogates(value)
-    ]
-    return broken or [_of(finding) for finding in contract.problems(value)]
-
-
 def complaint(problems: Sequence[Problem]) -> str:
     """The user message of a re-ask: what was wrong with the last answer, plainly and briefly."""
     lines = [_complained(problem) for problem in problems[:MAX_COMPLAINTS]]

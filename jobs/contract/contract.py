@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -105,14 +105,6 @@ class Contract:
     def fields(self) -> list[flat.FlatField]:
         """The flat fields of the answer, for a table."""
         return flat.fields_of(self._schema)
-
-    def with_fields(self, rows: Sequence[flat.FlatField]) -> Contract:
-        """A contract with these flat fields and this one's other properties.
-
-        Raises:
-            ContractError: the rows cannot be held.
-        """
-        return Contract.from_schema(flat.schema_from_fields(rows, self._schema))
 
 
 def _check_defaults(root: Node) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.contract import Contract
-from jobs.judge import complaint, judge, judge_value
+from jobs.judge import complaint, judge
 from jobs.reply import strict
 from jobs.signature import title
 from jobs.values import Problem, Verdict
@@ -136,16 +136,6 @@ def test_got_is_short_and_utf8() -> None:
         for problem in judge(raw, CONTRACT).problems:
             problem.model_dump_json().encode("utf-8")
             assert len(problem.got) <= 80
-
-
-def test_correction_by_hand_is_held_to_the_contract() -> None:
-    """A value without a text behind it gets the same problems, without places."""
-    assert judge_value({"sentiment": "positive"}, CONTRACT) == []
-    assert [(p.path, p.rule, p.start) for p in judge_value({"sentiment": "great"}, CONTRACT)] == [
-        ("$.sentiment", "enum", None)
-    ]
-    assert [p.rule for p in judge_value({"sentiment": "positive", "summary": "\ud800"}, CONTRACT)] == ["surrogate"]
-    assert [p.rule for p in judge_value([], CONTRACT)] == ["type"]
 
 
 def test_complaint_is_plain_and_short() -> None:
