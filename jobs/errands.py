@@ -154,13 +154,13 @@ class Errands:
                 count=count,
                 first=step.first,
                 settle=min(batches.SETTLE, caller.connection.batch_poll),
-                still=lambda: self._is_ours(entry),
+                still=lambda: self._must_be_ours(entry),
             )
         finally:
             file.unlink(missing_ok=True)
         return _Came(remote=_remote(made))
 
-    async def _is_ours(self, entry: str) -> None:
+    async def _must_be_ours(self, entry: str) -> None:
         """Passes while the step is this lane's. It was frozen, or Redis has lost the step: another lane may be at it."""
         if not self._has_lease() or not await steps.has(self._redis, self._keys, self._lane, entry):
             raise _Over

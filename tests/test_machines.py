@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -25,7 +24,7 @@ from jobs.api.launch import Launch
 from jobs.limits import LEASE_SECONDS
 from jobs.options import RunOptions
 from jobs.testing import StubProvider
-from tests.house import CONTENT, Processes, table, valkey, wait_until
+from tests.house import CONTENT, Processes, assert_whole, table, valkey, wait_until
 from tests.wire import Wire, certificate
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(170)]
@@ -126,7 +125,7 @@ def test_a_worker_elsewhere_joins_is_cut_off_and_comes_back(tmp_path: Path, sock
             stub.latency = QUICK
 
             wait_until(lambda: main.engine.runs.get(run).ended_at is not None)
-            assert_whole(main, run, stub, paid_again=IN_FLIGHT)
+            assert_whole(main.engine, main.engine.runs.get(run), stub, paid_again=IN_FLIGHT)
             assert PASSWORD not in commands_of(elsewhere.pid)
             assert not list((tmp_path / "elsewhere").glob("*.db*"))
         finally:
@@ -153,7 +152,7 @@ def test_redis_stands_still_for_longer_than_a_lease(tmp_path: Path, socket: str,
             os.kill(server, signal.SIGCONT)
 
             wait_until(lambda: main.engine.runs.get(run).ended_at is not None)
-            assert_whole(main, run, stub, paid_again=0)
+            assert_whole(main.engine, main.engine.runs.get(run), stub, paid_again=0)
         finally:
             os.kill(server, signal.SIGCONT)
             main.close()
@@ -166,17 +165,3 @@ def calls_of(main: Main, lane: str) -> int:
 def commands_of(pid: int) -> str:
     """The command lines of a process and its children, as anybody on its machine can read them."""
     return " ".join(one.command for one in processes.table() if pid in (one.pid, one.parent))
-
-
-def assert_whole(main: Main, run: int, stub: StubProvider, *, paid_again: int) -> None:
-    """Every row has one value, and no more was paid than may be."""
-    done = main.engine.runs.get(run)
-    assert (done.state, done.counts.accepted) == ("finished", done.counts.rows)
-    read = main.engine._house.read()
-    twice = read.execute(
-        "SELECT ordinal FROM attempts WHERE run = ? AND verdict = 'accepted' AND NOT superseded GROUP BY ordinal HAVING count(*) > 1",
-        [run],
-    ).fetchall()
-    assert twice == []
-    asked = Counter(entry.user for entry in stub.ledger.entries)
-    assert len(asked) == done.counts.rows and sum(asked.values()) - done.counts.rows <= paid_again
