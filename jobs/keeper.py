@@ -342,6 +342,13 @@ class Keeper:
             ],
             {name: connection.in_flight for name, connection in self._settings.connections.items()},
         )
+        pools: dict[tuple[str, str], list[int]] = {}
+        for record in open_runs:
+            pools.setdefault((record.connection, record.model), []).append(record.id)
+        for pool in pools.values():
+            given = {run: self._in_flight[run] for run in pool if run in self._in_flight}
+            if given and len(pool) > 1:
+                self._in_flight |= plan.kept_within(given, self._limits.held(pool))
         for record in open_runs:
             state: Control = Control(
                 state="go" if record.state == "running" else "stop",

@@ -356,7 +356,7 @@ class Lane:
             if now - work.asked_at < (DRY_SECONDS if self._is_dry else MORE_SECONDS):
                 return
             wanted, work.asked_at = min(control.in_flight, work.busy), now
-        elif (work.held if self._is_dry else work.held * 15 // 16) <= wanted <= work.held:
+        elif (work.held if self._is_dry or not wanted else work.held * 15 // 16) <= wanted <= work.held:
             return
         # Given up here before it is given up in Redis: a call that began meanwhile would run in another lane's place.
         kept = work.held = min(work.held, max(wanted, work.running))

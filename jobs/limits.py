@@ -179,6 +179,17 @@ class KeeperLimits:
         flat = cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.control))
         return _readable(flat.items())
 
+    def held(self, runs: Sequence[int]) -> dict[int, int]:
+        """Places that lanes which live hold of each of these runs."""
+        lanes = self.live_lanes()
+        pipe = self._redis.pipeline(transaction=False)
+        for run in runs:
+            pipe.hgetall(self._keys.places(run))
+        return {
+            run: sum(_places(told) for lane, told in places.items() if lane.decode("utf-8", "replace") in lanes)
+            for run, places in zip(runs, cast("list[dict[bytes, bytes]]", pipe.execute()), strict=True)
+        }
+
     def live_lanes(self) -> dict[str, float]:
         """Lanes whose lease has not run out, with the seconds that are left of it."""
         now = self._now()
@@ -222,6 +233,12 @@ def _number(told: dict[str, str], name: str) -> float | None:
         return float(told[name])
     except (KeyError, ValueError):
         return None
+
+
+def _places(told: bytes) -> int:
+    """The places that a lane has noted; none where something else stands there."""
+    held, _, wanted = told.partition(b" ")
+    return int(held) if held.isdigit() and wanted.isdigit() else 0
 
 
 def _readable(pairs: Iterable[tuple[bytes, bytes]]) -> dict[int, Control]:

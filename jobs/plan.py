@@ -131,6 +131,25 @@ def in_flight(runs: Sequence[Pooled], connections: Mapping[str, int]) -> dict[in
     return given
 
 
+def kept_within(given: Mapping[int, int], held: Mapping[int, int]) -> dict[int, int]:
+    """The same for as long as runs of one pool hold more than they may: so much less for those that could begin more.
+
+    Else a run that is paused or has to share would have its old calls in flight beside the new ones of another.
+
+    Args:
+        given: calls in flight that each run of the pool may have.
+        held: places that lanes hold of it now, of runs that do not go on too.
+    """
+    beyond = sum(max(0, places - given.get(run, 0)) for run, places in held.items())
+    kept = dict(given)
+    free = {run: most - held.get(run, 0) for run, most in given.items() if most > held.get(run, 0)}
+    for place, run in enumerate(sorted(free, key=lambda run: (free[run], run))):
+        less = min(kept[run] - 1, free[run], -(-beyond // (len(free) - place)))
+        kept[run] -= less
+        beyond -= less
+    return kept
+
+
 @dataclass(frozen=True, kw_only=True)
 class Wish:
     """A run that has rows due and room in its window."""

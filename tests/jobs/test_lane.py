@@ -109,6 +109,34 @@ def test_a_run_that_has_few_rows_left_keeps_no_place_from_another(tmp_path: Path
     assert (still, most) == (1, 20)
 
 
+def test_calls_that_a_paused_run_has_in_flight_keep_their_places(tmp_path: Path, redis: str) -> None:
+    """Another run begins with what they leave, and has all the places when they have ended; the provider sees no more at once."""
+
+    def slow(ask: Ask) -> Act | None:
+        return Act(delay=3.0 if "slow" in ask.user else 0.3)
+
+    with StubProvider(slow) as stub:
+        home = Home(tmp_path / "home", redis, stub, lanes=2, in_flight=20)
+        try:
+            version, options = home.version(), RunOptions(in_flight=20, reuse=False)
+            slow_rows = home.dataset([f"slow {n}" for n in range(100)], "slow.csv")
+            first = home.start(slow_rows, version=version, options=options)
+            wait_until(lambda: stub.ledger.in_flight == 20)
+            home.engine.runs.pause(first)
+            home.until(first, lambda run: run.state == "paused")
+            second = home.start([f"row {n}" for n in range(300)], version=version, options=options)
+            home.until(second, lambda run: run.counts.accepted > 0)
+            meanwhile = home.engine.runs.get(first).counts.in_flight
+            home.until(first, lambda run: run.counts.in_flight == 0)
+            wait_until(lambda: stub.ledger.in_flight == 20, patience=10)
+            most = stub.ledger.summary()["max_in_flight"]
+        finally:
+            home.close()
+
+    # Each has one place at least.
+    assert meanwhile > 0 and most <= 21
+
+
 def test_a_small_run_does_not_wait_for_the_calls_of_a_slow_one(tmp_path: Path, redis: str) -> None:
     """What a lane has taken of a run that its provider holds up keeps no place from the rows of another."""
 

@@ -102,6 +102,28 @@ def test_a_lane_without_a_lease_holds_no_places(play: Callable[[Scene[int]], int
     assert play(scene) == 5
 
 
+def test_the_keeper_sees_the_places_that_live_lanes_hold(redis_address: str) -> None:
+    """Over all of them; what a dead lane held, or somebody else has put there, is none."""
+    keys = Keys(os.urandom(4).hex())
+
+    async def hold() -> None:
+        redis = dispatch.connect_async(redis_address)
+        a, b = LaneLimits(redis, keys, "a"), LaneLimits(redis, keys, "b")
+        await a.beat()
+        await b.beat()
+        await a.places(1, limit=9, share=5, wanted=4, running=0)
+        await b.places(1, limit=9, share=5, wanted=3, running=0)
+        await redis.aclose()
+
+    asyncio.run(hold())
+    with dispatch.connect(redis_address) as redis:
+        redis.hset(keys.places(1), mapping={b"gone": b"5 5", b"\xff": b"7 7"})
+        keeper = KeeperLimits(redis, keys)
+        held = keeper.held([1, 2])
+        redis.hset(keys.places(1), "b", "nonsense")
+        assert (held, keeper.held([1])) == ({1: 7, 2: 0}, {1: 4})
+
+
 def test_a_lease_outlives_no_clock_that_is_set_back(redis_address: str) -> None:
     """A lane that died before Redis' clock went back an hour is not taken to live until the hour has come again."""
     keys = Keys(os.urandom(4).hex())

@@ -72,6 +72,15 @@ def test_a_connection_is_shared_by_what_its_runs_have_use_for() -> None:
     assert given(1) == [200]
 
 
+def test_what_a_run_holds_beyond_its_share_is_begun_by_no_other() -> None:
+    """For as long as it holds it; each keeps one place, and what it holds itself."""
+    assert plan.kept_within({1: 50, 2: 50}, {1: 50, 2: 20}) == {1: 50, 2: 50}
+    assert plan.kept_within({1: 50, 2: 50}, {1: 100}) == {1: 50, 2: 1}
+    assert plan.kept_within({1: 50, 2: 50}, {1: 70, 2: 10}) == {1: 50, 2: 30}
+    assert plan.kept_within({2: 100}, {1: 30, 2: 90}) == {2: 90}
+    assert plan.kept_within({1: 40, 2: 40, 3: 20}, {1: 70}) == {1: 40, 2: 25, 3: 5}
+
+
 def test_limits_say_how_fast_calls_can_come_back_before_one_has() -> None:
     """The narrowest of them, in calls a second."""
     assert plan.allowed(None, None) is None
