@@ -90,7 +90,7 @@ def test_a_run_that_has_few_rows_left_keeps_no_place_from_another(tmp_path: Path
     """One row that hangs holds one place of its connection; the other run has all the rest, and no more."""
 
     def hanging(ask: Ask) -> Act | None:
-        return Act(delay=15.0 if "lonely" in ask.user else 0.5)
+        return Act(delay=5.0 if "lonely" in ask.user else 0.5)
 
     with StubProvider(hanging) as stub:
         home = Home(tmp_path / "home", redis, stub, lanes=2, in_flight=20)
@@ -98,9 +98,9 @@ def test_a_run_that_has_few_rows_left_keeps_no_place_from_another(tmp_path: Path
             version, options = home.version(), RunOptions(in_flight=20, reuse=False)
             lonely = home.start(home.dataset(["lonely"], "lonely.csv"), version=version, options=options)
             wait_until(lambda: stub.ledger.in_flight == 1)
-            second = home.start([f"row {n}" for n in range(200)], version=version, options=options)
+            second = home.start([f"row {n}" for n in range(120)], version=version, options=options)
             wait_until(lambda: stub.ledger.in_flight == 20, patience=10)
-            home.until(second, lambda run: run.counts.accepted >= 100)
+            home.until(second, lambda run: run.counts.accepted >= 40)
             still = home.engine.runs.get(lonely).counts.in_flight
             most = stub.ledger.summary()["max_in_flight"]
         finally:
