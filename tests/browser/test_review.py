@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Sit
 from tests.browser.person import PRESS
-from tests.browser.workshop import Workshop
+from tests.browser.workshop import TEMPLATE, Workshop
+from tests.house import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -60,3 +63,24 @@ def test_one_letter_after_the_other(workshop: Workshop, sit: Sit) -> None:
     person.type_key("z")
     person.sees("Row R-0001")
     assert workshop.engine.runs.resolutions(run.id) == {"open": 3}
+
+
+def test_the_draft_is_begun_anew_from_an_earlier_version(workshop: Workshop, sit: Sit) -> None:
+    """The template comes as that version has it; the dataset, its rows and the dead letters that it is mended for stay."""
+    run = workshop.reviews
+    kept = {"name": "triage", "dataset": run.dataset, "run": str(run.id), "rows": "2,3", "row": "2"}
+    person = sit(workshop.household)
+    person.visit(f"prompt?{urlencode(kept)}&view=History", "triage")
+    try:
+        for changed in (False, True):
+            person.select("To", "triage@1")
+            person.press("Edit from @1")
+            if changed:
+                person.press("Replace the draft", within=person.dialog)
+            expect(person.field("Template")).to_have_value(TEMPLATE.strip())
+            wait_until(lambda: person.params == kept)
+            person.types("Template", TEMPLATE.strip() + "!")
+            person.choose("History")
+        assert str((workshop.engine.prompts.draft("triage") or {})["template"]).endswith("!")
+    finally:
+        workshop.engine.prompts.drop_draft("triage")

@@ -28,6 +28,7 @@ def page() -> None:
     start = desk.untouched(versions, folder, bench.columns() if not versions else ())
     draft = desk.load(name, start)
     top = st.container()
+    desk.viewed()
     view = st.segmented_control(
         "View", VIEWS, default=VIEWS[0], required=True, key="view", bind="query-params", label_visibility="collapsed"
     )

@@ -72,6 +72,17 @@ def drop(name: str) -> None:
     turn_over(name)
 
 
+def view(name: str) -> None:
+    """Have that view of a prompt drawn next, whichever was chosen."""
+    st.session_state["view:next"] = name
+
+
+def viewed() -> None:
+    """Choose the view that was asked for; its widget answers for itself once it is drawn."""
+    if (asked := st.session_state.pop("view:next", None)) is not None:
+        st.session_state["view"] = asked
+
+
 def turn_over(name: str) -> None:
     """Make every widget read the draft afresh."""
     st.session_state[f"turn:{name}"] = st.session_state.get(f"turn:{name}", 0) + 1

@@ -162,7 +162,7 @@ def _edit_from(name: str, chosen: Version, versions: dict[int, Version]) -> None
     held = desk.load(name, untouched)
     if held.same_as(untouched) or held.same_as(fresh):
         desk.put(name, fresh)
-        session.go("prompt", name=name)
+        _to_the_draft()
 
     def work(key: str, reason: str) -> str:
         desk.put(name, fresh)
@@ -174,5 +174,12 @@ def _edit_from(name: str, chosen: Version, versions: dict[int, Version]) -> None
         title="Replace the draft",
         says=[f"The draft has changes that were not saved; they are replaced by {chosen.reference}."],
         button="Replace the draft",
-        then=lambda: session.go("prompt", name=name),
+        then=_to_the_draft,
     )
+
+
+def _to_the_draft() -> None:
+    """Leave the history for the draft; what it is looked at with, and the dead letters that it is for, stay in the URL."""
+    session.put(a=None, b=None)
+    desk.view("Template")
+    st.rerun()
