@@ -97,8 +97,11 @@ class Connection(Value):
         return tuple(dict.fromkeys(part for part in found if len(part) >= SECRET_LENGTH))
 
     def strange(self, model: str) -> str | None:
-        """What there is to say of a model that the connection does not list, which may be a slip; None where there is nothing."""
-        if not self.models or model in self.models:
+        """What there is to say of a model that the connection does not list, which may be a slip; None where there is nothing.
+
+        Nothing of the embedded one either: a run with another model is refused there.
+        """
+        if not self.models or model in self.models or self.is_embedded:
             return None
         meant = get_close_matches(model, self.models, 1)
         hint = f"did you mean {meant[0]}?" if meant else f"it lists {', '.join(self.models)}"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jobs import errors, settings
-from jobs.settings import Connection, Serving, Settings
+from jobs.settings import EMBEDDED_URL, Connection, Serving, Settings
 
 NOBODY = 2**22 + 1  # above the highest process id that Linux and macOS give
 
@@ -292,3 +292,4 @@ def test_a_model_that_a_connection_does_not_list_is_told(model: str, words: str 
     """It may be a slip, and an endpoint may answer to any name; without a list nothing is strange."""
     assert Connection(name="c", models=("cheap", "dear")).strange(model) == words
     assert Connection(name="c").strange(model) is None
+    assert Connection(name="e", base_url=f"{EMBEDDED_URL}m", models=("cheap", "dear")).strange(model) is None
