@@ -192,7 +192,8 @@ class Keeper:
             open_runs = runs.open_runs(self._db)
         running = [run for run in open_runs if run.state == "running"]
         needs = self._look_for_needs(running, progress)
-        self._tell(open_runs, needs)
+        self._share_places(open_runs, needs)
+        self._tell(open_runs)
         self._dispatch(running, needs, progress)
         at_rest = [run for run in open_runs if run.state != "running"]
         for run in at_rest:
@@ -327,8 +328,8 @@ class Keeper:
             progress.busy |= self._gathering.gather(record)
         return {record.id: _Need(*rows.wishes(self._db, record, now=now)) for record in running}
 
-    def _tell(self, open_runs: Sequence[RunRecord], needs: Mapping[int, _Need]) -> None:
-        """Tell the lanes which runs go on, and how many calls of each may be in flight."""
+    def _share_places(self, open_runs: Sequence[RunRecord], needs: Mapping[int, _Need]) -> None:
+        """How many calls of each running run may be in flight, beside those that others of its pool still have."""
         running = [record for record in open_runs if record.state == "running"]
         self._in_flight = plan.in_flight(
             [
@@ -349,6 +350,9 @@ class Keeper:
             given = {run: self._in_flight[run] for run in pool if run in self._in_flight}
             if given and len(pool) > 1:
                 self._in_flight |= plan.kept_within(given, self._limits.held(pool))
+
+    def _tell(self, open_runs: Sequence[RunRecord]) -> None:
+        """Tell the lanes which runs go on, and how many calls of each may be in flight."""
         for record in open_runs:
             state: Control = Control(
                 state="go" if record.state == "running" else "stop",
