@@ -17,10 +17,11 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 
-#: what is handed to one process as if it were one file: one browser, one home behind it
-TOGETHER = "tests/browser/"
-#: the file of that folder which uses a home of its own
-APART = "tests/browser/test_journey.py"
+#: what is handed to one process as if it were one file: one model at a time, and one browser with one home behind it
+TOGETHER = {
+    "the model": ("tests/browser/test_journey.py", "tests/test_readme.py"),
+    "the browser": ("tests/browser/",),
+}
 
 
 class _Handing(LoadFileScheduling):
@@ -28,7 +29,7 @@ class _Handing(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
-        return TOGETHER if file.startswith(TOGETHER) and file != APART else file
+        return next((name for name, files in TOGETHER.items() if file.startswith(files)), file)
 
 
 @pytest.hookimpl(optionalhook=True)
