@@ -348,7 +348,7 @@ def test_a_replay_goes_by_ordinary_calls(home: Home) -> None:
 def test_people_see_each_batch(home: Home) -> None:
     """Where it is, how many of its lines are answered, the provider's name of it, and when it was looked at."""
     run = home.went(rows(4), options=overnight())
-    wait_until(lambda: home.engine.runs.batches(run.id)[0].state == "ended")  # its last line is read before it is put away
+    wait_until(lambda: home.engine.runs.batches(run.id)[0].state == "ended")  # its last row is answered before that
     (batch,) = home.engine.runs.batches(run.id)
     told = reports.run_object(home.engine, run)["batches"]
 
