@@ -16,6 +16,7 @@
     outcomes          7  the stream back
     keeper, lifecycle 8  the owner of every run's state; all states and transitions
     asking, gathering    rows due -> calls, or lines of a batch
+    shares, strays       how runs share a connection's calls in flight; calls of dead lanes, and calls that are on no stream
     store                SQLite: migrations, writer, reader
     views                what readers of the store get: frozen rows of what is so now
     review            9  a person's decisions, held to the contract; which rows a replay takes, the store says

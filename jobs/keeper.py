@@ -11,11 +11,9 @@ import logging
 import random
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from redis.exceptions import RedisError
 
@@ -23,25 +21,23 @@ from jobs import dispatch, errors, homes, journal, plan, trouble
 from jobs.asking import Asking
 from jobs.gathering import Gathering
 from jobs.keys import Keys
-from jobs.limits import LEASE_SECONDS, KeeperLimits
-from jobs.messages import WIRE, Brief, Control
+from jobs.limits import KeeperLimits
+from jobs.messages import WIRE, Brief
 from jobs.outcomes import Foreign, Inbox, Received
 from jobs.owner import apply_requests
 from jobs.purse import Purse
 from jobs.settings import Settings
+from jobs.shares import Need, Shares
 from jobs.store import rows, runs
 from jobs.store.database import FAILING, NEWER, is_newer, open_writer, why_failing
 from jobs.store.record import UNRECORDABLE, Recorded, Recorder
 from jobs.store.runs import RunRecord, transaction
+from jobs.strays import Strays
 
 logger = logging.getLogger(__name__)
 
 #: outcomes recorded, rows laid out, and calls dispatched in one transaction
 RECORD_MOST, LAY_OUT_MOST, DISPATCH_MOST = 500, 2_000, 500
-#: seconds between two looks for calls of dead lanes, and for calls that are on no stream
-REAP_SECONDS, RECONCILE_SECONDS = 1.0, 5.0
-#: a dispatched call younger than this is not missed yet
-MISSED_AFTER = 2.0
 #: in place of the server's run id while it does not answer
 AWAY = "away"
 #: a step that takes longer has waited for a server that stood still, seconds
@@ -63,19 +59,6 @@ class _Progress:
     busy: bool = False
 
 
-class _Need(NamedTuple):
-    """Rows of a run that are due, its calls under way, and its rows without an end; but for those in batches."""
-
-    due: int
-    under_way: int
-    left: int
-
-    @property
-    def calls(self) -> int:
-        """Calls that could be under way now, or are."""
-        return self.due + self.under_way
-
-
 class Keeper:
     """Owns the home's runs while it lives; a second one on the same home is refused."""
 
@@ -94,14 +77,9 @@ class Keeper:
         self._lease = homes.Lease(self._redis, settings)
         self._tray = dispatch.Tray(self._redis, self._keys)
         self._inbox = Inbox(self._redis, self._keys)
-        self._limits = KeeperLimits(self._redis, self._keys)
-        self._told: dict[int, Control] = {}
         self._purse = Purse(self._db, now=now)
-        #: calls in flight that each running run may have now
-        self._in_flight: dict[int, int] = {}
+        self._shares = Shares(KeeperLimits(self._redis, self._keys), settings.connections, now=now)
         self._briefed: set[int] = set()
-        #: how fast the calls of each run come back
-        self._paces: dict[int, plan.Pace] = {}
         self._asking = Asking(self._db, self._purse, now=now, chance=chance, new_id=new_id)
         self._gathering = Gathering(
             self._db,
@@ -113,7 +91,7 @@ class Keeper:
             chance=chance,
             new_id=new_id,
         )
-        self._reap_at = self._reconcile_at = 0.0
+        self._strays = Strays(self._db, self._tray, self._inbox, now=now, chance=chance)
         self._meet_at = 0.0
         self._server = ""
         #: the latest moment that this keeper, or the one before it, has known
@@ -192,8 +170,8 @@ class Keeper:
             open_runs = runs.open_runs(self._db)
         running = [run for run in open_runs if run.state == "running"]
         needs = self._look_for_needs(running, progress)
-        self._share_places(open_runs, needs)
-        self._tell(open_runs)
+        self._shares.share(open_runs, needs)
+        self._shares.tell(open_runs)
         self._dispatch(running, needs, progress)
         at_rest = [run for run in open_runs if run.state != "running"]
         for run in at_rest:
@@ -201,9 +179,9 @@ class Keeper:
         progress.busy |= self._gathering.hand_out()
         self._stop_asking(at_rest)
         if time.monotonic() - began > STALL_SECONDS:
-            self._spare_the_lanes()
-        self._reap(progress)
-        self._reconcile(progress)
+            self._strays.spare_the_lanes()
+        progress.busy |= self._strays.reap()
+        progress.busy |= self._strays.reconcile()
         self._end(open_runs)
         return progress.busy
 
@@ -213,12 +191,12 @@ class Keeper:
         back = before - now
         if back > SET_BACK_SECONDS:
             moved = rows.set_back(self._db, by=back, now=now)
-            self._reap_at, self._reconcile_at = self._reap_at - back, self._reconcile_at - back
+            self._strays.set_back(back)
             about = {"action": "clock_set_back", "seconds": round(back, 1)}
             logger.warning("the clock went back by %.0f s; %s rows that wait go with it", back, moved, extra=about)
         if not -STALL_SECONDS < back < SET_BACK_SECONDS:
             # Redis may share the clock, and leases would seem to have run out.
-            self._spare_the_lanes()
+            self._strays.spare_the_lanes()
         self._seen_at = now if back > SET_BACK_SECONDS else max(now, before)
 
     def _meet_server(self) -> None:
@@ -232,21 +210,15 @@ class Keeper:
             self._tray.ensure_spare_lane()
             return
         if self._server == AWAY:
-            self._spare_the_lanes()
+            self._strays.spare_the_lanes()
         self._tray.open()
         self._gathering.open()
         homes.announce(self._redis, self._settings.home_id, self._settings.home)
-        self._told.clear()
+        self._shares.tell_again({one.id for one in runs.open_runs(self._db)})
         self._briefed.clear()
-        self._reconcile_at = 0.0
-        for run in self._limits.allowed().keys() - {one.id for one in runs.open_runs(self._db)}:
-            self._limits.forget(run)
+        self._strays.reconcile_at_once()
         self._tray.ensure_spare_lane()
         self._server = server
-
-    def _spare_the_lanes(self) -> None:
-        """Redis was away or stood still, and leases ran out meanwhile: the lanes get the time of one to say that they live."""
-        self._reap_at = self._now() + LEASE_SECONDS
 
     # -- requests ------------------------------------------------------------------------------------------------------
 
@@ -267,7 +239,7 @@ class Keeper:
                 done = self._record_singly(received)
             progress.busy = True
             self._purse.heed(received)
-            self._time(received)
+            self._shares.time(received)
             journal.recorded(done, len(received), seconds=time.monotonic() - began)
         if reported:
             self._gathering.heed(reported)
@@ -275,14 +247,9 @@ class Keeper:
         places = [one.place for one in received] + [one.place for one in reported] + [one.place for one in foreign]
         self._inbox.delete(places)
 
-    def _time(self, received: Sequence[Received]) -> None:
-        now, sent = self._now(), [one.outcome for one in received]
-        for run, calls in Counter(one.run for one in sent if one.sent and one.batch is None).items():
-            self._paces.setdefault(run, plan.Pace(now)).count(calls, now)
-
     def _set_aside(self, foreign: Sequence[Foreign]) -> None:
         """What cannot be read may have been paid for: its call counts as lost, so its money stays spent, and its row is asked again."""
-        self._lose([one.try_id for one in foreign if one.try_id is not None])
+        self._strays.lose([one.try_id for one in foreign if one.try_id is not None])
         for one in foreign:
             if one.step is not None:
                 self._gathering.forget(one.step)
@@ -305,7 +272,7 @@ class Keeper:
             except UNRECORDABLE:
                 about = {"action": "outcome_unusable", "run": one.outcome.run, "try_id": one.outcome.try_id}
                 logger.exception("an outcome cannot be recorded", extra=about)
-                self._lose([one.outcome.try_id])
+                self._strays.lose([one.outcome.try_id])
         return done
 
     # -- laying out ----------------------------------------------------------------------------------------------------
@@ -321,63 +288,20 @@ class Keeper:
 
     # -- dispatching ---------------------------------------------------------------------------------------------------
 
-    def _look_for_needs(self, running: Sequence[RunRecord], progress: _Progress) -> dict[int, _Need]:
+    def _look_for_needs(self, running: Sequence[RunRecord], progress: _Progress) -> dict[int, Need]:
         """What each running run could be asked about singly now, after batches have had theirs."""
         now = self._now()
         for record in running:
             progress.busy |= self._gathering.gather(record)
-        return {record.id: _Need(*rows.wishes(self._db, record, now=now)) for record in running}
+        return {record.id: Need(*rows.wishes(self._db, record, now=now)) for record in running}
 
-    def _share_places(self, open_runs: Sequence[RunRecord], needs: Mapping[int, _Need]) -> None:
-        """How many calls of each running run may be in flight, beside those that others of its pool still have."""
-        running = [record for record in open_runs if record.state == "running"]
-        self._in_flight = plan.in_flight(
-            [
-                plan.Pooled(
-                    run=record.id,
-                    pool=(record.connection, record.model),
-                    in_flight=record.options.in_flight,
-                    left=needs[record.id].calls if record.options.batch != "no" else needs[record.id].left,
-                )
-                for record in running
-            ],
-            {name: connection.in_flight for name, connection in self._settings.connections.items()},
-        )
-        pools: dict[tuple[str, str], list[int]] = {}
-        for record in open_runs:
-            pools.setdefault((record.connection, record.model), []).append(record.id)
-        for pool in pools.values():
-            given = {run: self._in_flight[run] for run in pool if run in self._in_flight}
-            if given and len(pool) > 1:
-                self._in_flight |= plan.kept_within(given, self._limits.held(pool))
-
-    def _tell(self, open_runs: Sequence[RunRecord]) -> None:
-        """Tell the lanes which runs go on, and how many calls of each may be in flight."""
-        for record in open_runs:
-            state: Control = Control(
-                state="go" if record.state == "running" else "stop",
-                in_flight=self._in_flight.get(record.id, record.options.in_flight),
-            )
-            if self._told.get(record.id) != state:
-                self._limits.allow(record.id, state)
-                self._told[record.id] = state
-
-    def _rate(self, record: RunRecord, now: float) -> float | None:
-        """Calls of a run that come back in a second; until that is known, what a person allows."""
-        pace = self._paces.get(record.id)
-        rate = pace.rate(now) if pace else None
-        if rate is not None:
-            return rate
-        connection = self._settings.connections.get(record.connection)
-        return plan.allowed(record.options.rpm, connection.rpm if connection else None)
-
-    def _dispatch(self, running: Sequence[RunRecord], needs: Mapping[int, _Need], progress: _Progress) -> None:
+    def _dispatch(self, running: Sequence[RunRecord], needs: Mapping[int, Need], progress: _Progress) -> None:
         now = self._now()
         by_id = {record.id: record for record in running}
-        wishes, full = [], dict[int, list[int]]()
+        asking, full = [], dict[int, list[int]]()
         for record in running:
             due, under_way, left = needs[record.id]
-            window = plan.window(self._in_flight[record.id], self._rate(record, now))
+            window = self._shares.window(record, now)
             free = window - under_way
             if record.top:
                 # A rung that its provider holds up keeps no place from the others.
@@ -386,14 +310,14 @@ class Keeper:
                 full[record.id] = [rung for rung, calls in stand.items() if calls >= window]
             room = free * record.options.rows_per_call
             if due and room > 0:
-                wishes.append(plan.Wish(run=record.id, left=left, room=min(room, due)))
-        for run, most in plan.shares(wishes, DISPATCH_MOST).items():
+                asking.append(plan.Due(run=record.id, left=left, room=min(room, due)))
+        for run, most in plan.shares(asking, DISPATCH_MOST).items():
             if most:
                 self._dispatch_run(by_id[run], most, progress, full=full.get(run, ()))
 
     def _dispatch_run(self, record: RunRecord, most: int, progress: _Progress, *, full: Sequence[int] = ()) -> None:
         if record.id not in self._briefed:
-            self._tray.brief(_brief(record, self._in_flight[record.id]))
+            self._tray.brief(_brief(record, self._shares.of(record)))
             self._briefed.add(record.id)
         with transaction(self._db):
             taken = self._asking.take(record, most=most, which=rows.singly(record) or "all", full=full)
@@ -408,52 +332,13 @@ class Keeper:
                 with transaction(self._db):
                     runs.stop_asking(self._db, record.id, now=self._now())
 
-    # -- what has gone astray ------------------------------------------------------------------------------------------
-
-    def _reap(self, progress: _Progress) -> None:
-        """Calls of lanes whose lease is gone: whether they were answered is unknown, so their rows are asked again."""
-        if self._now() < self._reap_at:
-            return
-        self._reap_at = self._now() + REAP_SECONDS
-        orphans = self._tray.orphans()
-        if not orphans:
-            return
-        # A lane that has handed back since has taken its call off the stream in the same moment.
-        still = self._tray.try_ids()
-        self._lose([try_id for try_id in orphans.values() if try_id and try_id in still])
-        self._tray.drop(orphans)
-        progress.busy = True
-        logger.warning("%s calls of dead lanes reclaimed", len(orphans), extra={"action": "calls_reclaimed"})
-
-    def _reconcile(self, progress: _Progress) -> None:
-        """Calls that are neither on the calls stream nor among the outcomes are due again; read in this order."""
-        if self._now() < self._reconcile_at:
-            return
-        first = self._reconcile_at == 0.0
-        self._reconcile_at = self._now() + RECONCILE_SECONDS
-        noted = rows.dispatched(self._db, before=self._now() - (0.0 if first else MISSED_AFTER))
-        if not noted:
-            return
-        missing = noted.keys() - self._tray.try_ids() - self._inbox.try_ids()
-        if missing:
-            with transaction(self._db):
-                rows.give_back(self._db, missing, now=self._now())
-            progress.busy = True
-            logger.warning("%s calls were on no stream", len(missing), extra={"action": "calls_missed"})
-
-    def _lose(self, try_ids: Sequence[str]) -> None:
-        with transaction(self._db):
-            Recorder(self._db, now=self._now(), chance=self._chance).lose(try_ids)
-
     def _end(self, open_runs: Sequence[RunRecord]) -> None:
         for run in runs.done(self._db) if open_runs else ():
             with transaction(self._db):
                 runs.end(self._db, run, now=self._now())
-            self._limits.forget(run)
-            self._told.pop(run, None)
+            self._shares.forget(run)
             self._briefed.discard(run)
             self._purse.forget(run)
-            self._paces.pop(run, None)
             logger.info("run ended", extra={"action": "run_ended", "run": run})
 
 

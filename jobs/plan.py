@@ -151,7 +151,7 @@ def kept_within(given: Mapping[int, int], held: Mapping[int, int]) -> dict[int, 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class Due:
     """A run that has rows due and room in its window."""
 
     run: int
@@ -161,14 +161,14 @@ class Wish:
     room: int
 
 
-def shares(wishes: Sequence[Wish], at_once: int) -> dict[int, int]:
+def shares(runs: Sequence[Due], at_once: int) -> dict[int, int]:
     """How many rows of each run to dispatch now: in turns, the run with the least left to do first.
 
     Args:
-        wishes: the runs that could go on.
+        runs: those that could go on.
         at_once: rows to dispatch in all.
     """
-    left = {wish.run: wish.room for wish in sorted(wishes, key=lambda wish: (wish.left, wish.run))}
+    left = {one.run: one.room for one in sorted(runs, key=lambda one: (one.left, one.run))}
     given = dict.fromkeys(left, 0)
     while at_once > 0 and left:
         turn = max(1, at_once // len(left))

@@ -12,7 +12,7 @@ from redis import Redis
 
 from jobs import logs
 from jobs import settings as settings_module
-from jobs.keeper import RECONCILE_SECONDS, Keeper
+from jobs.keeper import Keeper
 from jobs.keys import GROUP, Keys
 from jobs.limits import LEASE_SECONDS
 from jobs.messages import WIRE, Ask, Outcome
@@ -20,6 +20,7 @@ from jobs.options import RunOptions
 from jobs.requests import SetBudget
 from jobs.store import applying
 from jobs.store.runs import transaction
+from jobs.strays import RECONCILE_SECONDS
 from jobs.testing import StubProvider
 from jobs.values import Failure, FailureKind, Usage
 from tests.house import Home

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobs import plan
-from jobs.plan import Wish
+from jobs.plan import Due
 from jobs.values import Problem, VersionContent
 
 CONTENT = VersionContent(template="{{ a }}", contract={"type": "object"})
@@ -40,14 +40,14 @@ def test_anything_that_changes_the_answer_changes_the_name() -> None:
 
 def test_a_small_run_goes_before_a_large_one_in_every_turn() -> None:
     """Fifty rows behind fifty thousand get their share at once, and none of the room is left unused."""
-    given = plan.shares([Wish(run=1, left=50_000, room=400), Wish(run=2, left=50, room=24)], 100)
+    given = plan.shares([Due(run=1, left=50_000, room=400), Due(run=2, left=50, room=24)], 100)
 
     assert given == {2: 24, 1: 76}
 
 
 def test_one_row_at_a_time_goes_to_the_run_with_the_least_left() -> None:
     """When there is room for one only, the run that is nearest to its end has it."""
-    assert plan.shares([Wish(run=1, left=9, room=5), Wish(run=2, left=3, room=5)], 1) == {2: 1, 1: 0}
+    assert plan.shares([Due(run=1, left=9, room=5), Due(run=2, left=3, room=5)], 1) == {2: 1, 1: 0}
 
 
 def test_behind_the_calls_in_flight_stands_what_they_come_back_to() -> None:
