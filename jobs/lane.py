@@ -11,33 +11,29 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import socket
 import time
 import traceback
 import uuid
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
 
 from redis.exceptions import RedisError
 
-from jobs import dispatch, errors, live, processes
+from jobs import dispatch, errors, live
 from jobs.allowance import AHEAD, Allowance, Reserved
 from jobs.call import Called, Caller
 from jobs.dispatch import Unreadable
 from jobs.errands import Errands
 from jobs.keys import Keys
 from jobs.limits import BEAT_SECONDS, LEASE_SECONDS, LaneLimits
-from jobs.llm.route import load_sdk
-from jobs.messages import WIRE, Ask, Brief, Control, LaneArguments
+from jobs.messages import WIRE, Ask, Control, LaneArguments
 from jobs.outbox import Outbox
 from jobs.outcomes import Handed
 from jobs.settings import Settings
 from jobs.values import Failure, FailureKind
+from jobs.work import Begun, Line, Work
 
 logger = logging.getLogger(__name__)
 
@@ -57,56 +53,6 @@ BLOCKED_SECONDS = 3.0
 ESTRANGED_SECONDS = 2.0
 
 
-class _Begun(NamedTuple):
-    """A call that has its place."""
-
-    entry: str
-    ask: Ask
-    reserved: Reserved
-
-
-@dataclass
-class _Line:
-    """What a lane has of a rung of a run: its caller, and the calls that it has taken."""
-
-    caller: Caller
-    allowance: Allowance
-    backlog: deque[tuple[str, Ask]] = field(default_factory=deque)
-    running: int = 0
-    #: no call begins before this, on the loop's clock
-    blocked_until: float = 0.0
-
-    @property
-    def busy(self) -> int:
-        """Calls that are running or wait to."""
-        return self.running + len(self.backlog)
-
-
-@dataclass
-class _Work:
-    """What a lane has of a run: a line for each of its rungs, and the places that they share."""
-
-    brief: Brief
-    #: the dearest rung first, so that what has waited longest goes first
-    lines: dict[int, _Line] = field(default_factory=dict)
-    running: int = 0
-    #: places in flight that the lane holds of the run
-    held: int = 0
-    used_at: float = 0.0
-    #: when more places than the share were asked for, on the loop's clock
-    asked_at: float = 0.0
-
-    @property
-    def busy(self) -> int:
-        """Calls that are running or wait to."""
-        return sum(line.busy for line in self.lines.values())
-
-    async def close(self) -> None:
-        """Close its endpoints."""
-        for line in self.lines.values():
-            await line.caller.close()
-
-
 class Lane:
     """One worker's lane; ``run`` returns when it has been told to stop and has handed everything back."""
 
@@ -120,7 +66,7 @@ class Lane:
         self._errands = Errands(
             settings, self._redis, self._keys, self.name, has_lease=lambda: self._has_lease(time.monotonic())
         )
-        self._work: dict[int, _Work] = {}
+        self._work: dict[int, Work] = {}
         self._control: dict[int, Control] = {}
         self._lanes = 1
         self._lease_until = self._estranged_until = 0.0
@@ -217,7 +163,7 @@ class Lane:
     def _share(self, in_flight: int) -> int:
         return -(-in_flight // self._lanes)
 
-    def _allowed(self, run: int, work: _Work) -> Control:
+    def _allowed(self, run: int, work: Work) -> Control:
         """What the keeper allows of a run; before it has spoken, what the run itself says."""
         return self._control.get(run) or Control(state="go", in_flight=work.brief.in_flight)
 
@@ -292,7 +238,7 @@ class Lane:
         self._estranged_until = time.monotonic() + ESTRANGED_SECONDS
         await dispatch.pass_on(self._redis, self._keys, entry, call.fields)
 
-    async def _open(self, ask: Ask, entry: str) -> _Work | None:
+    async def _open(self, ask: Ask, entry: str) -> Work | None:
         """Get ready for a run, or a rung of one, that this lane has not seen."""
         brief = await dispatch.briefing(self._redis, self._keys, ask.run)
         if brief is None or ask.rung >= len(brief.rungs):
@@ -308,8 +254,8 @@ class Lane:
         except Exception as error:  # noqa: BLE001  see _fault
             self._fault(entry, ask, error, sent=False)
             return None
-        work = self._work.setdefault(ask.run, _Work(brief))
-        lines = work.lines | {ask.rung: _Line(caller, Allowance(brief, caller.connection))}
+        work = self._work.setdefault(ask.run, Work(brief))
+        lines = work.lines | {ask.rung: Line(caller, Allowance(brief, caller.connection))}
         work.lines = dict(sorted(lines.items(), reverse=True))
         return work
 
@@ -331,7 +277,7 @@ class Lane:
                 await asyncio.sleep(0.2)
             await asyncio.sleep(TICK_SECONDS)
 
-    async def _hold_and_ask(self, run: int, work: _Work) -> None:
+    async def _hold_and_ask(self, run: int, work: Work) -> None:
         control, now = self._allowed(run, work), time.monotonic()
         if control.state == "stop":
             self._return_backlog(work, "the run does not go on for now")
@@ -345,7 +291,7 @@ class Lane:
             # What a rung may not begin for now leaves its room to the others.
             room -= min(ready, max(0, line.allowance.room(line.running, now=now)))
 
-    async def _hold_places(self, run: int, work: _Work, control: Control) -> None:
+    async def _hold_places(self, run: int, work: Work, control: Control) -> None:
         """Hold enough places for what is there, without a question for each call: the lane's share, and what others leave free.
 
         At the end of a run one lane may have calls left when the others have none.
@@ -362,10 +308,10 @@ class Lane:
         kept = work.held = min(work.held, max(wanted, work.running))
         work.held = await self._limits.places(run, limit=control.in_flight, share=share, wanted=wanted, running=kept)
 
-    def _free_places(self, work: _Work) -> int:
+    def _free_places(self, work: Work) -> int:
         return max(0, work.held - work.running)
 
-    async def _ask_for(self, run: int, line: _Line, ready: int) -> None:
+    async def _ask_for(self, run: int, line: Line, ready: int) -> None:
         """Ask the run's own limits, if it has any, then those of the rung's pool."""
         allowance, rung = line.allowance, line.caller.rung
         if allowance.has_run_limits:
@@ -378,17 +324,17 @@ class Lane:
 
     # -- one call ------------------------------------------------------------------------------------------------------
 
-    def _begin_what_may(self, run: int, work: _Work) -> None:
+    def _begin_what_may(self, run: int, work: Work) -> None:
         for line in work.lines.values():
             self._begin(run, work, line, self._may_begin(run, work, line))
 
-    def _begin(self, run: int, work: _Work, line: _Line, calls: Sequence[_Begun]) -> None:
+    def _begin(self, run: int, work: Work, line: Line, calls: Sequence[Begun]) -> None:
         for begun in calls:
             task = asyncio.create_task(self._keep_calling(run, work, line, begun))
             self._calls.add(task)
             task.add_done_callback(self._calls.discard)
 
-    def _may_begin(self, run: int, work: _Work, line: _Line) -> list[_Begun]:
+    def _may_begin(self, run: int, work: Work, line: Line) -> list[Begun]:
         """The calls of a line that have a place and an allowance now, which are taken with them."""
         now = time.monotonic()
         if not line.backlog or now < line.blocked_until or self._stopping.is_set() or not self._has_lease(now):
@@ -399,9 +345,9 @@ class Lane:
         most = max(0, most)
         work.running += most
         line.running += most
-        return [_Begun(*line.backlog.popleft(), line.allowance.begin(now=now)) for _ in range(most)]
+        return [Begun(*line.backlog.popleft(), line.allowance.begin(now=now)) for _ in range(most)]
 
-    async def _keep_calling(self, run: int, work: _Work, line: _Line, begun: _Begun) -> None:
+    async def _keep_calling(self, run: int, work: Work, line: Line, begun: Begun) -> None:
         """Make a call; its place is taken by the next one in the same stroke, since many replies may wait to be read."""
         while True:
             called: Called | None = None
@@ -422,7 +368,7 @@ class Lane:
                 return
             begun = more[0]
 
-    async def _call(self, line: _Line, entry: str, ask: Ask) -> Called | None:
+    async def _call(self, line: Line, entry: str, ask: Ask) -> Called | None:
         """Make one call and hand back what came of it; None where that is a fault of ours."""
         try:
             streamer = partial(live.shown, self._redis, self._keys) if line.caller.brief.kind == "try" else None
@@ -445,7 +391,7 @@ class Lane:
         failure = Failure(kind=FailureKind.INTERNAL, message=trace[-2000:], code=type(error).__name__)
         self._outbox.fail(entry, ask, failure, sent=sent)
 
-    def _settle(self, work: _Work, line: _Line, called: Called | None, reserved: Reserved) -> None:
+    def _settle(self, work: Work, line: Line, called: Called | None, reserved: Reserved) -> None:
         now = time.monotonic()
         work.used_at = now
         if called is None:
@@ -454,33 +400,7 @@ class Lane:
         if called.failure is not None and called.failure.kind is FailureKind.BLOCKED:
             line.blocked_until = now + BLOCKED_SECONDS
 
-    def _return_backlog(self, work: _Work, note: str) -> None:
+    def _return_backlog(self, work: Work, note: str) -> None:
         for line in work.lines.values():
             while line.backlog:
                 self._outbox.give_back(*line.backlog.popleft(), note)
-
-
-def enter(settings: Settings) -> Callable[[LaneArguments], None]:
-    """What a worker's job runs in its work-horse: a lane that SIGTERM, or its worker's death, asks to stop."""
-    load_sdk()  # once, before the work-horses are forked
-
-    def lane(arguments: LaneArguments) -> None:
-        asyncio.run(_main(settings, arguments))
-
-    return lane
-
-
-async def _main(settings: Settings, arguments: LaneArguments) -> None:
-    lane = Lane(settings, arguments)
-    processes.settle()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lane.stop)
-    parent = os.getppid()
-
-    async def stop_with_parent() -> None:
-        while os.getppid() == parent:
-            await asyncio.sleep(0.5)
-        lane.stop()
-
-    watch = asyncio.create_task(stop_with_parent())
-    await lane.run()
-    watch.cancel()
