@@ -19,6 +19,8 @@ from jobs.messages import StepKind, StepReport
 SHARE, LONGEST_POLL = 0.1, 60.0
 #: times ``batch_poll`` to wait where a provider has no room for a batch yet, or asks for time
 PATIENCE = 12.0
+#: looks in a row at which a provider has nothing of what must be there, until nothing more is expected of a batch
+MOST_VAIN = 6
 #: a provider's words for a batch that will not change any more
 OVER = ("completed", "failed", "expired", "cancelled")
 #: how a provider says that it holds as much of ours as it will
@@ -97,10 +99,16 @@ class Next:
     lost: bool = False
     #: nothing of it was run, so its rows wait as if it had not been made
     unrun: bool = False
+    #: looks in a row that were in vain
+    vain: int = 0
+    #: what people read of the batch; None: what the lane has said
+    words: str | None = None
 
 
-def after_report(state: BatchState, report: StepReport, *, passed: float, first: float, is_cancelled: bool) -> Next:
-    """What follows a report about a batch. What may be there is never given up, unless a person has cancelled the run.
+def after_report(
+    state: BatchState, report: StepReport, *, passed: float, first: float, is_cancelled: bool, vain: int = 0
+) -> Next:
+    """What follows a report about a batch. What may be there is not given up before ``MOST_VAIN`` looks, or a person's word.
 
     Args:
         state: where the batch is.
@@ -108,25 +116,36 @@ def after_report(state: BatchState, report: StepReport, *, passed: float, first:
         passed: seconds since the batch was submitted, or made.
         first: the connection's ``batch_poll``.
         is_cancelled: whether its run is.
+        vain: looks in a row that were in vain before.
     """
     wait = poll_after(passed, first=first)
     match report.result:
         case "again":
-            return Next(state=state, after=max(wait, min(report.retry_after or 0.0, first * PATIENCE)))
+            return Next(state=state, after=max(wait, min(report.retry_after or 0.0, first * PATIENCE)), vain=vain)
         case "full":
-            return Next(state=state, after=first * PATIENCE)
+            return Next(state=state, after=first * PATIENCE, vain=vain)
         case "refused":
             return Next(state=BatchState.ENDED, pause=report.words, unrun=True)
         case "blocked":
-            return Next(state=state, after=LONGEST_POLL, pause=report.words)
-        case "gone" if is_cancelled:
-            return Next(state=BatchState.ENDED, lost=True)
+            return Next(state=state, after=LONGEST_POLL, pause=report.words, vain=vain)
         case "gone":
-            return Next(state=state, after=LONGEST_POLL, pause=report.words)
+            return _gone(state, report, first=first, is_cancelled=is_cancelled, vain=vain + 1)
         case "nothing":
             return Next(state=BatchState.ENDED, unrun=True)
         case "done":
             return _done(state, report, wait=wait, first=first)
+
+
+def _gone(state: BatchState, report: StepReport, *, first: float, is_cancelled: bool, vain: int) -> Next:
+    if is_cancelled or vain >= MOST_VAIN:
+        rows = "" if is_cancelled else "its rows without an answer are asked again and "
+        words = f"given up, {rows}what it may have cost stays set aside: {report.words}"
+        return Next(state=BatchState.ENDED, lost=True, words=words)
+    if state is BatchState.READY:
+        # Nobody but a person can tell whether it is there; their resuming the run says that they have looked.
+        return Next(state=state, after=LONGEST_POLL, pause=report.words, vain=1)
+    words = f"look {vain} of {MOST_VAIN} was in vain: {report.words}"
+    return Next(state=state, after=first * PATIENCE * vain, vain=vain, words=words)
 
 
 def _done(state: BatchState, report: StepReport, *, wait: float, first: float) -> Next:

@@ -38,6 +38,8 @@ WAIT_MS = 100
 AWAY_SECONDS, FULL_SECONDS = 0.5, 0.05
 #: outcomes that may wait for the keeper while a batch is read, and lines between two looks
 MOST_WAITING, AT_ONCE = 1_000, 100
+#: statuses of what a provider does not have any more
+GONE = (404, 410)
 #: why a step ended that is another lane's by now
 _TAKEN = "the step was given to another worker"
 
@@ -207,7 +209,7 @@ class Errands:
             )
         waiting = {_custom_id(ask): ask for ask in asks}
         bodies = {name: await self._body(ask, caller) for name, ask in waiting.items()}
-        outbox, lines = self._outbox(step), 0
+        outbox, lines, gone = self._outbox(step), 0, ""
 
         def sent(name: str) -> bytes:
             return zlib.decompress(bodies[name]) if name in bodies else b""
@@ -215,16 +217,23 @@ class Errands:
         for file in (remote.output_file, remote.error_file):
             if file is None:
                 continue
-            async for one in batches.lines(caller.endpoint, file, sent=sent):
-                lines += _was_run(one.answer)
-                ask = waiting.pop(one.custom_id, None) if _was_run(one.answer) else None
-                if ask is None:
-                    continue
-                await self._hand_back(ask, step, one.answer, caller, outbox)
-                if len(outbox) >= AT_ONCE:
-                    await self._patiently(outbox.post)
-                    await self._wait_for_room()
+            try:
+                async for one in batches.lines(caller.endpoint, file, sent=sent):
+                    lines += _was_run(one.answer)
+                    ask = waiting.pop(one.custom_id, None) if _was_run(one.answer) else None
+                    if ask is None:
+                        continue
+                    await self._hand_back(ask, step, one.answer, caller, outbox)
+                    if len(outbox) >= AT_ONCE:
+                        await self._patiently(outbox.post)
+                        await self._wait_for_room()
+            except batches.RequestFailed as error:
+                if error.failure.status not in GONE:
+                    raise
+                gone = f"{file} cannot be had: {error.failure.message}"
         await self._patiently(outbox.post)
+        if gone:
+            return _Came("gone", remote=remote, lines=lines, missing=len(waiting), words=gone)
         return _Came(remote=remote, lines=lines, missing=len(waiting))
 
     async def _body(self, ask: Ask, caller: Caller) -> bytes:
@@ -333,7 +342,7 @@ def _of_failure(step: Step, failure: Failure) -> _Came:
         return _Came("full", words=words)
     if step.kind == "submit" and (step.first or failure.code == "no_batches"):
         return _Came("refused", words=words)
-    return _Came("gone" if failure.status == 404 or failure.code == "no_batches" else "blocked", words=words)
+    return _Came("gone" if failure.status in GONE or failure.code == "no_batches" else "blocked", words=words)
 
 
 def _text(said: str) -> str:

@@ -36,6 +36,8 @@ MOST_OPEN = 20
 SOON_SECONDS = 60.0
 #: seconds until a run is looked at again that had nothing to gather
 REST_SECONDS = 0.5
+#: what stands in the books of a call of a batch that was completed without it
+NO_LINE = "batch {} was completed, and no line of its files is about this call"
 #: seconds between two looks whether a lane still has a step
 PATIENCE_SECONDS = 1.0
 
@@ -221,12 +223,14 @@ class Gathering:
             passed=now - (batch.submitted_at or batch.created_at),
             first=first,
             is_cancelled=record.state == RunState.CANCELLED,
+            vain=batch.vain,
         )
         if report.kind == "read" and report.result == "done" and self._is_unheard(batch, report):
             what = Next(state=batch.state)
         with transaction(self._db):
             if what.lost:
-                Recorder(self._db, now=now, chance=self._chance).lose(kept.waiting(self._db, batch.id))
+                why = f"batch {batch.id} has no answer to it: {what.words}" if what.words else NO_LINE.format(batch.id)
+                Recorder(self._db, now=now, chance=self._chance).lose(kept.waiting(self._db, batch.id), why=why)
             kept.apply(self._db, batch, report, what, now=now, token=self._new_id())
             if what.state is BatchState.ENDED:
                 back = kept.give_back(self._db, batch.id, now=now, as_before=what.unrun)

@@ -263,7 +263,7 @@ def _hold_if_unknown(token: str, files: list[Mapping[str, Any]] | None, known: _
     )
     message = (
         f"a batch of the file {_name(token)} may be there already, and {why}: look for it in the provider's own console, "
-        "and cancel it there, or this part is paid for twice"
+        "cancel it there, and then resume the run; what is left there is paid for twice"
     )
     raise RequestFailed(Failure(kind=FailureKind.LOST, message=message, code="unknown"))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from jobs.batches import BatchState, Next, Size
+from jobs.batches import MOST_VAIN, BatchState, Next, Size
 from jobs.messages import Ask, Remote, StepReport
 from jobs.settings import Price
 from jobs.store.rows import DUE_COLUMNS, DUE_FROM, MISSED_SECONDS, DueRow, due_row
@@ -39,6 +39,8 @@ class BatchRecord:
     handed_at: float | None
     #: a lane was asked and has not reported
     out: bool
+    #: looks in a row that found nothing of what must be there
+    vain: int
 
 
 def due(db: Database, *, now: float) -> list[BatchRecord]:
@@ -75,6 +77,7 @@ def _record(found: dict[str, Any]) -> BatchRecord:
         submitted_at=found["submitted_at"],
         handed_at=found["handed_at"],
         out=bool(found["out"]),
+        vain=found["vain"],
     )
 
 
@@ -144,11 +147,15 @@ def look_again(db: Database, batch: int, *, next_at: float) -> None:
 def look_soon(db: Database, run: int, *, now: float) -> None:
     """A person has said what becomes of a run: what is with the provider hears of it now, and not at its next look.
 
-    One that may have been submitted and is not known yet keeps its time, which a provider needs to list it.
+    One that may have been submitted and is not known yet keeps its time, which a provider needs to list it. Where looks were
+    in vain the next is the last: the person has been told.
     """
     db.conn.execute(
-        "UPDATE batches SET next_at = min(next_at, ?) WHERE run = ? AND ended_at IS NULL AND state IN ('submitted', 'returned')",
-        [now, run],
+        """
+        UPDATE batches SET next_at = min(next_at, ?), vain = CASE WHEN vain > 0 THEN ? ELSE 0 END
+        WHERE run = ? AND ended_at IS NULL AND (state IN ('submitted', 'returned') OR vain > 0)
+        """,
+        [now, MOST_VAIN - 1, run],
     )
 
 
@@ -166,11 +173,11 @@ def apply(db: Database, batch: BatchRecord, report: StepReport, what: Next, *, n
                 remote.failed, remote.expires_at, now, batch.id,
             ],
         )  # fmt: skip
-    words = (report.words or (remote.words if remote else ""))[:_WORDS]
+    words = (what.words or report.words or (remote.words if remote else ""))[:_WORDS]
     ended = now if what.state is BatchState.ENDED else None
     db.conn.execute(
-        "UPDATE batches SET state = ?, words = ?, checked_at = ?, out = 0, next_at = ?, ended_at = ? WHERE id = ?",
-        [what.state.value, words, now, now + what.after, ended, batch.id],
+        "UPDATE batches SET state = ?, words = ?, checked_at = ?, out = 0, next_at = ?, ended_at = ?, vain = ? WHERE id = ?",
+        [what.state.value, words, now, now + what.after, ended, what.vain, batch.id],
     )
     if what.renewed:
         db.conn.execute(

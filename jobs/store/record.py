@@ -108,9 +108,9 @@ class Recorder:
                 self._enter(one, record, tried)
         self._write()
 
-    def lose(self, try_ids: Sequence[str]) -> None:
-        """Calls whose lanes are gone: whether they were answered is unknown, so their money stays spent."""
-        failure = Failure(kind=FailureKind.LOST, message="the lane that made this call died or was cut off")
+    def lose(self, try_ids: Sequence[str], *, why: str = "the lane that made this call died or was cut off") -> None:
+        """Calls of which nothing came back: whether they were answered is unknown, so their money stays spent."""
+        failure = Failure(kind=FailureKind.LOST, message=why)
         self._tries.expect(try_ids)
         for try_id in try_ids:
             tried = self._tries.under_way(try_id)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 import zlib
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,13 +22,9 @@ from jobs.store.database import open_writer
 from jobs.store.rows import set_back
 from jobs.store.runs import transaction
 from jobs.testing import StubProvider, marked
-from jobs.views.runs import Run
 from tests.house import Home, wait_until
+from tests.jobs.nights import GOOD, QUICK, assert_paid, by_way, found, overnight, rows
 from workbench import reports
-
-GOOD = {"sentiment": "good", "words": 2}
-#: batches that are looked at without waiting
-QUICK = "batch_poll = 0.02\n"
 
 
 @pytest.fixture
@@ -51,34 +46,6 @@ def small(tmp_path: Path, redis_address: str, stub: StubProvider) -> Iterator[Ho
     home = Home(tmp_path / "home", redis_address, stub, chance=lambda: 0.0, of_stub=f"{QUICK}batch_calls = 20\n")
     yield home
     home.close()
-
-
-def rows(count: int, word: str = "row") -> list[str]:
-    return [f"{word} {number}" for number in range(count)]
-
-
-def overnight(**rest: Any) -> RunOptions:
-    return RunOptions.model_validate({"batch": "first", **rest})
-
-
-def found(home: Home, run: Run | int) -> list[dict[str, Any]]:
-    """The batches of a run as they are in the books."""
-    number = run if isinstance(run, int) else run.id
-    return list(home.engine._house.read().query("SELECT * FROM batches WHERE run = ? ORDER BY id", [number]))
-
-
-def by_way(home: Home, run: Run) -> Counter[bool]:
-    """How many calls of a run went through a batch, and how many did not."""
-    calls = home.engine._house.read().execute(
-        "SELECT batch IS NOT NULL, count(*) FROM calls WHERE run = ? GROUP BY 1", [run.id]
-    )
-    return Counter({bool(batch): count for batch, count in calls})
-
-
-def assert_paid(home: Home, run: Run) -> None:
-    """What is booked is what the provider's own books say, and nothing is set aside any more."""
-    assert run.cost == pytest.approx(home.stub.ledger.money, abs=1e-12) and run.cost
-    assert run.reserved == pytest.approx(0.0, abs=1e-9)
 
 
 # -- through a batch ---------------------------------------------------------------------------------------------------
@@ -202,7 +169,7 @@ def test_a_cancelled_run_keeps_what_its_batch_has_finished(home: Home) -> None:
 
 
 def test_answers_without_a_file_are_not_paid_for_twice(home: Home) -> None:
-    """The provider has charged for them: the run pauses until the file is named, and its rows are asked nobody else."""
+    """The provider has charged for them: they are looked for, and while there is hope its rows are asked nobody else."""
     end, files = home.stub.batches._end, []
 
     def forgetful(batch: Any, status: str) -> None:
@@ -212,13 +179,12 @@ def test_answers_without_a_file_are_not_paid_for_twice(home: Home) -> None:
 
     home.stub.batches._end = forgetful  # type: ignore[method-assign]
     number = home.start(rows(20), options=overnight())
-    run = home.until(number, lambda run: run.state == "paused")
+    wait_until(lambda: any("answered 20 lines, and names no file" in one["words"] for one in found(home, number)))
+    run = home.engine.runs.get(number)
 
-    assert "answered 20 lines, and names no file" in (run.reason or "")
-    assert (run.calls, run.counts.dispatched) == (0, 20)
+    assert (run.state, run.calls, run.counts.dispatched) == ("running", 0, 20)
     (remote,) = home.stub.batches.all.values()
     (remote.output_file,) = files
-    home.engine.runs.resume(number)
     run = home.ended(number)
 
     assert (run.counts.accepted, run.calls, home.stub.batches.executed) == (20, 20, 20)
@@ -531,7 +497,9 @@ def test_what_is_done_next(state: str, status: str | None, run_state: str, step:
         ("ready", "submit", "again", False, "ready", False),
         ("ready", "submit", "full", False, "ready", False),
         ("ready", "find", "nothing", False, "ended", False),
-        ("submitted", "look", "gone", False, "submitted", True),
+        ("submitted", "look", "gone", False, "submitted", False),
+        ("ready", "submit", "gone", False, "ready", True),
+        ("ready", "find", "gone", True, "ended", False),
         ("submitted", "look", "gone", True, "ended", False),
         ("submitted", "look", "blocked", True, "submitted", True),
         ("returned", "read", "again", False, "returned", False),
@@ -540,11 +508,32 @@ def test_what_is_done_next(state: str, status: str | None, run_state: str, step:
 def test_what_may_be_there_is_never_given_up(
     state: str, kind: Any, result: Any, is_cancelled: bool, after: str, pauses: bool
 ) -> None:
-    """Unless it is known that nothing is, or the person has cancelled the run and it cannot be found."""
+    """Unless it is known that nothing is, or the person has cancelled the run; what only a person can look for pauses it."""
     report = StepReport(kind=kind, batch=1, run=1, token="t", entry="0-1", result=result, words="why")
     what = batches.after_report(BatchState(state), report, passed=1.0, first=5.0, is_cancelled=is_cancelled)
 
     assert (what.state, what.pause is not None) == (BatchState(after), pauses)
+
+
+@pytest.mark.parametrize(("state", "kind"), [("submitted", "look"), ("returned", "read"), ("ready", "submit")])
+def test_looks_in_vain_have_an_end(state: str, kind: Any) -> None:
+    """They come more seldom from one to the next; what only a person can look for ends by their word, which counts as all but one."""
+    report = StepReport(kind=kind, batch=1, run=1, token="t", entry="0-1", result="gone", words="why")
+    busy = report.model_copy(update={"result": "again"})
+
+    def after(report: StepReport, vain: int) -> batches.Next:
+        return batches.after_report(BatchState(state), report, passed=1.0, first=5.0, is_cancelled=False, vain=vain)
+
+    looks = [after(report, vain) for vain in range(batches.MOST_VAIN)]
+
+    *others, last = looks
+    assert (last.state, last.lost, last.pause) == (BatchState.ENDED, True, None) and "set aside: why" in (
+        last.words or ""
+    )
+    assert all(one.state is BatchState(state) and not one.lost and one.vain for one in others)
+    assert [one.vain for one in others] == ([1] * 5 if state == "ready" else [1, 2, 3, 4, 5])
+    assert sum(one.after for one in others) >= 300
+    assert after(busy, 3).vain == 3
 
 
 def test_only_a_completed_batch_owes_an_answer_for_every_line() -> None:

@@ -350,3 +350,9 @@ def m020_went_on(db: Database) -> None:
 def m021_deadly_questions(db: Database) -> None:
     """What rows have died of is looked up before equal ones are asked."""
     run_all(db, "CREATE INDEX run_rows_deadly ON run_rows (run, reuse_key) WHERE state = 'dead'")
+
+
+@MIGRATIONS()
+def m022_looks_in_vain(db: Database) -> None:
+    """Written by the keeper alone: looks in a row at a batch that found nothing of what must be there."""
+    run_all(db, "ALTER TABLE batches ADD COLUMN vain INTEGER NOT NULL DEFAULT 0")
