@@ -2,7 +2,7 @@
 
 A lane does one step at a time, beside its calls. A step can be done again after any death: a batch is found by its token, a
 file that was read before is read once more, and what was recorded of it is not recorded twice. Only a creation must not happen
-twice, so right before it the lane looks whether the step is still its own.
+twice, so right before it, and once more behind it, the lane looks whether the step is still its own.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Errands:
             came = _of_failure(step, error.failure)
         except errors.RedriveError as error:
             came = _Came("refused" if step.first else "blocked", words=error.message)
-        except _Over:
+        except batches.Overtaken:
             # Where the step is this lane's after all, the keeper asks again; where it is not, nobody heeds this.
             logger.warning("batch %s: %s", step.batch, _TAKEN, extra=about)
             came = _Came("again", words=_TAKEN)
@@ -156,16 +156,15 @@ class Errands:
                 count=count,
                 first=step.first,
                 settle=min(batches.SETTLE, caller.connection.batch_poll),
-                still=lambda: self._must_be_ours(entry),
+                still=lambda: self._is_ours(entry),
             )
         finally:
             file.unlink(missing_ok=True)
         return _Came(remote=_remote(made))
 
-    async def _must_be_ours(self, entry: str) -> None:
-        """Passes while the step is this lane's. It was frozen, or Redis has lost the step: another lane may be at it."""
-        if not self._has_lease() or not await steps.has(self._redis, self._keys, self._lane, entry):
-            raise _Over
+    async def _is_ours(self, entry: str) -> bool:
+        """Whether the step is this lane's. Where it was frozen, or Redis has lost the step, another lane may be at it."""
+        return self._has_lease() and await steps.has(self._redis, self._keys, self._lane, entry)
 
     async def _write(self, file: Path, step: Step, asks: list[Ask], caller: Caller) -> int:
         """The lines of the batch's file; a row that cannot be asked about is handed back, and the others go."""
@@ -192,8 +191,7 @@ class Errands:
 
     async def _find(self, step: Step, caller: Caller) -> _Came:
         found = await batches.find(caller.endpoint, step.token)
-        alive = [one for one in found if one.status != "failed"] or found
-        return _Came(remote=_remote(alive[0])) if alive else _Came("nothing")
+        return _Came(remote=_remote(batches.best(found))) if found else _Came("nothing")
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -276,10 +274,6 @@ class Errands:
                 await asyncio.sleep(AWAY_SECONDS)
             else:
                 return
-
-
-class _Over(Exception):
-    """The step is no longer this lane's."""
 
 
 def _lane(step: Step) -> str:

@@ -6,6 +6,7 @@ answers or, where that is the point, before it has done anything. What its own b
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import threading
@@ -169,3 +170,35 @@ def test_a_lane_that_was_frozen_leaves_the_batch_to_another(night: Night, stub: 
 
     assert ended.counts.accepted == ROWS
     assert (stub.batches.created, stub.batches.executed) == (1, ROWS)
+
+
+def test_a_batch_that_a_frozen_lane_makes_after_all_is_cancelled(night: Night, stub: StubProvider) -> None:
+    """Its request was on the way when it was frozen, and comes in after another lane's: no line of it is run."""
+    serve, frozen, held = stub.batches.serve, list[int](), list[Callable[[], object]]()
+    stub.batches.seconds = 3600.0
+
+    def hold(request: Request, wire: Wire, **rest: Any) -> None:
+        if held or request.method != "POST" or not request.path.endswith("/batches"):
+            serve(request, wire, **rest)
+            return
+        frozen.extend(night.lanes())
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        loop = asyncio.get_running_loop()
+        held.append(lambda: loop.call_soon_threadsafe(lambda: serve(request, wire, **rest)))
+
+    stub.batches.serve = hold  # type: ignore[method-assign]
+    run = night.start(ROWS, options=RunOptions(batch="first"))
+    wait_until(lambda: bool(held))
+    night.work()
+    wait_until(lambda: any(batch.remote for batch in night.engine.runs.batches(run)))
+    held[0]()
+    wait_until(lambda: stub.batches.created == 2)
+    for pid in frozen:
+        os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: [batch.status for batch in stub.batches.all.values()][1] == "cancelling")
+    stub.batches.seconds = 0.0
+    ended = night.ended(run)
+
+    assert (ended.counts.accepted, ended.calls, stub.batches.executed) == (ROWS, ROWS, ROWS)
+    assert stub.batches.summary()["statuses"] == {"completed": 1, "cancelling": 1}

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 import tempfile
 import time
@@ -46,8 +47,10 @@ __all__ = [
     "UNRUN",
     "BatchLine",
     "Lines",
+    "Overtaken",
     "RemoteBatch",
     "RequestFailed",
+    "best",
     "cancel",
     "delete_file",
     "find",
@@ -57,6 +60,8 @@ __all__ = [
     "split",
     "submit",
 ]
+
+logger = logging.getLogger(__name__)
 
 #: bytes of one file that OpenAI takes; ``split`` stays below them
 MOST_BYTES: Final = 200_000_000
@@ -98,6 +103,10 @@ class RemoteBatch(Value):
         return self.status in OVER
 
 
+class Overtaken(Exception):
+    """The batch is another's to make by now, and nothing of this try goes on."""
+
+
 async def submit(
     endpoint: Endpoint,
     token: str,
@@ -106,7 +115,7 @@ async def submit(
     count: int,
     first: bool = False,
     settle: float = SETTLE,
-    still: Callable[[], Awaitable[None]] | None = None,
+    still: Callable[[], Awaitable[bool]] | None = None,
 ) -> RemoteBatch:
     """The batch of this token: the one that is there, else one made of these lines.
 
@@ -119,10 +128,11 @@ async def submit(
         count: how many they are.
         first: nobody has tried this token before, so that a server which can list nothing may be trusted once.
         settle: seconds, see ``SETTLE``.
-        still: asked right before the batch is made; raises where it is another's to make by now.
+        still: whether it is still ours to make; asked right before it is made, and once more when it is.
 
     Raises:
         RequestFailed: see above; ``retry_after`` says when to come back where that is known.
+        Overtaken: it is another's to make; what was made here all the same is cancelled.
         ValueError: the token is none, or the lines are not as many as told or too big for a file.
     """
     if not _TOKEN.fullmatch(token):
@@ -130,14 +140,14 @@ async def submit(
     files = await _files(endpoint, token)
     known = await _batches(endpoint, token, files)
     if known.found:
-        return _best(known.found)
+        return best(known.found)
     _hold_if_unknown(token, files, known, first=first)
     if files:
         now = time.time()
         youngest = max(_number(each.get("created_at")) or now for each in files)
         await asyncio.sleep(min(settle, max(0.0, settle - (now - youngest))))
         if (known := await _batches(endpoint, token, files)).found:
-            return _best(known.found)
+            return best(known.found)
     file, size = await _spool(lines, count=count)
     with file:
         kept = next((each for each in files or () if each.get("bytes") in (size, None)), None)
@@ -145,20 +155,27 @@ async def submit(
             fields = {"purpose": "batch"}
             kept = _object(await endpoint.upload("/files", fields, file=file, name=_name(token), size=size))
     ready = _ready(kept)
-    if still is not None:
-        await still()
-    return await _create(endpoint, token, ready)
+    if still is not None and not await still():
+        raise Overtaken
+    made = await _create(endpoint, token, ready)
+    is_ours = still is None or await still()
+    if not (first and is_ours):
+        await _end_doubles(endpoint, token, made, is_ours=is_ours)
+    return made
 
 
 async def find(endpoint: Endpoint, token: str) -> list[RemoteBatch]:
     """All batches of this token among the newest thousand of the endpoint's, oldest first.
 
     Raises:
-        RequestFailed: the endpoint does not list its batches, or not now.
+        RequestFailed: the endpoint does not list its batches, or not now, or newer ones may hide it.
     """
-    known = await _batches(endpoint, token, await _files(endpoint, token))
+    files = await _files(endpoint, token)
+    known = await _batches(endpoint, token, files)
     if known.refused is not None:
         raise RequestFailed(known.refused)
+    if not known.found:
+        _hold_if_unknown(token, files, known, first=False)
     return known.found
 
 
@@ -268,9 +285,10 @@ def _hold_if_unknown(token: str, files: list[Mapping[str, Any]] | None, known: _
     raise RequestFailed(Failure(kind=FailureKind.LOST, message=message, code="unknown"))
 
 
-def _best(found: list[RemoteBatch]) -> RemoteBatch:
-    """Of several batches of one token the one to go on with: the oldest that did something."""
-    return next((remote for remote in found if remote.status != "failed"), found[-1])
+def best(found: list[RemoteBatch]) -> RemoteBatch:
+    """Of several batches of one token the one to go on with: the oldest that does, or did, something and was not cancelled."""
+    worse = ((), ("cancelling", "cancelled"), ("failed",))
+    return min(found, key=lambda remote: next((rank for rank, words in enumerate(worse) if remote.status in words), 0))
 
 
 # -- making one --------------------------------------------------------------------------------------------------------
@@ -288,6 +306,29 @@ async def _create(endpoint: Endpoint, token: str, file: str) -> RemoteBatch:
         message = f"the batch may be submitted, its answer was lost ({error.message}); the next try looks for it first"
         unknown = Failure(kind=FailureKind.LOST, message=message, code="unknown", retry_after=_UNKNOWN_WAIT)
         raise RequestFailed(unknown) from None
+
+
+async def _end_doubles(endpoint: Endpoint, token: str, made: RemoteBatch, *, is_ours: bool) -> None:
+    """Leaves one of several batches of a token: that of whoever it is to make.
+
+    A process may be stopped between its last look and its request, and another makes the batch meanwhile. Both look here once
+    they have made theirs, so that whichever request came last, somebody sees both.
+    """
+    try:
+        others = [one for one in await find(endpoint, token) if one.id != made.id and one.status != "failed"]
+        for each in others if is_ours else [made] if others else []:
+            if not each.is_over and each.status != "cancelling":
+                logger.error(
+                    "batch %s was made twice: %s is cancelled", token, each.id, extra={"action": "batch_doubled"}
+                )
+                await cancel(endpoint, each.id)
+    except RequestFailed as error:
+        logger.warning(
+            "batch %s: whether there are two is not known: %s", token, error, extra={"action": "batch_alone"}
+        )
+        return
+    if others and not is_ours:
+        raise Overtaken
 
 
 def _ready(file: Mapping[str, Any]) -> str:

@@ -238,20 +238,20 @@ def test_nobody_heeds_a_lane_that_was_given_up(home: Home) -> None:
 def test_a_lane_without_its_lease_for_a_moment_keeps_no_batch_from_being_made(home: Home) -> None:
     """The step is still its own, so it says that it did not do it."""
     errands = home._lanes[0]._lane._errands
-    must_be_ours, has_lease, goes = errands._must_be_ours, errands._has_lease, []
+    is_ours, has_lease, goes = errands._is_ours, errands._has_lease, []
 
-    async def once(entry: str) -> None:
+    async def once(entry: str) -> bool:
         errands._has_lease = has_lease if goes else lambda: False
         goes.append(entry)
         try:
-            await must_be_ours(entry)
+            return await is_ours(entry)
         finally:
             errands._has_lease = has_lease
 
-    errands._must_be_ours = once  # type: ignore[method-assign]
+    errands._is_ours = once  # type: ignore[method-assign]
     run = home.went(rows(5), options=overnight())
 
-    assert (run.counts.accepted, home.stub.batches.created, len(goes)) == (5, 1, 2)
+    assert (run.counts.accepted, home.stub.batches.created, len(goes)) == (5, 1, 3)
 
 
 def test_an_ordinary_run_does_not_wait_for_a_batch(home: Home) -> None:

@@ -3,13 +3,13 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from jobs.llm import Endpoint, batches
-from jobs.llm.batches import RemoteBatch, RequestFailed
+from jobs.llm.batches import Overtaken, RemoteBatch, RequestFailed
 from jobs.settings import Connection
 from jobs.testing import StubProvider
 from jobs.testing.batch import Batch, StoredFile
@@ -163,6 +163,58 @@ def test_of_several_batches_the_one_that_did_something_goes_on(stub: StubProvide
 
     work(stub, again)
     assert submit(stub, ["row 0"]).id != failed.id
+
+
+def doubled(stub: StubProvider, answers: Sequence[bool], *, first: bool) -> RemoteBatch:
+    """What ``submit`` gives where another makes the same batch right before it, and it is ours to make as these say."""
+    texts, left = ["row 0", "row 1"], list(answers)
+
+    async def do(endpoint: Endpoint) -> RemoteBatch:
+        async def still() -> bool:
+            if len(left) == len(answers) and left[0]:
+                file = next(iter(stub.batches.files))
+                told = {"input_file_id": file, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+                await endpoint.fetch("POST", "/batches", told)
+            return left.pop(0)
+
+        return await batches.submit(endpoint, TOKEN, written(texts), count=2, first=first, settle=0.0, still=still)
+
+    return work(stub, do)
+
+
+def test_who_is_overtaken_before_it_makes_a_batch_makes_none(stub: StubProvider) -> None:
+    """Its file is up, and that is all."""
+    with pytest.raises(Overtaken):
+        doubled(stub, [False], first=True)
+
+    assert (stub.batches.uploads, stub.batches.created) == (1, 0)
+
+
+def test_who_is_overtaken_while_it_makes_a_batch_cancels_its_own(stub: StubProvider) -> None:
+    """The other's goes on, also where a third looks for it."""
+    with pytest.raises(Overtaken):
+        doubled(stub, [True, False], first=True)
+    other, own = stub.batches.all.values()
+
+    assert (other.status, own.status) == ("validating", "cancelling")
+    own.began, other.began = other.began, own.began + 1
+    assert submit(stub, ["row 0", "row 1"]).id == other.id
+
+
+def test_who_takes_over_cancels_what_the_other_made_meanwhile(stub: StubProvider) -> None:
+    """It looks once more when it has made its own."""
+    made = doubled(stub, [True, True], first=False)
+    other, own = stub.batches.all.values()
+
+    assert (made.id, own.status, other.status) == (own.id, "validating", "cancelling")
+
+
+def test_a_batch_of_which_nobody_knows_whether_it_is_alone_goes_on(stub: StubProvider) -> None:
+    """What was made is never forgotten because a list cannot be had."""
+    stub.batches.lists_batches = False
+    made = doubled(stub, [True, False], first=True)
+
+    assert made.id in stub.batches.all
 
 
 def crowd(stub: StubProvider, number: int) -> None:
