@@ -38,6 +38,8 @@ WAIT_MS = 100
 AWAY_SECONDS, FULL_SECONDS = 0.5, 0.05
 #: outcomes that may wait for the keeper while a batch is read, and lines between two looks
 MOST_WAITING, AT_ONCE = 1_000, 100
+#: seconds in which the files of a batch are deleted, or are not for now
+CLEAR_SECONDS = 30.0
 #: statuses of what a provider does not have any more
 GONE = (404, 410)
 #: why a step ended that is another lane's by now
@@ -122,6 +124,8 @@ class Errands:
             return _Came("again", words="this worker knows nothing of the run yet")
         caller = await asyncio.to_thread(Caller, brief, self._settings, rung=step.rung)
         try:
+            if step.kind == "clear":
+                return await self._clear(step, caller)
             if step.kind == "submit":
                 return await self._submit(entry, step, caller)
             if step.kind == "find":
@@ -258,6 +262,14 @@ class Errands:
         """Redis holds a window and never the table, also where the keeper is away."""
         while await self._redis.xlen(self._keys.outcomes) > MOST_WAITING:
             await asyncio.sleep(FULL_SECONDS)
+
+    async def _clear(self, step: Step, caller: Caller) -> _Came:
+        """The files of a batch that is over go from the provider; a provider that is slow holds up no other step for long."""
+        remote = step.remote
+        files = (remote.input_file, remote.output_file, remote.error_file) if remote is not None else ()
+        async with asyncio.timeout(CLEAR_SECONDS):
+            await batches.clear(caller.endpoint, step.token, [file for file in files if file is not None])
+        return _Came()
 
     # -- handing back --------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from jobs.prices import at_batch
 from jobs.settings import Connection, Settings, reload
 from jobs.steps import StepTray
 from jobs.store import batches as kept
-from jobs.store import rows, runs
+from jobs.store import left_files, rows, runs
 from jobs.store.batches import BatchRecord
 from jobs.store.record import Recorder
 from jobs.store.runs import RunRecord, transaction
@@ -38,6 +38,8 @@ SOON_SECONDS = 60.0
 REST_SECONDS = 0.5
 #: what stands in the books of a call of a batch that was completed without it
 NO_LINE = "batch {} was completed, and no line of its files is about this call"
+#: seconds from one try to delete a batch's files to the next, as many as there are, and how many batches' are tried at once
+CLEAR_WAITS, CLEAR_MOST = (60.0, 600.0, 3600.0, 60.0), 5
 #: seconds between two looks whether a lane still has a step
 PATIENCE_SECONDS = 1.0
 
@@ -160,6 +162,8 @@ class Gathering:
         due = kept.due(self._db, now=self._now())
         under_way = self._steps.under_way() if any(batch.out for batch in due) else set()
         handed = [self._hand(batch, under_way) for batch in due]
+        if not any(handed):
+            self._clear()
         return any(handed)
 
     def _hand(self, batch: BatchRecord, under_way: set[int]) -> bool:
@@ -192,17 +196,54 @@ class Gathering:
         logger.info("batch %s: %s", batch.id, kind, extra={"action": f"batch_{kind}", "run": batch.run})
         return True
 
+    def _clear(self) -> None:
+        """Ask the lanes to delete what batches that are over have left at their provider; nothing waits for it."""
+        now = self._now()
+        for left in left_files.due(self._db, now=now, most=CLEAR_MOST):
+            record = runs.run(self._db, left.run)
+            gives_up = record is None or left.tries >= len(CLEAR_WAITS)
+            with transaction(self._db):
+                if gives_up:
+                    left_files.forget(self._db, left.token)
+                else:
+                    left_files.handed(self._db, left.token, next_at=now + CLEAR_WAITS[left.tries])
+            if record is None or gives_up:
+                about = {"action": "batch_files_left", "run": left.run}
+                logger.error(
+                    "the files of batch %s (redrive-%s) stay at the provider", left.batch, left.token, extra=about
+                )
+                continue
+            self._brief(record)
+            step = Step(
+                kind="clear", batch=left.batch, run=left.run, rung=left.rung, token=left.token, remote=left.remote
+            )
+            self._steps.put(step, None)
+
     # -- reports -------------------------------------------------------------------------------------------------------
 
     def heed(self, reported: list[Reported]) -> None:
         """Keep what lanes have reported; the outcomes that stood before it are recorded."""
         for one in reported:
+            if one.report.kind == "clear":
+                self._cleared(one.report)
+                # Its calls are left there: under its number another batch may be on the way.
+                self._steps.done(one.report.entry)
+                continue
             if one.report.result != "done" and not self._steps.holds(one.report.entry):
                 # Its lane was given up, and another may be making the batch: only what is there counts.
                 _log_late(one.report)
                 continue
             self._apply(one.report)
             self._steps.done(one.report.entry, one.report.batch)
+
+    def _cleared(self, report: StepReport) -> None:
+        about = {"action": "batch_files", "run": report.run}
+        if report.result != "done":
+            logger.warning("batch %s: its files are still there: %s", report.batch, report.words, extra=about)
+            return
+        with transaction(self._db):
+            left_files.forget(self._db, report.token)
+        logger.info("batch %s: its files are deleted at the provider", report.batch, extra=about)
 
     def forget(self, entry: str) -> None:
         """A report that cannot be read: its step is asked for again."""
@@ -216,12 +257,12 @@ class Gathering:
         record = runs.run(self._db, batch.run)
         assert record is not None
         now = self._now()
-        first = self._connection(record.rungs[batch.rung].connection).batch_poll
+        connection = self._connection(record.rungs[batch.rung].connection)
         what = batches.after_report(
             batch.state,
             report,
             passed=now - (batch.submitted_at or batch.created_at),
-            first=first,
+            first=connection.batch_poll,
             is_cancelled=record.state == RunState.CANCELLED,
             vain=batch.vain,
         )
@@ -232,6 +273,8 @@ class Gathering:
                 why = f"batch {batch.id} has no answer to it: {what.words}" if what.words else NO_LINE.format(batch.id)
                 Recorder(self._db, now=now, chance=self._chance).lose(kept.waiting(self._db, batch.id), why=why)
             kept.apply(self._db, batch, report, what, now=now, token=self._new_id())
+            if (what.renewed or what.state is BatchState.ENDED) and not connection.keep_files:
+                left_files.leave(self._db, batch, report.remote or batch.remote, now=now)
             if what.state is BatchState.ENDED:
                 back = kept.give_back(self._db, batch.id, now=now, as_before=what.unrun)
                 about = {"action": "batch_ended", "run": batch.run, "rows_back": back}

@@ -144,7 +144,7 @@ class Control(Value):
     in_flight: int
 
 
-StepKind = Literal["submit", "find", "look", "read", "cancel"]
+StepKind = Literal["submit", "find", "look", "read", "cancel", "clear"]
 
 
 class Remote(Value):

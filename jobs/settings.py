@@ -79,6 +79,8 @@ class Connection(Value):
     batch_bytes: int = Field(default=20_000_000, ge=1_000, le=100_000_000)
     #: seconds to the first looks at a batch; later ones come more seldom
     batch_poll: float = Field(default=5.0, gt=0, le=60)
+    #: whether the files of a batch stay at the provider when its results are here
+    keep_files: bool = False
     #: sent with every request; a value that is a secret stands in the file by its owner's wish and goes nowhere else
     headers: dict[str, str] = Field(default_factory=dict, repr=False)
 

@@ -68,7 +68,10 @@ class StepTray:
         return bool(self._redis.xrange(self._keys.steps, min=entry, max=entry, count=1))
 
     def under_way(self) -> set[int]:
-        """The batches that a lane has a step of, or will take one, or has reported one; what a dead lane had is taken away."""
+        """The batches that a lane has a step of, or will take one, or has reported one; what a dead lane had is taken away.
+
+        What is to be deleted at a provider is none of these: the batch is over, or is another by now.
+        """
         orphans = self._orphans()
         found: set[int] = set()
         strange: list[str] = []
@@ -77,7 +80,7 @@ class StepTray:
             step = _step(fields)
             if step is None or entry.decode() in orphans:
                 strange.append(entry.decode())
-            else:
+            elif step.kind != "clear":
                 found.add(step.batch)
         if strange:
             self._redis.xack(self._keys.steps, GROUP, *strange)

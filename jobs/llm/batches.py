@@ -52,7 +52,7 @@ __all__ = [
     "RequestFailed",
     "best",
     "cancel",
-    "delete_file",
+    "clear",
     "find",
     "line",
     "lines",
@@ -207,13 +207,22 @@ def lines(endpoint: Endpoint, file_id: str, *, sent: Callable[[str], bytes] | No
     return Lines(endpoint, file_id, sent=sent)
 
 
-async def delete_file(endpoint: Endpoint, file_id: str) -> bool:
-    """Takes a file from the provider, as far as it lets us; files of a batch are kept there for weeks otherwise.
+async def clear(endpoint: Endpoint, token: str, files: Iterable[str] = ()) -> None:
+    """Deletes what a batch has left at the provider: these files, and all that were uploaded for it.
 
-    Of an input file only once its batch is over: a batch is found by it.
+    Only once nobody needs it any more: a batch is found by its input file, and its answers stand in the others.
+
+    Raises:
+        RequestFailed: the provider does not let go of one of them, or not now; all were tried.
     """
-    fetched = await endpoint.fetch("DELETE", f"/files/{quote(file_id, safe='')}")
-    return fetched.failure is None
+    uploaded = [str(each["id"]) for each in await _files(endpoint, token) or ()]
+    failed: Failure | None = None
+    for name in dict.fromkeys([*files, *uploaded]):
+        fetched = await endpoint.fetch("DELETE", f"/files/{quote(name, safe='')}")
+        if fetched.failure is not None and fetched.status not in (404, 410):
+            failed = fetched.failure
+    if failed is not None:
+        raise RequestFailed(failed)
 
 
 # -- what is there already ---------------------------------------------------------------------------------------------

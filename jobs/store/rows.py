@@ -450,6 +450,7 @@ def set_back(db: Database, *, by: float, now: float) -> int:
         db.conn.execute(
             "UPDATE batches SET next_at = max(:now, next_at - :by) WHERE ended_at IS NULL AND next_at > :now", named
         )
+        db.conn.execute("UPDATE left_files SET next_at = max(:now, next_at - :by) WHERE next_at > :now", named)
         db.conn.execute(
             """
             UPDATE run_rows SET dispatched_at = dispatched_at - :by

@@ -7,7 +7,7 @@ request would be, by the same scripts, and stands in the provider's books at the
     stub.batches.expire_after = 40       expires with 40 lines done; ``complaints`` and ``most_tokens`` let it fail
     stub.batches.missing = {3}           lines of the input, from 0, that no file holds; ``twice`` holds those that come twice
     stub.batches.shuffled = stub.batches.cut = True    the output in another order, and ending inside its last line
-    stub.batches.lose_create = 1         as many batches are made whose answer is lost; ``lose_upload``, ``refuse_content``
+    stub.batches.lose_create = 1         as many are made whose answer is lost; ``lose_upload``, ``refuse_content``, ``refuse_delete``
 """
 
 from __future__ import annotations
@@ -69,6 +69,8 @@ class Batches:
         #: answers to a file's content that are a 500, and such that break off in the middle
         self.refuse_content = 0
         self.break_content = 0
+        #: deletions of a file that are a 500
+        self.refuse_delete = 0
         #: how often a new file says that it is not taken in yet
         self.pending = 0
         self.lists_files = True
@@ -150,6 +152,9 @@ class Batches:
         if file is None:
             return _missing(f"file {name}")
         if request.method == "DELETE":
+            if self.refuse_delete:
+                self.refuse_delete -= 1
+                return 500, error_body("The server had an error.", code="server_error")
             del self.files[name]
             return 200, {"id": name, "object": "file", "deleted": True}
         if act != "content":

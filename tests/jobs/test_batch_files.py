@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jobs import gathering
 from jobs.testing import StubProvider, marked
 from jobs.views.runs import Run
 from tests.house import Home, wait_until
@@ -129,3 +132,90 @@ def test_who_resumes_says_that_no_such_batch_is_there(home: Home) -> None:
     run = home.ended(number)
 
     assert (run.counts.accepted, lost(home, run)[0], home.stub.batches.executed) == (5, 5, 0)
+
+
+# -- what is left ------------------------------------------------------------------------------------------------------
+
+
+def left(home: Home) -> int:
+    """Batches whose files are still to be deleted."""
+    ((count,),) = home.engine._house.read().execute("SELECT count(*) FROM left_files").fetchall()
+    return int(count)
+
+
+def test_nothing_stays_at_the_provider(home: Home) -> None:
+    """What went up and what came down are deleted there, and not before all of it is in the books."""
+    serve, recorded = home.stub.batches.serve, set[int]()
+
+    def watching(request: Any, wire: Any, **rest: Any) -> None:
+        if request.method == "DELETE":
+            with closing(sqlite3.connect(home.settings.database)) as db:
+                recorded.update(count for (count,) in db.execute("SELECT count(*) FROM calls WHERE batch IS NOT NULL"))
+        serve(request, wire, **rest)
+
+    home.stub.batches.serve = watching  # type: ignore[method-assign]
+    run = home.went(["a", "b [[500]]", "c"], options=overnight())
+    wait_until(lambda: not home.stub.batches.files and not left(home))
+
+    assert (run.counts.accepted, recorded) == (3, {3})
+
+
+def test_files_are_kept_where_a_person_says_so(tmp_path: Path, redis_address: str, stub: StubProvider) -> None:
+    """By ``keep_files`` of the connection; nobody tries to delete them later either."""
+    home = Home(tmp_path / "home", redis_address, stub, of_stub=f"{QUICK}keep_files = true\n")
+    run = home.went(rows(3), options=overnight())
+    wait_until(lambda: all(batch["ended_at"] for batch in found(home, run)))
+    waiting = left(home)
+    home.close()
+
+    assert (waiting, [file.purpose for file in stub.batches.files.values()]) == (0, ["batch", "batch_output"])
+
+
+def test_a_provider_that_keeps_files_holds_nothing_up(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run ends at once; the files go at a later try."""
+    monkeypatch.setattr(gathering, "CLEAR_WAITS", (0.2, 0.2, 0.2, 0.2))
+    home.stub.batches.refuse_delete = 2
+    run = home.went(rows(3), options=overnight())
+
+    assert (run.state, run.reason, run.counts.accepted) == ("finished", None, 3)
+    wait_until(lambda: not home.stub.batches.files and not left(home))
+    assert home.stub.batches.refuse_delete == 0
+
+
+def test_files_that_cannot_be_deleted_are_told_of_in_the_log(
+    home: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a few tries, and nowhere else."""
+    monkeypatch.setattr(gathering, "CLEAR_WAITS", (0.1, 0.1, 0.1))
+    home.stub.batches.refuse_delete = 1_000
+    run = home.went(rows(3), options=overnight())
+    wait_until(lambda: any("stay at the provider" in record.message for record in caplog.records))
+
+    assert (left(home), len(home.stub.batches.files)) == (0, 2)
+    assert home.stub.batches.refuse_delete == 1_000 - 3 * 2
+    assert found(home, run)[0]["words"] == ""
+
+
+def test_a_batch_that_is_made_anew_leaves_no_file_behind(home: Home) -> None:
+    """Each that there was no room for had one."""
+    home.stub.batches.most_tokens = 10
+    number = home.start(rows(5), options=overnight())
+    wait_until(lambda: home.stub.batches.created >= 2)
+    home.stub.batches.most_tokens = None
+    run = home.ended(number)
+    wait_until(lambda: not home.stub.batches.files and not left(home))
+
+    assert (run.counts.accepted, by_way(home, run)) == (5, {True: 5})
+
+
+def test_a_file_of_which_no_batch_was_made_is_deleted(home: Home) -> None:
+    """It went up, and the provider refused to make a batch of it: it is found by its name."""
+    create = home.stub.batches._create
+    home.stub.batches._create = lambda request: (400, b'{"error": {"message": "No batches today."}}')  # type: ignore[method-assign]
+    number = home.start(rows(3), options=overnight())
+    home.until(number, lambda run: run.state == "paused")
+    wait_until(lambda: home.stub.batches.uploads == 1 and not home.stub.batches.files)
+    home.stub.batches._create = create  # type: ignore[method-assign]
+    home.engine.runs.resume(number)
+
+    assert home.ended(number).counts.accepted == 3

@@ -68,11 +68,11 @@ def test_every_row_is_answered_at_half_the_price(home: Home) -> None:
 def test_what_was_sent_is_kept_with_each_reply(home: Home) -> None:
     """As the body of its line, byte for byte, since a person who looks at an attempt wants the request itself."""
     run = home.went(rows(3), options=overnight())
-    (file,) = [one for one in home.stub.batches.files.values() if one.purpose == "batch"]
+    (batch,) = home.stub.batches.all.values()
     kept = home.engine._house.read().execute("SELECT request, raw FROM calls WHERE run = ?", [run.id]).fetchall()
 
     assert len(kept) == 3 and all(raw for _, raw in kept)
-    assert all(zlib.decompress(request) in file.content for request, _ in kept)
+    assert all(zlib.decompress(request) in batch.file.content for request, _ in kept)
 
 
 def test_several_rows_a_call_are_lines_of_a_batch_too(home: Home) -> None:
@@ -102,7 +102,7 @@ def test_a_table_is_split_by_bytes(tmp_path: Path, redis_address: str, stub: Stu
     """Files stay near the size that a person names."""
     home = Home(tmp_path / "home", redis_address, stub, of_stub=f"{QUICK}batch_bytes = 30000\n")
     run = home.went([f"{number} {'x' * 1000}" for number in range(60)], options=overnight())
-    files = [one for one in stub.batches.files.values() if one.purpose == "batch"]
+    files = [batch.file for batch in stub.batches.all.values()]
     home.close()
 
     assert run.counts.accepted == 60 and len(files) >= 3

@@ -356,3 +356,22 @@ def m021_deadly_questions(db: Database) -> None:
 def m022_looks_in_vain(db: Database) -> None:
     """Written by the keeper alone: looks in a row at a batch that found nothing of what must be there."""
     run_all(db, "ALTER TABLE batches ADD COLUMN vain INTEGER NOT NULL DEFAULT 0")
+
+
+@MIGRATIONS()
+def m023_left_files(db: Database) -> None:
+    """Written by the keeper alone: what batches that are over have left at their provider, until it is deleted there."""
+    run_all(
+        db,
+        """
+        CREATE TABLE left_files (
+            token TEXT PRIMARY KEY,             -- names the uploaded files
+            batch INTEGER NOT NULL,
+            run INTEGER NOT NULL,
+            rung INTEGER NOT NULL,
+            remote TEXT,                        -- JSON of Remote, as last told; NULL where it is not known
+            tries INTEGER NOT NULL DEFAULT 0,   -- how often a lane was asked
+            next_at REAL NOT NULL
+        ) WITHOUT ROWID;
+        """,
+    )

@@ -10,6 +10,8 @@ from jobs.testing import StubProvider
 from jobs.values import UNSENT, Failure, FailureKind
 from tests.jobs.llm.wires import (
     KEY,
+    TOKEN,
+    by_hand,
     failure_of,
     look,
     read,
@@ -92,10 +94,23 @@ def test_an_answer_that_is_no_batch_is_trouble(answer: bytes) -> None:
     assert (failure.kind, failure.code) == (FailureKind.TRANSIENT, "unreadable")
 
 
-def test_a_file_can_be_taken_from_the_provider(stub: StubProvider) -> None:
-    """As far as it lets us, and without an error where it does not."""
-    remote = submit(stub, ["row 0"])
+def test_what_a_batch_has_left_is_taken_from_the_provider(stub: StubProvider) -> None:
+    """The files that are named, and all that went up under its token; what is gone already is as well as deleted."""
+    remote = look(stub, submit(stub, ["row 0", "row 1 [[500]]"]))
+    by_hand(stub, ["row 0"])
+    other = by_hand(stub, ["row 0"], name="redrive-another-token.jsonl")
+    named = [file for file in (remote.output_file, remote.error_file) if file]
 
-    for wanted in (True, False):
-        assert work(stub, lambda endpoint: batches.delete_file(endpoint, remote.input_file or "")) is wanted
-    assert stub.batches.files == {}
+    for _ in range(2):
+        work(stub, lambda endpoint: batches.clear(endpoint, TOKEN, [*named, "file-of-nobody"]))
+        assert list(stub.batches.files) == [other]
+
+
+def test_a_file_that_stays_is_told_of_after_the_others_are_gone(stub: StubProvider) -> None:
+    """One that the provider keeps for now keeps no other."""
+    remote = look(stub, submit(stub, ["row 0"]))
+    stub.batches.refuse_delete = 1
+
+    failure = refused(lambda: work(stub, lambda endpoint: batches.clear(endpoint, TOKEN, [remote.output_file or ""])))
+
+    assert (failure.status, list(stub.batches.files)) == (500, [remote.output_file])
