@@ -366,6 +366,27 @@ def test_the_rungs_add_up_to_the_run_and_say_why_rows_went_on(home: Home) -> Non
     assert (cheap.cost, dear.cost) == (pytest.approx(paid["stub-model"]), pytest.approx(paid["dear"]))
 
 
+def test_an_evaluation_is_booked_by_rung(home: Home) -> None:
+    """It climbs as a run does, reuses nothing, and each rung's calls and money are those of the provider's own books."""
+    rows = ["easy 1", "hard a", "unsure b", "a very long message d"]
+    chosen = up(
+        checks=(Check(field="sentiment", value="bad"),), routes=(Route(column="text", rule="matches", value="^a very"),)
+    )
+    home.went(rows, options=chosen)
+    home.stub.ledger.clear()
+    run = home.went(rows, options=chosen, kind="evaluation")
+    cheap, dear = home.engine.runs.rungs(run.id)
+    entries = home.stub.ledger.entries
+
+    assert (run.counts.accepted, run.counts.reused, run.calls) == (4, 0, 7)
+    assert (cheap.rows, cheap.calls, cheap.climbed) == (1, 4, {"contract": 1, "checked": 1})
+    assert (dear.rows, dear.calls, dear.straight) == (3, 3, 1)
+    for rung in (cheap, dear):
+        paid = [entry.money for entry in entries if entry.model == rung.model]
+        assert (rung.calls, rung.cost) == (len(paid), pytest.approx(sum(paid), abs=1e-12))
+    assert run.cost == pytest.approx(home.stub.ledger.money, abs=1e-12)
+
+
 def test_what_is_counted_as_rows_go_on_is_what_the_ledger_says(home: Home) -> None:
     """A run's page looks at no attempt: counts kept in the recording transactions, which a home of before gets by the ledger."""
     home.stub.confidence = lambda row, path: 0.5 if "shaky" in row else 0.99

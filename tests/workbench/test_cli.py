@@ -247,6 +247,21 @@ def test_an_evaluation_with_a_dead_row_is_decided_by_its_bar_where_it_has_one(in
     assert inside.value(*hard, "--limit", "2")["rows"] == 2
 
 
+def test_an_evaluation_with_a_ladder_is_booked_by_rung(inside: Shell) -> None:
+    """Its figures stand with its run, as those of any: rows, calls and money of each model."""
+    golden = inside.folder / "climbing.csv"
+    golden.write_text("id,text,expected.mood\n1,plain,good\n2,x [[invalid twice]],good\n")
+    report = inside.value("eval", "task", "--golden", str(golden), "--ladder", "dear@stub")
+    run = inside.value("stats", str(report["run"]))
+    cheap, dear = run["answered_by"]
+
+    assert (report["agreement"], report["n"]) == (1.0, 2)
+    assert (cheap["model"], cheap["accepted"], cheap["calls"], cheap["climbed"]) == ("m", 1, 3, {"contract": 1})
+    assert (dear["model"], dear["accepted"], dear["calls"]) == ("dear", 1, 1)
+    assert run["calls"] == 4 and cheap["cost_usd"] and dear["cost_usd"]
+    assert run["cost_usd"] == pytest.approx(cheap["cost_usd"] + dear["cost_usd"])
+
+
 def test_a_ladder_of_models_says_where_rows_were_answered_and_a_replay_keeps_it(inside: Shell) -> None:
     """What breaks the contract twice is asked again of the dearer model; each rung with its rows, calls and money."""
     (inside.folder / "hard.csv").write_text(
