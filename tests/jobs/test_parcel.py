@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -214,39 +213,22 @@ def test_no_mutation_pairs_wrongly_or_loses_what_stands_whole(mutate: Callable[.
             assert (name in taken) == (stands == 1), text
 
 
-def test_two_thousand_answers_cost_milliseconds() -> None:
-    """About twenty times what a reader in C takes for the same JSON; anything that reads it twice over would take thousands."""
+def test_thousands_of_answers_are_all_found() -> None:
+    """Each under its own id, in a reply that is called whole."""
     names = parcel.ids("many", 2_000)
     text = answer(names)
 
-    def best(read: Callable[[], object]) -> float:
-        took = []
-        for _ in range(5):
-            began = time.perf_counter()
-            read()
-            took.append(time.perf_counter() - began)
-        return min(took)
-
-    assert len(parcel.unpacked(text, names).entries) == 2_000
-    ours, plain = best(lambda: parcel.unpacked(text, names)), best(lambda: json.loads(text))
-    assert ours < 80 * plain, (ours, plain)
+    assert found(text, names) == {name: value(row) for row, name in enumerate(names)}
+    assert parcel.unpacked(text, names).is_whole
 
 
-def test_thousands_of_answers_are_read_once() -> None:
-    """The time grows with the length of the reply, and hostile replies take no longer."""
-    names = parcel.ids("many", 2_000)
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("part", "inside"),
+    [("{", False), ('[{"id":', False), ("{]", False), ('{"value":', True), ('{"id":"x","value":{}', True)],
+)
+def test_a_hostile_reply_is_read_once(part: str, inside: bool) -> None:
+    """Reading on from each of its brackets would take hours; the answers behind it are taken unless they are inside a value."""
+    noise = part * (300_000 // len(part))
 
-    def seconds(text: str) -> float:
-        began = time.perf_counter()
-        parcel.unpacked(text, names)
-        return (time.perf_counter() - began) / len(text)
-
-    usual = seconds(answer(names))
-    for hostile in (
-        "{" * 100_000,
-        '[{"id":' * 20_000,
-        '{"value":' * 20_000,
-        '{"id":"x","value":{}' * 8_000,
-        "{]" * 60_000,
-    ):
-        assert seconds(hostile) < 50 * usual
+    assert found(noise + answer()) == ({} if inside else {name: value(row) for row, name in enumerate(NAMES)})

@@ -2,7 +2,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -139,16 +138,16 @@ def test_end_spares_a_number_used_again(children: Children, tmp_path: Path) -> N
     assert child.poll() is None
 
 
+@pytest.mark.timeout(60)
 def test_a_zombie_is_gone(children: Children, tmp_path: Path) -> None:
     """A process that has ended and waits to be reaped does not hold anybody up."""
     child = children.start(tmp_path)
     child.kill()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
 
-    began = time.monotonic()
-    processes.end(processes.family(tmp_path), grace=5.0)
+    processes.end(processes.family(tmp_path), grace=600.0)
 
-    assert time.monotonic() - began < 2.0
+    assert child.wait(5) == -signal.SIGKILL
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere ps is the only way")

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from typing import Any
 
 import pytest
@@ -166,22 +165,20 @@ def test_too_large() -> None:
     assert stop is not None and stop.shape == "too large"
 
 
-def test_a_long_run_of_backticks_or_spaces_before_the_answer_is_read_in_no_time() -> None:
-    """Time grows with the length and not with its square: a lane's event loop waits for it."""
-    for noise in ("`" * 40_000 + "x! ", "`" + " " * 40_000, "x" * 40_000 + " "):
-        began = time.perf_counter()
-        candidates(noise + '{"a": 1}')
-        assert time.perf_counter() - began < 2.0
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize(("run", "end"), [("`", "x! "), (" ", ""), ("x", " "), ("\n", "")])
+def test_a_long_run_of_one_character_before_the_answer_is_read_once(run: str, end: str) -> None:
+    """Time grows with the length and not with its square, which would be minutes: a lane's event loop waits for it."""
+    reading = candidates("`" + run * 2_000_000 + end + '{"a": 1}')
+    assert [found.value for found in reading.values] == [{"a": 1}] and reading.stop is None
 
 
+@pytest.mark.timeout(90)
 @pytest.mark.parametrize("noise", ["{", "{\u00a0", "{ #\n", "{ #" + "#\n" * 20, "{a ", "[[", "{'a' b}"])
-def test_brackets_and_comments_without_end_are_read_in_no_time(noise: str) -> None:
-    """A reply of two megabytes of them costs a lane no more than a moment, and is never an answer."""
-    began = time.perf_counter()
+def test_brackets_and_comments_without_end_are_read_once(noise: str) -> None:
+    """A reply of two megabytes of them, which would take hours if each were read to the end, is never an answer."""
     reading = candidates(noise * (2_000_000 // len(noise)) + '{"a": 1}')
-    seconds = time.perf_counter() - began
-
-    assert seconds < 5.0 and (reading.stop is not None or reading.broken)
+    assert reading.stop is not None or reading.broken
 
 
 def test_a_value_that_needs_thousands_of_changes_is_not_mended() -> None:

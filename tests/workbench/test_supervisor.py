@@ -179,6 +179,7 @@ def test_never_answers(house: House) -> None:
         house.supervisor.start(part)
 
 
+@pytest.mark.timeout(60)
 def test_deaf_part_is_killed(house: House) -> None:
     """A part that does not heed SIGTERM is killed after its grace time."""
     house.supervisor.start(house.part("one", "deaf", grace=0.3))
@@ -186,17 +187,18 @@ def test_deaf_part_is_killed(house: House) -> None:
     began = time.monotonic()
     house.supervisor.stop()
 
-    assert 0.3 <= time.monotonic() - began < 5.0
+    assert time.monotonic() - began >= 0.3
+    assert house.supervisor.pids() == {}
 
 
 def test_hurry(house: House) -> None:
     """In a hurry nothing waits for a grace time."""
-    house.supervisor.start(house.part("one", "deaf", grace=60.0))
+    house.supervisor.start(house.part("one", "deaf", grace=600.0))
     stopping = threading.Thread(target=house.supervisor.stop)
     stopping.start()
 
     house.supervisor.hurry()
-    stopping.join(10)
+    stopping.join(60)
 
     assert not stopping.is_alive()
 

@@ -51,9 +51,10 @@ def ask(stub: StubProvider, text: str, **more: Any) -> Answer:
 
 def test_a_good_answer_is_a_reply_with_what_was_sent_beside_it(stub: StubProvider) -> None:
     """The attempt's exact request, its reply, its usage and its time are all in the answer."""
-    before = time.time()
+    before, began = time.time(), time.monotonic()
 
     answer = ask(stub, "row 1")
+    passed = time.monotonic() - began
 
     assert answer.failure is None
     assert answer.reply is not None
@@ -62,7 +63,7 @@ def test_a_good_answer_is_a_reply_with_what_was_sent_beside_it(stub: StubProvide
     assert not answer.reply.usage.estimated
     assert answer.reply.usage.prompt == stub.ledger.of("row 1")[-1].prompt
     assert json.loads(answer.sent)["messages"][1]["content"] == "row 1"
-    assert 0 < answer.reply.seconds <= answer.seconds < 5
+    assert 0 < answer.reply.seconds <= answer.seconds <= passed
     assert before <= answer.started_at <= time.time()
 
 
@@ -170,14 +171,17 @@ def test_an_answer_beyond_all_measure_is_cut_and_says_so(stub: StubProvider) -> 
     assert reply.finish_reason == SIZE
 
 
+@pytest.mark.timeout(60)
 def test_a_request_that_hangs_ends_at_its_timeout(stub: StubProvider) -> None:
     """The timeout is for the whole request, and says how long it was."""
-    answer = ask(stub, "hang [[hang 20]]", timeout=0.2)
+    began = time.monotonic()
+    answer = ask(stub, "hang [[hang 600]]", timeout=0.2)
+    passed = time.monotonic() - began
 
     assert answer.failure is not None
     assert (answer.failure.kind, answer.failure.code) == (FailureKind.TRANSIENT, "timeout")
     assert "0.2 s" in answer.failure.message
-    assert answer.seconds < 5
+    assert 0.2 <= answer.seconds <= passed
 
 
 def test_an_endpoint_that_is_not_there_is_unreachable() -> None:
