@@ -60,6 +60,25 @@ def test_pause_resume_cancel(slow: Workshop, sit: Sit) -> None:
     assert ended["accepted"] > paused["accepted"]
 
 
+def test_the_values_of_a_run_come_as_its_counts_do(slow: Workshop, sit: Sit) -> None:
+    """A page that was opened before the first value shows each without being drawn anew, and an open dialog stays open."""
+    slow.stub.latency = 1.5
+    run = slow.run("coming.csv", [f"coming {n}" for n in range(24)], wait=False, in_flight=2)
+    person = sit(slow.household)
+    person.visit(f"run?id={run.id}", f"Run {run.id}")
+    person.press("Budget …")
+    person.lines("rows of the run").first.wait_for()
+    expect(person.page.get_by_text("No row is accepted yet")).to_have_count(0)
+    first = person.lines("rows of the run").count()
+    wait_until(lambda: person.lines("rows of the run").count() > first)
+    expect(person.dialog).to_be_visible()
+    person.page.keyboard.press("Escape")
+    slow.stub.latency = 0.02
+    person.state("finished")
+    person.read("rows of the run", rows=24)
+    person.shows("Money", re.compile(r"^\$"))
+
+
 def test_an_impatient_hand(workshop: Workshop, sit: Sit) -> None:
     """However often the button is pressed, there is one run, and the browser is on its page."""
     person = sit(workshop.household)

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from jobs.values import VersionContent
 from tests.jobs.ledger import Ledger
 from tests.workbench.conftest import CONTENT, Open, act, links, press, tables, texts
 from workbench import parts
+from workbench.screens.running import progress
 
 
 @pytest.fixture
@@ -361,6 +363,61 @@ def test_a_run_that_has_hardly_begun_says_so(open_screen: Open, ledger: Ledger) 
     run = ledger.run(ledger.dataset(40), ledger.version(), due=30, dispatched=4)
     said = texts(open_screen("run", id=run))
     assert "too few replies to say: n = 6, 4 calls out" in said and "Money at the end" not in said
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "why"),
+    [
+        (4, {"dispatched": 4}, "no call answered yet, 4 calls out; at work for "),
+        (4, {"due": 4, "state": "paused", "paused_by": "person"}, "paused; no call answered yet, 0 calls out; "),
+        (32, {"due": 2}, "too early for a pace: n = 30 replies so far; at work for "),
+        (9, {"due": 3, "options": {"batch": "first"}}, "no batch is open; at work for "),
+    ],
+)
+def test_a_time_left_that_nobody_can_say_says_why(
+    open_screen: Open, ledger: Ledger, rows: int, options: dict[str, Any], why: str
+) -> None:
+    """There is a reason beside every dash, and it is no figure's source."""
+    run = ledger.run(ledger.dataset(40), ledger.version(), rows=rows, **options)
+    said = texts(open_screen("run", id=run))
+    (note,) = re.findall(r"Left</div><div [^>]*>–</div><div class=\"note\">(.*?)</div>", said)
+    assert note.startswith(why)
+
+
+@pytest.mark.parametrize(("due", "label"), [(3, "Money so far"), (0, "Money")])
+def test_the_money_of_a_run_is_so_far_only_while_it_goes_on(
+    open_screen: Open, ledger: Ledger, due: int, label: str
+) -> None:
+    """One that has ended says what it has cost."""
+    said = texts(open_screen("run", id=ledger.run(ledger.dataset(10), ledger.version(), due=due)))
+    assert f">{label}</div>" in said and said.count(">Money") == 1
+
+
+@pytest.mark.parametrize(
+    ("due", "search", "looks"), [(3, None, [progress.GLANCE]), (3, "text", [None]), (0, None, [None])]
+)
+def test_values_are_looked_at_again_while_the_run_goes_on(
+    open_screen: Open,
+    ledger: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+    due: int,
+    search: str | None,
+    looks: list[float | None],
+) -> None:
+    """So they say what the counts above them say; a search, which may take its time, is looked at when asked."""
+    run = ledger.run(ledger.dataset(10), ledger.version(), due=due)
+    seen: list[float | None] = []
+    watched = parts.watch
+
+    def watch(draw: Callable[[], str], *, standing: str, every: float | None) -> None:
+        if not standing:
+            seen.append(every)
+        watched(draw, standing=standing, every=every)
+
+    monkeypatch.setattr(parts, "watch", watch)
+    app = open_screen("run", id=run, **({"search": search} if search else {}))
+    assert not app.exception and seen == looks
+    assert ("Look again" in [one.label for one in app.button]) == (search is not None)
 
 
 def test_a_provider_that_blocks_is_quoted(open_screen: Open, ledger: Ledger) -> None:

@@ -103,6 +103,15 @@ def _pairs(run: Run) -> None:
         default="all",
         words=lambda name: "all" if name == "all" else wording.state(name).word,
     )
+
+    def look() -> str:
+        _page_of_pairs(run, outcome)
+        return ""
+
+    parts.watch(look, standing="", every=progress.looks_every(run))
+
+
+def _page_of_pairs(run: Run, outcome: str) -> None:
     found, total = parts.paged(
         "page",
         lambda offset, limit: session.engine().letters.before_after(

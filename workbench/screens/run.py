@@ -32,7 +32,7 @@ def page() -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         views = ("Agreement", *VIEWS) if run.kind == "evaluation" else VIEWS
         view = parts.filters.segments("view", views, default=views[0])
-        if run.ended_at is None:
+        if run.ended_at is None and (view != "Values" or session.param("search")):
             st.button("Look again", key="again", help="What stands below is as it was when this page was drawn")
     if view == "Agreement":
         agreement.draw(run)

@@ -34,8 +34,12 @@ def watched(run: Run, *, more: Callable[[Run], None] | None = None) -> None:
             more(now)
         return standing(now)
 
-    every = None if run.ended_at is not None else CALM if run.state == "paused" else GLANCE
-    parts.watch(look, standing=standing(run), every=every)
+    parts.watch(look, standing=standing(run), every=looks_every(run))
+
+
+def looks_every(run: Run) -> float | None:
+    """Seconds after which a run is looked at again; None of one that has ended."""
+    return None if run.ended_at is not None else CALM if run.state == "paused" else GLANCE
 
 
 def _head(run: Run) -> None:
@@ -126,27 +130,32 @@ def _time(run: Run, outlook: Outlook | None) -> parts.Figure:
     if run.state == "cancelled":
         note = f"{wording.count(run.counts.calls_out, 'call')} in flight come home"
         return parts.Figure(label="Left", value=wording.NOTHING, note=note)
+    worked = f"; at work for {wording.duration(run.seconds)}"
     when = "once it goes on; " if run.state == "paused" else ""
     if (wait := overnight.left(run)) is not None:
         value, why = wait
-        return parts.Figure(label="Left", value=value, note=f"{when}{why}; at work for {wording.duration(run.seconds)}")
-    note = f"{when}{_source(outlook)}; at work for {wording.duration(run.seconds)}"
-    found = outlook.seconds if outlook is not None else None
-    return parts.Figure(
-        label="Left",
-        value=wording.NOTHING if found is None else wording.about(found, wording.duration),
-        note=note,
-        help="at the pace of its newest calls; the range holds it in 90 of 100 runs",
-    )
+        return parts.Figure(label="Left", value=value, note=f"{when}{why}{worked}")
+    help = "at the pace of its newest calls; the range holds it in 90 of 100 runs"
+    if outlook is None or outlook.seconds is None:
+        why = f"{'paused; ' if when else ''}{_why_no_time(outlook)}"
+        return parts.Figure(label="Left", value=wording.NOTHING, note=f"{why}{worked}", help=help)
+    value = wording.about(outlook.seconds, wording.duration)
+    return parts.Figure(label="Left", value=value, note=f"{when}{_source(outlook)}{worked}", help=help)
 
 
-def _source(outlook: Outlook | None) -> str:
-    """What the figures of a run's outlook come from, or why there are none."""
+def _why_no_time(outlook: Outlook | None) -> str:
     if outlook is None:
         return "it is at its end"
-    if outlook.calls is not None:
-        return f"from n = {wording.count(outlook.n, 'reply', 'replies')} so far"
-    return f"too few replies to say: n = {outlook.n:,}, {wording.count(outlook.out, 'call')} out"
+    if not outlook.n:
+        return f"no call answered yet, {wording.count(outlook.out, 'call')} out"
+    if outlook.calls is None:
+        return f"too few replies to say: n = {outlook.n:,}, {wording.count(outlook.out, 'call')} out"
+    return f"too early for a pace: n = {wording.count(outlook.n, 'reply', 'replies')} so far"
+
+
+def _source(outlook: Outlook) -> str:
+    """What the figures of a run's outlook come from."""
+    return f"from n = {wording.count(outlook.n, 'reply', 'replies')} so far"
 
 
 def _money(run: Run) -> parts.Figure:
@@ -162,7 +171,10 @@ def _money(run: Run) -> parts.Figure:
         note += f"; {wording.money(run.reserved)} {what}"
     over = budget is not None and run.cost is not None and run.cost >= 0.9 * budget
     return parts.Figure(
-        label="Money so far", value=wording.money(run.cost), note=note, tone="paused" if over else "plain"
+        label="Money" if run.ended_at is not None else "Money so far",
+        value=wording.money(run.cost),
+        note=note,
+        tone="paused" if over else "plain",
     )
 
 

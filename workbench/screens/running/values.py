@@ -9,6 +9,7 @@ import streamlit as st
 
 from jobs.views.runs import ResultRow, Run
 from workbench import parts, session, wording
+from workbench.screens.running import progress
 
 STATES = ("accepted", "dead", "waiting", "cancelled", "all")
 #: characters of a field's values, and fields, above which they give way to the other columns
@@ -23,7 +24,7 @@ def _first(run: Run) -> str:
 
 
 def table(run: Run) -> None:
-    """Draw the filters and the page of rows; a row opens in the inspector."""
+    """Draw the filters and the page of rows, and the rows again while the run goes on; a row opens in the inspector."""
     with st.container(horizontal=True, vertical_alignment="center"):
         state = parts.filters.segments("rows", STATES, default=_first(run))
         whose = CURRENT
@@ -35,6 +36,15 @@ def table(run: Run) -> None:
                 help="Current: with what replays and corrections brought. The other: what this run itself came to.",
             )
         search = parts.filters.text("search", placeholder="text in a cell of the row")
+
+    def look() -> str:
+        _page(run, state, own=whose == OWN, search=search)
+        return ""
+
+    parts.watch(look, standing="", every=None if search else progress.looks_every(run))
+
+
+def _page(run: Run, state: str, *, own: bool, search: str) -> None:
     rows, total = parts.paged(
         "page",
         lambda offset, limit: session.engine().runs.results(
@@ -42,7 +52,7 @@ def table(run: Run) -> None:
             offset=offset,
             limit=limit,
             state=None if state == "all" else state,
-            as_run=whose == OWN,
+            as_run=own,
             search=search,
         ),
     )
