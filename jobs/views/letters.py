@@ -27,7 +27,7 @@ class Group:
     example_run: int
     example_ordinal: int
     example_raw: str
-    #: what its rows' calls have cost so far; None where a price is unknown
+    #: what the calls about its rows have cost in the runs that they died in; None where a price is unknown
     cost: float | None
 
 

@@ -129,7 +129,8 @@ def test_calls_that_broke_off_are_said_with_what_is_set_aside(open_screen: Open,
         (replace(NONE, calls=4, cost=0.0, accepted=4, unpriced_calls=4), "unknown", "unknown"),
         (replace(NONE, calls=4, cost=0.0, accepted=4), "$0", "$0"),
         (replace(NONE, calls=4, cost=2.0), "$2.00", "–"),
-        (replace(NONE, reused=9), "$0", "–"),
+        (replace(NONE, reused=9), "$0", "$0"),
+        (replace(NONE, calls=4, cost=2.0, accepted=4, reused=4), "$2.00", "$0.250"),
     ],
 )
 def test_an_unknown_price_is_never_zero(spending: Spending, spend: str, each: str) -> None:
@@ -181,7 +182,7 @@ def test_charts_say_unit_window_and_n(open_screen: Open, runs: tuple[int, int]) 
         ("Latency percentiles", "seconds, of each 30 min · last 24 h · n = "),
         ("Latency histogram", "replies by seconds · last 24 h · n = "),
         ("Failures and retries", "USD on calls without a value, by run · last 24 h · n = "),
-        ("Cost of each failure group", "USD for its dead rows · all time · 6 groups, n = 14"),
+        ("Cost of each failure group", "USD for its dead rows until they died · all time · 6 groups, n = 14"),
     ):
         assert any(f">{title} <" in body and unit in body for body in titles), (title, titles)
     assert len(specs(app)) == 6

@@ -160,7 +160,7 @@ def _group_head(group: Group | None, filter_: Filter) -> None:
                     versions,
                     f"first seen {wording.ago(group.first_at, now)}, last {wording.ago(group.last_at, now)}",
                     # its words stay together, where the line breaks before them
-                    f"cost {wording.money(group.cost)}".replace(" ", NBSP),
+                    f"cost {wording.money(group.cost)} until they died".replace(" ", NBSP),
                 ]
             ),
         )

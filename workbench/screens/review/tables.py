@@ -21,7 +21,10 @@ def groups(found: Sequence[Group], letters: int) -> str | None:
         parts.Column(key="versions", label="Versions"),
         parts.Column(key="runs", label="Runs"),
         parts.Column(
-            key="cost", label="Cost so far", kind="number", help="of all calls about these rows in their runs"
+            key="cost",
+            label="Cost",
+            kind="number",
+            help="of all calls about these rows in the runs that they died in; what a replay costs stands with the replay",
         ),
         parts.Column(key="raw", label="An example of the raw reply", kind="wide"),
     ]

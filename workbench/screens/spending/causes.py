@@ -117,7 +117,7 @@ def failure_groups(groups: Sequence[Group], total: int, sheet: Sheet) -> None:
     ]
     sheets.titled(
         "Cost of each failure group",
-        f"{'USD for' if priced else 'number of'} its dead rows · {scope} · "
+        f"{'USD for its dead rows until they died' if priced else 'number of its dead rows'} · {scope} · "
         f"{f'{len(bars)} of ' if total > len(bars) else ''}{wording.count(total, 'group')}, "
         f"n = {sum(group.count for group in groups):,}",
     )

@@ -24,11 +24,15 @@ def money(usd: float, spending: Spending, *, calls: int | None = None) -> str:
     return f"≥ {wording.money(usd)}" if usd else wording.UNKNOWN
 
 
+def accepted(spending: Spending) -> int:
+    """Rows that were given a value, by a call or by an answer that was there already."""
+    return spending.accepted + spending.reused
+
+
 def per_accepted(spending: Spending) -> str:
-    """Money for each row that a call gave a value."""
-    if not spending.accepted:
-        return wording.NOTHING
-    return money(spending.cost / spending.accepted, spending)
+    """Money for each accepted row."""
+    rows = accepted(spending)
+    return money(spending.cost / rows, spending) if rows else wording.NOTHING
 
 
 def saved(spending: Spending) -> str:
@@ -62,9 +66,9 @@ def _spent(total: Spending, span: str) -> list[Figure]:
         Figure(
             label="Per accepted row (USD)",
             value=per_accepted(total),
-            note=f"n = {wording.count(total.accepted, 'row')}, {span}",
+            note=f"n = {wording.count(accepted(total), 'row')}{_reused(total)}, {span}",
             tone=tone,
-            help="the whole spend by the rows that a call gave a value; reused rows cost nothing and are not counted",
+            help="the whole spend by the accepted rows, of which those that reused an answer cost nothing",
         ),
         Figure(
             label="Failures and retries (USD)",
@@ -74,6 +78,10 @@ def _spent(total: Spending, span: str) -> list[Figure]:
             help="what those calls cost that brought no accepted value",
         ),
     ]
+
+
+def _reused(total: Spending) -> str:
+    return f", {total.reused:,} reused" if total.reused else ""
 
 
 def _share(part: float, total: Spending) -> str:
@@ -99,7 +107,7 @@ def _tokens(total: Spending, span: str) -> list[Figure]:
 
 def _fared(total: Spending, span: str) -> list[Figure]:
     calls = wording.count(total.calls, "call")
-    ends = total.accepted + total.reused
+    ends = accepted(total)
     rate = wording.percent(total.strikes, total.judged) if total.judged else wording.NOTHING
     return [
         Figure(
@@ -143,12 +151,14 @@ def percentiles(spending: Spending) -> tuple[float | None, float | None, float |
 COLUMNS = (
     Column(key="calls", label="Calls", kind="number", help="requests sent"),
     Column(key="spend", label="Spend", kind="number", help="US dollars"),
-    Column(key="each", label="Per row", kind="number", help="US dollars for a row that a call gave a value"),
+    Column(key="each", label="Per row", kind="number", help="US dollars for an accepted row"),
     Column(key="wasted", label="Failures", kind="number", help="US dollars spent on calls that brought no value"),
-    Column(key="accepted", label="Accepted", kind="number", help="rows that a call gave a value"),
+    Column(key="accepted", label="Accepted", kind="number", help="rows that were given a value, reused ones too"),
     Column(key="errors", label="Errors", kind="number", help="validation errors: strikes by verdicts about a row"),
     Column(key="throttles", label="Throttles", kind="number", help="calls that the provider put off"),
-    Column(key="reused", label="Reused", kind="number", help="rows that got the answer of an equal row"),
+    Column(
+        key="reused", label="Reused", kind="number", help="of the accepted: rows that got the answer of an equal row"
+    ),
     Column(key="in", label="Tokens in", kind="number"),
     Column(key="out", label="Out", kind="number", help="tokens of the replies"),
     Column(key="p50", label="p50", kind="number", help="half of the replies took no longer"),
@@ -176,13 +186,15 @@ def row(spending: Spending) -> Row:
             "slice": Cell(wording.head(spending.label, 24), spending.label),
             "calls": wording.number(spending.calls),
             "spend": Cell(money(spending.cost, spending), unpriced, tone),
-            "each": Cell(per_accepted(spending), f"n = {wording.count(spending.accepted, 'row')}", tone),
+            "each": Cell(
+                per_accepted(spending), f"n = {wording.count(accepted(spending), 'row')}{_reused(spending)}", tone
+            ),
             "wasted": Cell(
                 money(spending.wasted, spending, calls=spending.wasted_calls),
                 f"n = {wording.count(spending.wasted_calls, 'call')}",
                 tone,
             ),
-            "accepted": Cell(wording.number(spending.accepted), f"{wording.count(spending.dead, 'row')} died"),
+            "accepted": Cell(wording.number(accepted(spending)), f"{wording.count(spending.dead, 'row')} died"),
             "errors": Cell(
                 wording.percent(spending.strikes, spending.judged),
                 f"{spending.strikes:,} of n = {wording.count(spending.judged, 'verdict')}",
