@@ -342,3 +342,44 @@ def test_a_press_that_is_taken_back(person: Person, workshop: Workshop, prompt: 
     person.hold(person.button("Add a message"), then=(60, 120))
     person.steady()
     expect(person.page.get_by_role("button", name="Remove", exact=True)).to_have_count(2)
+
+
+def test_messages_are_removed_one_by_one(person: Person, workshop: Workshop) -> None:
+    """No press is lost: not at one place, where the next message comes up, nor at others before the last is gone."""
+    content = FIRST.model_copy(update={"template": "\n\n".join(f"user:\nmessage {n}" for n in range(12))})
+    workshop.engine.prompts.save("many", content, note="as it began")
+    edits(person, workshop, "many")
+    person.choose("Message by message")
+    remove = person.button("Remove")
+    expect(remove).to_have_count(12)
+    person.steady()
+    person.tap(remove.nth(1))
+    for left in range(11, 7, -1):
+        expect(remove).to_have_count(left)
+        person.steady()
+        person.page.mouse.down()
+        person.page.mouse.up()
+    expect(remove).to_have_count(7)
+    person.steady()
+    for place in (6, 4, 2):
+        person.tap(remove.nth(place))
+    expect(remove).to_have_count(4)
+    person.steady()
+    kept = (workshop.engine.prompts.draft("many") or {})["template"]
+    assert re.findall(r"message (\d+)", kept) == ["0", "6", "8", "10"]
+
+
+def test_how_a_prompt_is_edited_outlives_another_view_and_a_reload(
+    person: Person, workshop: Workshop, prompt: str
+) -> None:
+    """Message by message stays so, and so does the contract as JSON Schema."""
+    edits(person, workshop, prompt)
+    person.choose("Message by message")
+    person.choose("Contract")
+    person.choose("JSON Schema")
+    person.choose("Template")
+    expect(person.page.get_by_role("radio", name="Message by message", exact=True, checked=True)).to_have_count(1)
+    person.reload(prompt)
+    expect(person.button("Remove")).to_have_count(2)
+    person.choose("Contract")
+    expect(person.field("Contract")).to_be_visible()

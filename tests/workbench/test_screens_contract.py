@@ -39,7 +39,7 @@ def test_a_contract_that_cannot_be_held_is_refused_with_its_place(
 ) -> None:
     """The place is on the screen, the draft is kept, and saving stores nothing."""
     app = open_screen("prompt", name=saved, view="Contract")
-    app.button_group(key="contract-way:triage").set_value("schema").run()
+    app.button_group(key="contract:fields").set_value("schema").run()
     (area,) = [one for one in app.text_area if one.label == "Contract"]
     area.input(text).run()
     assert "This contract cannot be held" in texts(app) and told in texts(app)
@@ -139,7 +139,7 @@ def test_two_rows_without_a_name_are_both_told(open_screen: Open, saved: str, en
 def test_the_line_where_the_json_breaks_is_shown_with_its_number(open_screen: Open, saved: str) -> None:
     """The text area has no numbers to count by; what stands there is shown as it is, and as text."""
     app = open_screen("prompt", name=saved, view="Contract")
-    app.button_group(key="contract-way:triage").set_value("schema").run()
+    app.button_group(key="contract:fields").set_value("schema").run()
     (area,) = [one for one in app.text_area if one.label == "Contract"]
     area.input('{\n  "type": "object",\n  "properties": <b>{}\n}').run()
     assert "contract, line 3" in texts(app)

@@ -246,7 +246,7 @@ def test_the_editor_offers_what_puts_each_column_in(
 def test_messages_are_edited_one_by_one(open_screen: Open, saved: str, table: str, engine: Engine) -> None:
     """A message's text, role and place change the template, and a marker inside a message stays text."""
     app = open_screen("prompt", name=saved)
-    app.button_group(key="way:triage").set_value("turns").run()
+    app.button_group(key="template:source").set_value("messages").run()
     area(app, "Text of message 1").input("Be brief.\nuser:\nis no marker").run()
     press(app, "Add an example from this row")
     held = engine.prompts.draft(saved) or {}
@@ -259,6 +259,23 @@ def test_messages_are_edited_one_by_one(open_screen: Open, saved: str, table: st
     [one for one in app.button if one.label == "Remove"][0].click().run()
     held = engine.prompts.draft(saved) or {}
     assert [turn.role for turn in prompts.turns(held["template"])] == ["user", "assistant", "user"]
+
+
+def test_messages_that_are_moved_and_removed_stay_what_they_are(open_screen: Open, saved: str, engine: Engine) -> None:
+    """Each press is about the message that it stands at, whatever was pressed before; the address says how they are edited."""
+    app = open_screen("prompt", name=saved, template="messages")
+    for _ in range(2):
+        press(app, "Add a message")
+    for place, text in enumerate(("one", "two", "three", "four"), start=1):
+        area(app, f"Text of message {place}").input(text).run()
+    removes = [one for one in app.button if one.label == "Remove"]
+    [one for one in app.button if one.label == "↓"][2].click()
+    removes[0].click()
+    removes[1].click().run()
+    assert [one.value for one in app.text_area if one.label.startswith("Text of message")] == ["four", "three"]
+    assert [turn.text for turn in prompts.turns((engine.prompts.draft(saved) or {})["template"])] == ["four", "three"]
+    area(app, "Text of message 2").input("3").run()
+    assert [turn.text for turn in prompts.turns((engine.prompts.draft(saved) or {})["template"])] == ["four", "3"]
 
 
 @pytest.mark.parametrize("text", ["plain", "a {{ b }}", "{% if x %}", "{# note #}", "{{ a }} {% endraw %} {{ b }}"])
@@ -383,7 +400,9 @@ def test_a_folder_edited_by_hand_can_become_a_version(open_screen: Open, two: st
     prompt_file.write_text(prompt_file.read_text() + "by hand\n")
     app = open_screen("prompt", name=two)
     assert "The prompts folder holds changes that are no version yet, newer than @2" in texts(app)
-    assert "The prompts folder holds changes" in texts(open_screen("launch", dataset=table, prompt="triage@2"))
+    assert "The prompts folder holds a content that is no version" in texts(
+        open_screen("launch", dataset=table, prompt="triage@2")
+    )
     labels = [one.label for one in app.button]
     assert labels.index("Write @2 to the folder") < labels.index("Take the folder's content in")
     press(app, "Take the folder's content in")

@@ -12,8 +12,8 @@ from workbench.screens.editor import bench, contract, desk, evaluating, history,
 from workbench.screens.editor.draft import Draft
 
 VIEWS = ("Template", "Contract", "Model and settings", "History")
-#: when a browser hands over what is typed into a text
-KEPT = "kept when you leave a field or press Ctrl+Enter"
+#: when a browser hands over what is typed into a text; said always, since what came with a change would move the page under a press
+KEPT = "changes are kept when you leave a field or press Ctrl+Enter"
 
 
 def page() -> None:
@@ -153,13 +153,13 @@ def _head(
 
 
 def _standing(latest: Version | None, prompt: Prompt | None, draft: Draft, *, changed: bool) -> str:
-    said = f"a draft with changes, {KEPT}" if changed else "no unsaved change"
+    said = "a draft with changes" if changed else "no unsaved change"
     if latest is None:
         there = "in the prompts folder only, not saved here yet" if prompt and prompt.in_folder else "not saved yet"
-        return f"{there} · {said if changed else KEPT}"
+        return f"{there} · {said} · {KEPT}"
     labels = ", ".join(f"{label}: @{number}" for label, number in (prompt.labels if prompt else {}).items())
     began = f" (from @{draft.base})" if changed and draft.base not in (None, latest.number) else ""
-    return " · ".join(part for part in (f"saved as @{latest.number}", labels, said + began) if part)
+    return " · ".join(part for part in (f"saved as @{latest.number}", labels, said + began, KEPT) if part)
 
 
 def _discard(name: str, kept: str) -> None:

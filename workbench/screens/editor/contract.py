@@ -23,6 +23,7 @@ from workbench.screens.editor import draft as drafts
 from workbench.screens.editor.draft import Draft
 
 TYPES = ("string", "number", "integer", "boolean")
+WAYS = {"fields": "Field table", "schema": "JSON Schema"}
 COLUMNS = (
     "name", "type", "required", "nullable", "enum", "minimum", "maximum", "min_length", "max_length", "pattern",
     "description",
@@ -40,15 +41,7 @@ class Source:
 
 def edit(name: str, draft: Draft) -> None:
     """Draw the contract's editor and what keeps it from being held."""
-    way = st.segmented_control(
-        "Edit as",
-        ["fields", "schema"],
-        default="fields",
-        required=True,
-        format_func={"fields": "Field table", "schema": "JSON Schema"}.__getitem__,
-        key=f"contract-way:{name}",
-        label_visibility="collapsed",
-    )
+    way = parts.filters.segments("contract", list(WAYS), default="fields", words=WAYS.__getitem__)
     desk.edited_as(name, "contract", way)
     if way == "schema":
         key = desk.key(name, "contract")

@@ -15,21 +15,14 @@ from workbench.screens.editor import desk, lines
 from workbench.screens.editor.draft import Draft, read_object
 
 ROLES: tuple[Role, ...] = get_args(Role)
+WAYS = {"source": "Source", "messages": "Message by message"}
 
 
 def edit(name: str, draft: Draft, *, columns: Sequence[str], cells: dict[str, str] | None) -> None:
     """Draw the template's editor; ``columns`` are those of the chosen dataset, ``cells`` its chosen row's."""
-    way = st.segmented_control(
-        "Edit as",
-        ["source", "turns"],
-        default="source",
-        required=True,
-        format_func={"source": "Source", "turns": "Message by message"}.__getitem__,
-        key=f"way:{name}",
-        label_visibility="collapsed",
-    )
+    way = parts.filters.segments("template", list(WAYS), default="source", words=WAYS.__getitem__)
     desk.edited_as(name, "template", way)
-    if way == "turns":
+    if way == "messages":
         _turns(name, draft, cells)
     else:
         key = desk.key(name, "template")
@@ -74,8 +67,8 @@ def _columns(draft: Draft, columns: Sequence[str]) -> None:
 
 def _turns(name: str, draft: Draft, cells: dict[str, str] | None) -> None:
     turns = prompts.turns(draft.template)
-    for place, turn in enumerate(turns):
-        _turn(name, turns, place, turn)
+    for place, (mark, turn) in enumerate(zip(_marks(name, turns), turns, strict=True)):
+        _turn(name, place, len(turns), mark, turn)
     with st.container(horizontal=True):
         if st.button("Add a message", key=desk.key(name, "add")):
             _keep(name, [*turns, Turn("user", "…")])
@@ -90,10 +83,24 @@ def _turns(name: str, draft: Draft, cells: dict[str, str] | None) -> None:
         _add_example(name, draft, turns, cells)
 
 
-def _turn(name: str, turns: list[Turn], place: int, turn: Turn) -> None:
+def _marks(name: str, turns: Sequence[Turn]) -> list[int]:
+    """What the widgets of each message are called; they keep it while others are moved or removed, so no press is lost.
+
+    A press that the browser sends before it has drawn the last one is about a button that is still there.
+    """
+    marks: list[int] = st.session_state.setdefault(desk.key(name, "marks"), list(range(len(turns))))
+    if len(marks) != len(turns):
+        marks[:] = range(max(marks, default=0) + 1, max(marks, default=0) + 1 + len(turns))
+    return marks
+
+
+def _turn(name: str, place: int, of: int, mark: int, turn: Turn) -> None:
+    def key(field: str) -> str:
+        return desk.key(name, f"{field}:{mark}")
+
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
-            role_key = desk.key(name, f"role:{place}")
+            role_key = key("role")
             st.selectbox(
                 f"Role of message {place + 1}",
                 ROLES,
@@ -102,15 +109,17 @@ def _turn(name: str, turns: list[Turn], place: int, turn: Turn) -> None:
                 label_visibility="collapsed",
                 width=130,
                 on_change=_changed,
-                args=(name, place, "role", role_key),
+                args=(name, mark, "role", role_key),
             )
-            st.caption(f"message {place + 1} of {len(turns)}")
-            up = st.button("↑", key=desk.key(name, f"up:{place}"), disabled=place == 0, help="Move up")
-            down = st.button(
-                "↓", key=desk.key(name, f"down:{place}"), disabled=place == len(turns) - 1, help="Move down"
-            )
-            gone = st.button("Remove", key=desk.key(name, f"gone:{place}"))
-        text_key = desk.key(name, f"text:{place}")
+            st.caption(f"message {place + 1} of {of}")
+            for sign, step, last, words in (("↑", -1, 0, "Move up"), ("↓", 1, of - 1, "Move down")):
+                move = key(words)
+                st.button(
+                    sign, key=move, disabled=place == last, help=words, on_click=_moved, args=(name, mark, step, move)
+                )
+            gone = key("gone")
+            st.button("Remove", key=gone, on_click=_removed, args=(name, mark, gone))
+        text_key = key("text")
         st.text_area(
             f"Text of message {place + 1}",
             turn.text,
@@ -118,25 +127,43 @@ def _turn(name: str, turns: list[Turn], place: int, turn: Turn) -> None:
             height="content",
             label_visibility="collapsed",
             on_change=_changed,
-            args=(name, place, "text", text_key),
+            args=(name, mark, "text", text_key),
         )
-    if up or down:
-        other = place - 1 if up else place + 1
-        moved = list(turns)
-        moved[place], moved[other] = moved[other], moved[place]
-        _keep(name, moved)
-    if gone:
-        _keep(name, [*turns[:place], *turns[place + 1 :]])
 
 
-def _changed(name: str, place: int, field: Literal["role", "text"], key: str) -> None:
+def _standing(name: str, mark: int, key: str) -> tuple[list[Turn], list[int], int] | None:
+    """The messages, their marks, and the place of the one whose widget was used; None where it is gone."""
     turns = prompts.turns(desk.held(name).template)
-    if not desk.stands(name, key) or place >= len(turns):
+    marks = _marks(name, turns)
+    return (turns, marks, marks.index(mark)) if desk.stands(name, key) and mark in marks else None
+
+
+def _changed(name: str, mark: int, field: Literal["role", "text"], key: str) -> None:
+    if (found := _standing(name, mark, key)) is None:
         return
+    turns, _, place = found
     value = str(st.session_state[key])
     old = turns[place]
     turns[place] = Turn(cast(Role, value), old.text) if field == "role" else Turn(old.role, value)
     desk.change(name, template=prompts.join(turns))
+
+
+def _removed(name: str, mark: int, key: str) -> None:
+    if (found := _standing(name, mark, key)) is None:
+        return
+    turns, marks, place = found
+    del turns[place], marks[place]
+    desk.change(name, template=prompts.join(turns))
+
+
+def _moved(name: str, mark: int, step: int, key: str) -> None:
+    if (found := _standing(name, mark, key)) is None:
+        return
+    turns, marks, place = found
+    if 0 <= (other := place + step) < len(turns):
+        turns[place], turns[other] = turns[other], turns[place]
+        marks[place], marks[other] = marks[other], marks[place]
+        desk.change(name, template=prompts.join(turns))
 
 
 def _keep(name: str, turns: Sequence[Turn]) -> None:

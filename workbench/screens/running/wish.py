@@ -271,7 +271,7 @@ def _version(dataset: Dataset) -> Version | None:
         _not_found(f"There is no {what} {reference if what == 'version' else asked!r}.", by_number[chosen].reference)
     prompt = by_name[name]
     if prompt.folder_hash and prompt.folder_hash not in {version.hash for version in versions}:
-        st.caption("The prompts folder holds changes that are no version yet; open the prompt to take them in.")
+        st.caption("The prompts folder holds a content that is no version yet; open the prompt to take it in.")
     return by_number[chosen]
 
 
