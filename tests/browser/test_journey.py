@@ -107,7 +107,7 @@ def takes_the_examples_out(person: Person) -> None:
     person.says("The note is missing")
     person.write("What changes and why", "without examples", within=person.dialog)
     person.press("Save", within=person.dialog)
-    person.says("saved as @1 · no unsaved change")
+    person.says("saved as @2 · no unsaved change")
 
 
 def tries_it(person: Person) -> None:
@@ -124,7 +124,7 @@ def tries_it(person: Person) -> None:
 
 def launches_it_once(person: Person) -> int:
     """The run that is launched from there: a forecast first, and one run however often the button is pressed."""
-    person.follow("Launch run with @1")
+    person.follow("Launch run with @2")
     person.sees("Launch a run")
     person.write("Rows", str(ROWS))
     person.says(re.compile("from the rendered prompt"))
@@ -234,11 +234,11 @@ def mends_the_prompt(person: Person) -> None:
 
 def replays_the_group(person: Person) -> int:
     """The group once more with the new version: most rows are fixed, with before and after side by side."""
-    person.follow("Replay with @2")
-    person.says("support-triage@2 is ready")
+    person.follow("Replay with @3")
+    person.says("support-triage@3 is ready")
     letters = len(person.read("dead letters"))
     person.press(f"Replay {letters} open …")
-    expect(person.dialog.get_by_role("combobox", name="Version")).to_have_value(re.compile("^support-triage@2"))
+    expect(person.dialog.get_by_role("combobox", name="Version")).to_have_value(re.compile("^support-triage@3"))
     fixed = replayed(person, letters)
     assert fixed > letters / 2
     person.choose("fixed")
@@ -271,7 +271,7 @@ def replays_the_rest(person: Person) -> int:
         person.says("No dead letter is open")
         return 0
     person.press(f"Replay {letters} open …")
-    person.select("Version", "support-triage@2", within=person.dialog)
+    person.select("Version", "support-triage@3", within=person.dialog)
     return replayed(person, letters)
 
 
@@ -310,7 +310,7 @@ def looks_at_the_costs(person: Person, run: int) -> None:
     """The same calls by version and by run; a bar lists the calls behind it, a slice narrows the page, a call leads to its row."""
     person.menu("Costs and latency")
     by_version = {line["Version"]: int(line["Calls"]) for line in person.read("breakdown")}
-    assert set(by_version) == {"support-triage@1", "support-triage@2"}
+    assert set(by_version) == {"support-triage@2", "support-triage@3"}
     calls = sum(by_version.values())
     person.says(f"n = {calls} calls, 24 h")
     person.choose("run")

@@ -333,6 +333,25 @@ def test_a_default_echo_goes_with_what_it_repeats(
     assert newest.number == 2 and newest.defaults == {"strikes": 2, "echo": kept}
 
 
+def test_what_a_folder_held_is_kept_as_the_version_before(open_screen: Open, engine: Engine) -> None:
+    """So the bare name, which means the folder, is a version older than the one that was made of it, and brings no newer one."""
+    prompts.write_folder(engine.settings.prompts / "triage", CONTENT, description="Sorts", defaults={"in_flight": 7})
+    app = open_screen("prompt", name="triage")
+    area(app, "Template").input("user:\nSay {{ text }}!").run()
+    press(app, "Save a new version …")
+    assert "What the prompts folder holds is kept as @1, and this, which was made of it, as @2." in texts(app)
+    (note,) = [one for one in app.text_input if one.label == "What changes and why"]
+    note.input("shout")
+    confirm(app, "Save a new version …", "Save")
+    newest, first = engine.prompts.versions("triage")
+    assert (newest.number, newest.note, newest.content.template) == (2, "shout", "user:\nSay {{ text }}!")
+    assert (first.content, first.source, first.description) == (CONTENT, "folder", "Sorts")
+    assert newest.defaults == first.defaults == {"in_flight": 7}
+    assert engine.prompts.resolve("triage").number == 1 and len(engine.prompts.versions("triage")) == 2
+    said = texts(open_screen("prompt", name="triage"))
+    assert "The prompts folder holds triage@1, which is older than @2" in said
+
+
 # history
 
 
@@ -399,7 +418,8 @@ def test_a_folder_edited_by_hand_can_become_a_version(open_screen: Open, two: st
     prompt_file = engine.settings.prompts / two / "prompt.md"
     prompt_file.write_text(prompt_file.read_text() + "by hand\n")
     app = open_screen("prompt", name=two)
-    assert "The prompts folder holds changes that are no version yet, newer than @2" in texts(app)
+    held = "The prompts folder holds a content that is no version yet, last changed"
+    assert f"{held} after @2 was saved" in texts(app)
     assert "The prompts folder holds a content that is no version" in texts(
         open_screen("launch", dataset=table, prompt="triage@2")
     )

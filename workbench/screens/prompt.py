@@ -182,7 +182,7 @@ def _folder_differs(name: str, prompt: Prompt, versions: list[Version]) -> None:
         title = f"The prompts folder holds {held.reference}, which is older than @{latest.number}"
         then = f"Write @{latest.number} there to have the same in both"
     else:
-        title = f"The prompts folder holds changes that are no version yet, {history.when_written(prompt, latest)}"
+        title = f"The prompts folder holds a content that is no version yet, {history.when_written(prompt, latest)}"
         then = f"Take them in as @{latest.number + 1}, or write @{latest.number} over them" if latest.number else ""
     with st.container(horizontal=True, vertical_alignment="center"):
         parts.panel(

@@ -131,10 +131,10 @@ def folder(prompt: Prompt | None) -> prompts.PromptFolder | None:
 
 
 def when_written(prompt: Prompt, latest: Version) -> str:
-    """Whether the folder was written after the latest version was saved."""
+    """Whether the folder was changed after the latest version was saved."""
     place = session.engine().settings.prompts / prompt.name
     written = max((file.stat().st_mtime for file in place.glob("*") if file.name in FILES), default=0.0)
-    return f"{'newer' if written > latest.created_at else 'older'} than @{latest.number}"
+    return f"last changed {'after' if written > latest.created_at else 'before'} @{latest.number} was saved"
 
 
 def write_back(name: str, prompt: Prompt | None, versions: Sequence[Version], chosen: Version) -> None:

@@ -27,7 +27,11 @@ def dialog(
     folder: prompts.PromptFolder | None,
     changed: bool,
 ) -> None:
-    """Show the difference to the latest version, ask for a note, and save; ``folder`` is where an unsaved prompt stands."""
+    """Show the difference to the latest version, ask for a note, and save; ``folder`` is where an unsaved prompt stands.
+
+    What that folder holds becomes a version before what was made of it does: else its name alone, which means the folder, would
+    bring the older content as the newer version later.
+    """
     try:
         content = draft.content()
     except errors.InputError as error:
@@ -46,7 +50,10 @@ def dialog(
             title="To look at before saving",
             hint="What cannot be held is refused.",
         )
+    begun = folder if latest is None and folder is not None and _differ(folder.content, content) else None
     _difference(latest, content, folder)
+    if begun is not None:
+        st.caption("What the prompts folder holds is kept as @1, and this, which was made of it, as @2.")
     token = session.token(f"save:{name}")
     about = latest.description if latest else folder.description if folder else ""
     # a form, where Enter in a field saves, and where one press commits the fields and takes the action
@@ -74,17 +81,30 @@ def dialog(
         parts.panel("Say in a few words what changes and why.", title="The note is missing")
         return
     defaults = _carried(latest.defaults if latest else folder.defaults if folder else None, content)
-    saved = parts.perform(
-        f"save:{name}",
-        lambda: session.engine().prompts.save(
-            name, content, note=note, description=(description or "").strip(), defaults=defaults
-        ),
-    )
+
+    def save() -> Version:
+        save = session.engine().prompts.save
+        if begun is not None:
+            save(
+                name,
+                begun.content,
+                note=_FROM_FOLDER,
+                description=begun.description,
+                defaults=begun.defaults,
+                source="folder",
+            )
+        return save(name, content, note=note, description=(description or "").strip(), defaults=defaults)
+
+    saved = parts.perform(f"save:{name}", save)
     if saved is not None:
         desk.drop(name)
         session.put(saved=saved.number)
         session.notify(wording.escaped(f"Saved as {saved.reference}"))
         st.rerun()
+
+
+def _differ(one: VersionContent, other: VersionContent) -> bool:
+    return prompts.content_hash(one) != prompts.content_hash(other)
 
 
 def _carried(defaults: dict[str, Any] | None, content: VersionContent) -> dict[str, Any] | None:
