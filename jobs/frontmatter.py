@@ -6,13 +6,12 @@ text cannot afford that: what the reviewer reads must be what is sent.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NoReturn
 
 import yaml
 
-from jobs import errors
+from jobs import errors, faults
 
 
 class Front(dict[str, Any]):
@@ -86,7 +85,7 @@ def read(head: str, file: str, *, known: Collection[str]) -> Front:
         lines[path] = node.start_mark.line + 2
     for key, node in ((str(key.value), key) for key, _ in root.value):
         if key not in known:
-            refuse(unknown(key, known), node)
+            refuse(faults.unknown(key, known), node)
     return Front(values, lines)
 
 
@@ -99,10 +98,3 @@ def _keys(node: yaml.Node, above: str) -> Iterator[tuple[str, yaml.Node]]:
     elif isinstance(node, yaml.SequenceNode):
         for place, value in enumerate(node.value):
             yield from _keys(value, f"{above}[{place}]")
-
-
-def unknown(key: str, known: Iterable[str]) -> str:
-    """Words for a key that nobody knows, with the nearest that is known."""
-    known = list(known)
-    close = difflib.get_close_matches(key, known, n=1)
-    return f"unknown key {key!r}; " + (f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}")

@@ -23,7 +23,7 @@ from typing import Any, Literal, NamedTuple, NoReturn, cast
 import yaml
 from pydantic import ValidationError
 
-from jobs import errors, frontmatter, ladder, markers, templates
+from jobs import errors, faults, frontmatter, ladder, markers, templates
 from jobs.options import Ladder, RunOptions
 from jobs.values import OWNED_SETTINGS, VersionContent
 
@@ -260,10 +260,9 @@ def _content(front: frontmatter.Front, template: str, contract: dict[str, Any], 
         content = VersionContent.model_validate({"template": template, "contract": contract, **given}, strict=True)
         _canonical_json(content.settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        line = front.line(place, str(first["loc"][0]))
-        raise errors.PromptError(f"{place}: {first['msg'].lower()}", file=file, line=line) from error
+        fault = faults.first(error)
+        line = front.line(fault.where, fault.way[0])
+        raise errors.PromptError(str(fault), file=file, line=line) from error
     except (TypeError, ValueError) as error:
         reason = f"settings must be plain JSON values; put quotes around dates and the like ({error})"
         raise errors.PromptError(reason, file=file, line=front.line("settings")) from error
@@ -285,18 +284,15 @@ def _defaults(front: frontmatter.Front, file: str) -> dict[str, Any]:
 def _checked_options(given: dict[str, Any]) -> dict[str, Any]:
     for key in given:
         if key not in RunOptions.model_fields:
-            raise errors.PromptError(f"defaults: {frontmatter.unknown(str(key), RunOptions.model_fields)}")
+            raise errors.PromptError(f"defaults: {faults.unknown(str(key), RunOptions.model_fields)}")
     try:
         named = given | ({"ladder": ladder.said(given["ladder"])} if "ladder" in given else {})
         if named.get("batch") is False:  # what YAML makes of a bare no
             named["batch"] = "no"
         options = RunOptions.model_validate(named).model_dump(mode="json")
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][1:])
-        raise errors.PromptError(
-            f"defaults: {str(first['loc'][0])!r}: {where}{': ' if where else ''}{first['msg'].lower()}"
-        ) from error
+        option, *way = (fault := faults.first(error)).way
+        raise errors.PromptError(f"defaults: {option!r}: {fault._replace(way=tuple(way))}") from error
     except errors.InputError as error:
         raise errors.PromptError(f"defaults: 'ladder': {error.message}") from error
     return {key: options[key] for key in options if key in given}

@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 from pydantic import Field, ValidationError
 
-from jobs import addresses, errors
+from jobs import addresses, errors, faults
 from jobs.redaction import Secrets
 from jobs.values import Value
 
@@ -397,9 +397,8 @@ def _one(file: Path, name: str, table: dict[str, Any]) -> Connection:
     try:
         connection = Connection.model_validate({"name": name, **table})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise errors.InputError(f"{file}: [{name}] {where}: {first['msg']}") from error
+        fault = faults.first(error, Connection.model_fields)
+        raise errors.InputError(f"{file}: [{name}] {fault}") from error
     for header, value in connection.headers.items():
         if not (header.isascii() and f"{header}{value}".isprintable()):
             raise errors.InputError(f"{file}: [{name}] headers: {header!r} cannot be sent; look for a line break in it")

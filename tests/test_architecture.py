@@ -28,7 +28,7 @@ FILES = sorted([*ROOT.glob("jobs/**/*.py"), *ROOT.glob("workbench/**/*.py")])
 
 #: leaves first; a module imports only from its own band's earlier bands, or its own package
 BANDS = [
-    ["jobs.errors", "jobs.keys", "jobs.scripts", "jobs.redaction", "jobs.addresses", "jobs.lean"],
+    ["jobs.errors", "jobs.faults", "jobs.keys", "jobs.scripts", "jobs.redaction", "jobs.addresses", "jobs.lean"],
     ["jobs.values", "jobs.estimates"],
     ["jobs.settings", "jobs.options", "jobs.processes", "jobs.logs", "jobs.trouble"],
     ["jobs.messages", "jobs.requests", "jobs.views", "jobs.lifecycle", "jobs.batches"],

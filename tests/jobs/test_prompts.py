@@ -466,7 +466,7 @@ def test_a_ladder_among_the_run_defaults_is_written_as_on_a_command_line(tmp_pat
         ("{climbs: []}", "'ladder': climbs: tuple should have at least 1 item"),
         ("{climbs: [big], routes: [text]}", "'ladder': a route is COLUMN longer CHARACTERS"),
         ("{climbs: [big], confidence: 2}", "'ladder': confidence: input should be less than or equal to 1"),
-        ("{climb: [big]}", "'ladder': climbs: field required"),
+        ("{climb: [big]}", "'ladder': climb: unknown key 'climb'; did you mean 'climbs'?"),
     ],
 )
 def test_a_ladder_that_cannot_be_is_refused_with_its_line(tmp_path: Path, ladder: str, said: str) -> None:
