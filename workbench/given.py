@@ -17,8 +17,9 @@ from typing import Any, TypeVar
 import click
 from pydantic import ValidationError
 
-from jobs import errors, ladder, pairing, settings
+from jobs import errors, faults, ladder, pairing, settings
 from jobs.api import Engine
+from jobs.api.launch import options_of
 from jobs.options import MOST_RUNGS, Ladder, RunOptions
 from jobs.settings import Settings
 
@@ -247,14 +248,7 @@ def chosen(rest: dict[str, Any], *, in_flight: int, defaults: dict[str, Any], of
     said = {name: rest[name] for name in RunOptions.model_fields if name not in _LADDER and rest.get(name) is not None}
     known = {name: value for name, value in defaults.items() if name in RunOptions.model_fields}
     said |= _ladder(rest, known.get("ladder"))
-    try:
-        return RunOptions.model_validate({"in_flight": in_flight} | known | said)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise errors.InputError(
-            f"the run default {where!r} of {of} cannot be {first['input']!r}: {first['msg']}"
-        ) from error
+    return options_of({"in_flight": in_flight} | known | said, of=of)
 
 
 def _ladder(rest: dict[str, Any], usual: dict[str, Any] | None) -> dict[str, Ladder | None]:
@@ -282,8 +276,7 @@ def _ladder(rest: dict[str, Any], usual: dict[str, Any] | None) -> dict[str, Lad
     try:
         return {"ladder": Ladder.model_validate(ladder.said(parts))}
     except ValidationError as error:
-        first = error.errors()[0]
-        raise errors.InputError(f"this ladder cannot be: {first['loc'][0]}: {first['msg'].lower()}") from error
+        raise errors.InputError(f"this ladder cannot be: {faults.first(error)}") from error
 
 
 def safe(line: str) -> str:

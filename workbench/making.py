@@ -7,7 +7,8 @@ is up for the home, and leaves with the exit code of what it made.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from jobs.api import Engine
 from jobs.api.launch import Launch
 from jobs.api.replays import Changes
 from jobs.options import RunOptions
-from jobs.settings import Connection, Settings
+from jobs.settings import Settings
+from jobs.views.datasets import Dataset
 from jobs.views.prompts import Version
 from jobs.views.runs import Run
 from workbench import reports, steps, wording
@@ -40,33 +42,55 @@ def run_command(file: Path, prompt: str, id_column: str | None, note: str, no_re
     _must_be_connection(here, rest["connection"])
     with Engine(here.settings) as engine:
         version = engine.prompts.resolve(prompt)
-        _must_be_payable(here, engine, version, rest)
+        options = _options(here, version, rest)
         dataset = engine.datasets.add(file)
-        options = chosen(rest, in_flight=1, defaults=version.defaults, of=version.reference)
         engine.runs.usable(version, dataset, id_column=id_column, options=options)
+
+        def launch(at: Settings) -> Launch:
+            asked = _launch(at, version, dataset, rest)
+            how = asked.how.model_copy(update={"reuse": False}) if no_reuse else asked.how
+            return replace(asked, options=how, id_column=id_column or dataset.id_column, note=note)
+
+        _must_start(here, engine, launch)
     with steps.engine_up(here.settings, workers=rest["workers"], quiet=here.as_json) as at_work:
-        connection = at_work.settings.connection(rest["connection"])
-        options = chosen(rest, in_flight=connection.in_flight, defaults=version.defaults, of=version.reference)
-        _say_strange_models(at_work.settings, connection, rest["model"], options)
-        launch = Launch(
-            version=version,
-            dataset=dataset,
-            connection=connection,
-            model=rest["model"],
-            options=options.model_copy(update={"reuse": False}) if no_reuse else options,
-            limit=rest["limit"],
-            id_column=id_column or dataset.id_column,
-            note=note,
-        )
-        run = at_work.engine.runs.start(launch, key=uuid.uuid4().hex)
+        asked = launch(at_work.settings)
+        _say_strange_models(at_work.settings, asked)
+        run = at_work.engine.runs.start(asked, key=uuid.uuid4().hex)
         seen = wait(here, at_work, [run])
         say_runs(here, at_work.engine, seen, as_list=False)
         raise SystemExit(max(reports.exit_code(run) for run in seen))
 
 
-def _say_strange_models(here: Settings, connection: Connection, model: str | None, options: RunOptions) -> None:
+def _options(here: Given, version: Version, rest: dict[str, Any]) -> RunOptions:
+    """The options as far as they are known before a connection is: refused where they cannot be, or a rung is nowhere."""
+    options = chosen(rest, in_flight=1, defaults=version.defaults, of=version.reference)
+    _must_be_rungs(here, options)
+    return options
+
+
+def _launch(at: Settings, version: Version, dataset: Dataset, rest: dict[str, Any]) -> Launch:
+    """What the command line asks for, by the connections as they are."""
+    connection = at.connection(rest["connection"])
+    return Launch(
+        version=version,
+        dataset=dataset,
+        connection=connection,
+        model=rest["model"],
+        options=chosen(rest, in_flight=connection.in_flight, defaults=version.defaults, of=version.reference),
+        limit=rest["limit"],
+    )
+
+
+def _must_start(here: Given, engine: Engine, launch: Callable[[Settings], Launch]) -> None:
+    """Refuse what could not be started; the embedded model is there, and has a name, once it is up."""
+    if not here.settings.wants_embedded:
+        engine.runs.prepared(launch(here.settings))
+
+
+def _say_strange_models(here: Settings, launch: Launch) -> None:
     """Say on standard error which models no connection lists: an endpoint may answer to any name, and be right or not."""
-    asked = [(connection, model)] if model else []
+    connection, options = launch.connection, launch.how
+    asked = [(connection, launch.model)] if launch.model else []
     for climb in options.ladder.climbs if options.ladder else ():
         asked.append((here.connection(climb.connection) if climb.connection else connection, climb.model))
     for at, name in asked:
@@ -99,15 +123,16 @@ def replay_command(run: int, prompt: str | None, group: str | None, **rest: Any)
         said = {"echo": rest["echo"] or {}, "ladder": None if options.ladder == usual.ladder else options.ladder}
         asked = version or engine.prompts.get(before.version_id)
         engine.runs.usable(asked, engine.datasets.get(before.dataset), options=options.model_copy(update=said))
+
+        def changes(at: Settings) -> Changes:
+            connection = at.connection(rest["connection"] or before.connection)
+            return Changes(version=version, model=rest["model"], connection=connection, options=options)
+
+        if not here.settings.wants_embedded:
+            engine.letters.prepared(letters, changes(here.settings))
     with steps.engine_up(here.settings, workers=rest["workers"], quiet=here.as_json) as at_work:
         engine = at_work.engine
-        changes = Changes(
-            version=version,
-            model=rest["model"],
-            connection=at_work.settings.connection(rest["connection"] or before.connection),
-            options=options,
-        )
-        made = engine.letters.replay(letters, changes, key=uuid.uuid4().hex)
+        made = engine.letters.replay(letters, changes(at_work.settings), key=uuid.uuid4().hex)
         seen = wait(here, at_work, made)
         say_runs(here, engine, seen, as_list=False)
         raise SystemExit(max(reports.exit_code(run) for run in seen))
@@ -126,28 +151,24 @@ def eval_command(prompt: str, golden: Path | None, bar: float | None, **rest: An
     _must_be_connection(here, rest["connection"])
     with Engine(here.settings) as engine:
         version = engine.prompts.resolve(prompt)
-        _must_be_payable(here, engine, version, rest)
+        _options(here, version, rest)
         file = golden or here.settings.prompts / version.prompt / "golden.csv"
         if golden is None and not file.exists():
             raise errors.InputError(f"{file}: there is no such file; write it, or name another with --golden")
         must_be_file(file)
-        engine.evaluations.usable(version, file)
+        dataset = engine.evaluations.table(version, file)
+
+        def launch(at: Settings) -> Launch:
+            return replace(_launch(at, version, dataset, rest), kind="evaluation")
+
+        _must_start(here, engine, launch)
     with steps.engine_up(here.settings, workers=rest["workers"], quiet=here.as_json) as at_work:
-        connection = at_work.settings.connection(rest["connection"])
-        launch = Launch(
-            version=version,
-            dataset=at_work.engine.evaluations.table(version, file),
-            connection=connection,
-            model=rest["model"],
-            options=chosen(rest, in_flight=connection.in_flight, defaults=version.defaults, of=version.reference),
-            limit=rest["limit"],
-            kind="evaluation",
-        )
-        run = at_work.engine.runs.start(launch, key=uuid.uuid4().hex)
+        asked = launch(at_work.settings)
+        _say_strange_models(at_work.settings, asked)
+        run = at_work.engine.runs.start(asked, key=uuid.uuid4().hex)
         (seen,) = wait(here, at_work, [run])
-        report = at_work.engine.evaluations.report(run)
-    report |= {"state": seen.state, "reason": seen.reason, "min": bar}
-    here.put(report, reports.evaluation_lines(report))
+        report = reports.run_object(at_work.engine, seen) | at_work.engine.evaluations.report(run) | {"min": bar}
+    here.put(report, [*reports.evaluation_lines(report), *reports.run_lines(report)])
     raise SystemExit(_evaluated(here, seen, report, bar))
 
 
@@ -196,15 +217,6 @@ def _must_be_rungs(here: Given, options: RunOptions) -> None:
             _must_be_connection(here, climb.connection)
         except errors.InputError as error:
             raise errors.InputError(f"rung {climb}: {error.message}") from error
-
-
-def _must_be_payable(here: Given, engine: Engine, version: Version, rest: dict[str, Any]) -> None:
-    """Refuse a budget whose run has no price, and rungs that are nowhere; the embedded model has a price."""
-    options = chosen(rest, in_flight=1, defaults=version.defaults, of=version.reference)
-    _must_be_rungs(here, options)
-    if not here.settings.wants_embedded:
-        connection = here.settings.connection(rest["connection"])
-        engine.runs.price(engine.runs.model_of(version, connection, rest["model"]), connection, options)
 
 
 def _nothing_open(engine: Engine, run: int, group: str | None) -> str:

@@ -300,7 +300,8 @@ def prompt_object(prompt: Prompt) -> dict[str, Any]:
 
 def evaluation_lines(report: dict[str, Any]) -> Iterator[str]:
     """An evaluation for a person: agreement per field, each with its n."""
-    yield f"{report['prompt']}: {report['answered']} of {wording.count(report['rows'], 'golden row')} answered"
+    who, rows = f"{report['model']} at {report['connection']}", wording.count(report["rows"], "golden row")
+    yield f"{report['prompt']} by {who}: {report['answered']} of {rows} answered"
     for field in report["fields"]:
         agreement = field["agreement"]
         figure = "no n" if agreement is None else f"{agreement:6.1%}"

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from jobs import errors
+from jobs import errors, faults
 from jobs.options import RunOptions
 from jobs.requests import Kind
 from jobs.settings import Connection
@@ -53,8 +53,8 @@ class Launch:
 
     @property
     def asks(self) -> str:
-        """The model that would answer, empty where nobody names one."""
-        return model_of(self.version, self.connection, self.model)
+        """The model that would answer: the one asked for, else the version's, else the connection's first; empty without any."""
+        return self.model or self.version.content.model or next(iter(self.connection.models), "")
 
     @property
     def how(self) -> RunOptions:
@@ -89,23 +89,25 @@ class Launch:
         return tuple(self.ordinals[place] if self.ordinals is not None else place + 1 for place in places)
 
 
-def model_of(version: Version, connection: Connection, model: str | None) -> str:
-    """The model that would answer: the one asked for, else the version's, else the connection's first; empty without any."""
-    return model or version.content.model or next(iter(connection.models), "")
-
-
 def usual(version: Version) -> RunOptions:
     """What the version's runs begin with.
 
     Raises:
-        InputError: it cannot be used; says where it is wrong.
+        PromptError: it cannot be used; says where it is wrong.
     """
-    defaults: dict[str, Any] = version.defaults
+    return options_of(version.defaults, of=version.reference)
+
+
+def options_of(defaults: Mapping[str, Any], *, of: str) -> RunOptions:
+    """The options that run defaults say, ``of`` a prompt, a version or a run.
+
+    Raises:
+        PromptError: they cannot be used; says which one, and why.
+    """
     try:
         return RunOptions.model_validate(defaults)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise errors.InputError(
-            f"the run default {where!r} of {version.reference} cannot be used: {first['msg']}"
+        fault = faults.first(error, RunOptions.model_fields)
+        raise errors.PromptError(
+            f"the run default {fault.where!r} of {of} cannot be {fault.shown}: {fault.what}"
         ) from error

@@ -19,7 +19,7 @@ from jobs.api.prompts import Prompts
 from jobs.api.replays import Changes, LetterId, by_run, must_be_once
 from jobs.api.room import House, Room
 from jobs.api.runs import Runs
-from jobs.requests import Correct, Discard, Undo
+from jobs.requests import Correct, Discard, Start, Undo
 from jobs.store import reading_letters, reading_replays, reading_row, reading_system
 from jobs.store.fates import QUIET_KINDS
 from jobs.store.reading_letters import Filter
@@ -154,6 +154,16 @@ class Letters(Room):
             InputError: no letters, edits that fit none of them, or letters of a try or an evaluation.
             Refused: none of a run's letters is open any more; the replays of other runs have started.
         """
+        requests = self.prepared(letters, changes)
+        made = self.submit_all([(request, f"{key}:{request.parent}") for request in requests])
+        return [int(result["run"]) for result in made]
+
+    def prepared(self, letters: Sequence[LetterId], changes: Changes | None = None) -> Sequence[Start]:
+        """The replays as they will be asked of the keeper, checked and frozen; nothing is asked yet.
+
+        Raises:
+            InputError: as ``replay``.
+        """
         changes = changes or Changes()
         rows = by_run(letters)
         if strange := sorted(set(changes.edits) - set(letters)):
@@ -163,9 +173,7 @@ class Letters(Room):
         parents = [self.replayable(run) for run in rows]
         must_be_once(parents, rows)
         launches = [self._launch(parent, rows[parent.id], changes) for parent in parents]
-        requests = [self._runs.prepared(launch) for launch in launches]
-        made = self.submit_all([(request, f"{key}:{request.parent}") for request in requests])
-        return [int(result["run"]) for result in made]
+        return [self._runs.prepared(launch) for launch in launches]
 
     def forecast(self, letters: Sequence[LetterId], changes: Changes | None = None) -> ReplayForecast:
         """What ``replay`` of these letters is likely to take; of many runs the first ``LOOKED`` are looked at.
@@ -179,7 +187,7 @@ class Letters(Room):
         for run, ordinals in itertools.islice(rows.items(), LOOKED):
             try:
                 launch = self._launch(self.replayable(run), ordinals, changes or Changes())
-                self._runs.model_of(launch.version, launch.connection, launch.model)
+                self._runs.prepared(launch)
                 found.append(self._runs.forecast(launch))
             except errors.RedriveError as error:
                 troubles[run] = error.message

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from jobs import errors, templates
 from jobs import prompts as folders
+from jobs.api.launch import options_of
 from jobs.api.room import Room
 from jobs.contract import Contract
 from jobs.options import RunOptions
@@ -123,11 +122,13 @@ class Prompts(Room):
         folders.check_name(name)
         folders.check(content)
         Contract.from_schema(content.contract)
+        if defaults is not None:
+            options_of(defaults, of=name)
         saving = drawer.Saving(
             prompt=name,
             hash=folders.content_hash(content),
             content=folders.canonical(content),
-            defaults=None if defaults is None else _checked(name, defaults),
+            defaults=defaults,
             description=description,
             note=note,
             source=source,
@@ -245,16 +246,6 @@ def unknown_columns(template: templates.Template, columns: Sequence[str]) -> lis
         + (f"; did you mean {name.suggestion}?" if name.suggestion else f"; there are: {', '.join(columns)}")
         for name in template.unknown(columns)
     ]
-
-
-def _checked(name: str, defaults: dict[str, Any]) -> dict[str, Any]:
-    try:
-        RunOptions.model_validate(defaults)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise errors.PromptError(f"the run default {where!r} of {name} cannot be used: {first['msg']}") from error
-    return defaults
 
 
 def _without_defaults(defaults: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from jobs import errors, pairing, templates
@@ -16,11 +17,11 @@ from jobs import ladder as ladders
 from jobs.api import exports
 from jobs.api.datasets import check_id_column
 from jobs.api.forecast import forecast
-from jobs.api.launch import Launch, model_of
+from jobs.api.launch import Launch
 from jobs.api.outlook import outlook
 from jobs.api.prompts import unknown_columns
 from jobs.api.room import Room
-from jobs.options import Rung, RunOptions
+from jobs.options import Climb, Rung, RunOptions
 from jobs.prices import price_of
 from jobs.requests import Cancel, Pause, Resume, SetBudget, Start
 from jobs.settings import Connection, Price
@@ -70,7 +71,7 @@ class Runs(Room):
                 f"{version.reference} cannot be asked about {options.rows_per_call} rows a call: a message before the last one "
                 "depends on the row; put every column into the last user message, or ask about one row a call"
             )
-        model = self.model_of(version, connection, launch.model)
+        model = self.model_of(launch)
         return Start(
             run_kind=launch.kind,
             dataset=dataset.id,
@@ -78,8 +79,8 @@ class Runs(Room):
             connection=connection.name,
             base_url=connection.base_url,
             model=model,
-            price=self.price(model, connection, options),
-            upper=self._upper(version, connection, model, options),
+            price=self._price(model, connection, options, rung=None),
+            upper=self._upper(launch, model),
             options=options,
             columns=columns,
             id_column=launch.named_by,
@@ -90,16 +91,16 @@ class Runs(Room):
             note=launch.note,
         )
 
-    def model_of(self, version: Version, connection: Connection, model: str | None = None) -> str:
-        """The model that would answer: the one asked for, else the version's, else the connection's first.
+    def model_of(self, launch: Launch) -> str:
+        """The model that would answer, as ``launch.asks`` says.
 
         Raises:
-            InputError: none of them names one, or the embedded server would answer in another's name.
+            InputError: nobody names one, or the embedded server would answer in another's name.
         """
-        chosen = model_of(version, connection, model)
+        chosen, connection = launch.asks, launch.connection
         if not chosen:
             raise errors.InputError(
-                f"no model: name one, write it into the prompt {version.prompt}, or give connection {connection.name!r} a list "
+                f"no model: name one, write it into the prompt {launch.version.prompt}, or give connection {connection.name!r} a list "
                 "of models in connections.toml"
             )
         if connection.is_embedded and chosen not in connection.models:
@@ -109,7 +110,7 @@ class Runs(Room):
             )
         return chosen
 
-    def price(self, model: str, connection: Connection, options: RunOptions) -> Price | None:
+    def _price(self, model: str, connection: Connection, options: RunOptions, *, rung: Climb | None) -> Price | None:
         """What a run would be charged by; None where nobody knows, which a budget does not allow.
 
         Raises:
@@ -118,17 +119,19 @@ class Runs(Room):
         price = price_of(model, connection)
         if options.budget is not None and price is None:
             raise errors.InputError(
-                f"a budget needs a price, and that of {model} at connection {connection.name!r} is unknown: set it in "
-                f'{self.settings.home / "connections.toml"} under [{connection.name}.prices."{model}"], or leave the budget out'
+                f"{f'rung {rung}: ' if rung else ''}a budget needs a price, and that of {model} at connection "
+                f"{connection.name!r} is unknown: set it in {self.settings.home / 'connections.toml'} under "
+                f'[{connection.name}.prices."{model}"], or leave the budget{" or the rung" if rung else ""} out'
             )
         return price
 
-    def _upper(self, version: Version, connection: Connection, model: str, options: RunOptions) -> tuple[Rung, ...]:
+    def _upper(self, launch: Launch, model: str) -> tuple[Rung, ...]:
         """The rungs above a run's own model, with what they charge.
 
         Raises:
             InputError: a connection is not there, a model stands on two rungs, or there is a budget and a rung without a price.
         """
+        connection, options = launch.connection, launch.how
         if options.ladder is None:
             return ()
         there = self.settings.with_embedded().connections
@@ -141,13 +144,13 @@ class Runs(Room):
                 raise errors.InputError(
                     f"rung {climb}: there is no connection {climb.connection!r}; there are: {known}"
                 )
-            above = self.model_of(version, at, climb.model)
+            above = self.model_of(replace(launch, connection=at, model=climb.model))
             if (at.base_url, above) in taken:
                 raise errors.InputError(
                     f"rung {climb}: {above} stands on a lower rung already, and would check itself; leave it out"
                 )
             taken.add((at.base_url, above))
-            price = self.price(above, at, options)
+            price = self._price(above, at, options, rung=climb)
             rungs.append(Rung(connection=at.name, base_url=at.base_url, model=above, price=price))
         return tuple(rungs)
 

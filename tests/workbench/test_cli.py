@@ -231,10 +231,12 @@ def inside(shell: Shell) -> Iterator[Shell]:
 def test_an_evaluation_says_agreement_with_its_n_and_fails_below_the_bar(inside: Shell) -> None:
     """Half of the golden rows agree: above 0.5 it passes, above 0.9 it exits with 5."""
     report = inside.value("eval", "task", "--min", "0.5")
-    assert report["n"] == 2
+    assert (report["n"], report["model"], report["connection"], report["calls"]) == (2, "m", "stub", 2)
+    assert report["cost_usd"] > 0
     assert [(field["path"], field["n"], field["agree"]) for field in report["fields"]] == [("mood", 2, 1)]
     assert report["agreement"] == 0.5
-    assert inside("eval", "task", "--min", "0.9").returncode == 5
+    below = inside("eval", "task", "--min", "0.9", "--model", "dear")
+    assert below.returncode == 5 and "task@1 by dear at stub: 2 of 2 golden rows answered" in below.stdout
 
 
 def test_an_evaluation_with_a_dead_row_is_decided_by_its_bar_where_it_has_one(inside: Shell) -> None:
@@ -334,6 +336,14 @@ def test_a_ladder_of_models_says_where_rows_were_answered_and_a_replay_keeps_it(
         ([*RUN, "--ladder", "dear", "--always-check", "mood=x"], 'mood never says that; it says: "good", "bad"'),
         ([*RUN, "--ladder", "dear", "--climb-below", "1.5"], "'--climb-below': 1.5 is not in the range 0<x<=1"),
         ([*RUN, "--climb-below", "0.9"], "--climb-below needs a dearer model to go to: name it with --ladder"),
+        (
+            [*RUN, "--budget", "1", "--ladder", "unpriced@free"],
+            "rung unpriced@free: a budget needs a price, and that of unpriced at connection 'free' is unknown",
+        ),
+        (["eval", "task", "--budget", "1", "--ladder", "unpriced@free"], "leave the budget or the rung out"),
+        (["replay", "1", "--budget", "1", "--ladder", "unpriced@free"], "leave the budget or the rung out"),
+        (["replay", "1", "--budget", "1", "--connection", "free", "--model", "unpriced"], "a budget needs a price"),
+        ([*RUN, "--ladder", "m"], "rung m: m stands on a lower rung already"),
         ([*RUN, "--no-ladder", "--ladder", "dear"], "--no-ladder and --ladder: say one of them"),
         (["replay", "1", "--ladder", "dear@moon"], "rung dear@moon: no connection is named 'moon'"),
         (["replay", "1", "--ladder", "dear", "--route", "txt is x"], "there is no column 'txt'"),

@@ -64,7 +64,17 @@ def test_dead_letters_are_told_with_their_problems_and_replies(engine: Engine, l
 def test_an_evaluation_says_why_a_field_has_a_smaller_n() -> None:
     """An empty expectation is not checked."""
     field = {"path": "mood", "agree": 1, "agreement": 0.5, "n": 2}
-    report = {"prompt": "p@1", "answered": 3, "rows": 3, "waiting": 0, "agreement": 0.5, "n": 2, "fields": [field]}
+    report = {
+        "prompt": "p@1",
+        "model": "m",
+        "connection": "c",
+        "answered": 3,
+        "rows": 3,
+        "waiting": 0,
+        "agreement": 0.5,
+        "n": 2,
+        "fields": [field],
+    }
     assert "leaves the expectation empty" in list(reports.evaluation_lines(report))[-1]
     whole = report | {"rows": 2, "answered": 2}
     assert list(reports.evaluation_lines(whole))[-1] == f"  {'all fields':<24}  50.0%  (n = 2)"

@@ -280,3 +280,19 @@ def test_where_nobody_tells_how_sure_a_model_is_the_page_says_so(house: Home, op
 def test_without_anything_to_compare_it_leads_to_the_form(open_screen: Open) -> None:
     """An address that somebody typed."""
     assert "Nothing to compare" in texts(open_screen("dear_model"))
+
+
+def test_a_budget_with_a_rung_that_has_no_price_is_refused_before_the_launch(
+    open_screen: Open, engine: Engine, table: str, home: Path
+) -> None:
+    """It names the rung, where the price goes, and what else can be done; nothing is started."""
+    (home / "connections.toml").write_text(
+        '[stub]\nbase_url = "http://127.0.0.1:9/v1"\nmodels = ["stub-small"]\n[stub.prices.stub-small]\ninput = 1.0\noutput = 2.0\n'
+    )
+    engine.prompts.save("task", CONTENT, note="n", defaults={"budget": 1.0, "ladder": {"climbs": [{"model": "big"}]}})
+    app = open_screen("launch", dataset=table, prompt="task@1")
+    said = texts(app).replace("\\", "")
+    assert "It cannot be launched like this" in said and "Rung big: a budget needs a price" in said
+    assert "leave the budget or the rung out" in said
+    assert "Nothing was launched" in texts(press(app, "Launch"))
+    assert engine.runs.list()[1] == 0

@@ -208,7 +208,7 @@ def test_a_budget_without_a_price_is_refused_with_the_way_out(
     """The price of an unknown model is unknown, and a budget cannot be kept without one."""
     app = open_screen("launch", prompt="triage@1", dataset=table)
     app.number_input(key="budget:1").set_value(0.5).run()
-    assert "A budget needs a price, and that of stub-small at connection stub is unknown" in texts(app)
+    assert "A budget needs a price, and that of stub-small at connection &#x27;stub&#x27; is unknown" in texts(app)
     (button,) = [button for button in app.button if button.label.startswith("Launch")]
     button.click().run()
     assert engine.runs.list()[1] == 0

@@ -64,7 +64,7 @@ def _connection(name: str) -> Connection:
 def _before(version: Version, dataset: Dataset, connection: Connection, model: str | None) -> None:
     """Which models and rows, what it will take, and the button."""
     engine = session.engine()
-    cheap = engine.runs.model_of(version, connection, model)
+    cheap = engine.runs.model_of(Launch(version=version, dataset=dataset, connection=connection, model=model))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         dear = _dear(connection, cheap)
         whose = _whose(version)

@@ -50,7 +50,7 @@ def page() -> None:
 def _before(version: Version, dataset: Dataset, connection: Connection, model: str | None) -> None:
     """What it will take, and the button."""
     engine = session.engine()
-    chosen = engine.runs.model_of(version, connection, model)
+    chosen = engine.runs.model_of(Launch(version=version, dataset=dataset, connection=connection, model=model))
     rows = min(SAMPLE, dataset.row_count)
     echo, _ = echoing.proposed(version, dataset.columns)
     launch = Launch(

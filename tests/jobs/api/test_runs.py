@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from jobs import errors
 from jobs.api import Engine
 from jobs.api.launch import Launch
 from jobs.lifecycle import RunState
-from jobs.options import RunOptions
+from jobs.options import Climb, Ladder, RunOptions
 from jobs.owner import apply_requests
 from jobs.requests import Pause, Resume, Start
 from jobs.settings import Connection
@@ -136,6 +137,10 @@ def test_only_a_run_waits_for_a_night_because_its_prompt_begins_so(
         ({"ordinals": (3, 11)}, "has 10 rows and no row 11"),
         ({"id_column": "subject"}, "cannot name its rows"),
         ({"edits": {1: {"ticket": "x"}}}, "must have the columns of tickets.csv; see: customer, message, subject"),
+        (
+            {"options": RunOptions(budget=1, ladder=Ladder(climbs=(Climb(model="own-7b"),)))},
+            "rung own-7b: a budget needs a price, and that of own-7b .* or leave the budget or the rung out",
+        ),
         ({"model": "own-7b", "options": RunOptions(budget=1)}, r"needs a price.*\[openai\.prices\.\"own-7b\"\]"),
     ],
 )
@@ -152,10 +157,12 @@ def test_a_run_needs_a_model_and_a_dataset_that_is_ready(engine: Engine, ledger:
     """The model may come from the call, the version or the connection; a table that is loading is refused."""
     vllm, openai = engine.settings.connection("vllm"), engine.settings.connection("openai")
     bare, named = (engine.prompts.get(ledger.version(number=n, model=m)) for n, m in ((1, None), (2, "own-7b")))
-    assert [engine.runs.model_of(bare, vllm, "m"), engine.runs.model_of(named, openai), engine.runs.model_of(bare, openai)] == [
-        "m", "own-7b", "gpt-4o-mini",
-    ]  # fmt: skip
     ready = engine.datasets.get(ledger.dataset(3))
+    asked = [(bare, vllm, "m"), (named, openai, None), (bare, openai, None)]
+    assert [
+        engine.runs.model_of(Launch(version=version, dataset=ready, connection=connection, model=model))
+        for version, connection, model in asked
+    ] == ["m", "own-7b", "gpt-4o-mini"]
     with pytest.raises(errors.InputError, match="no model"):
         engine.runs.start(Launch(version=bare, dataset=ready, connection=vllm), key="k")
     loading = engine.datasets.get(ledger.dataset(4, state="loading"))
@@ -167,10 +174,11 @@ def test_the_embedded_server_is_not_asked_in_another_models_name(engine: Engine,
     """It answers to any name, so a wrong one is refused before its answers are booked to a model that never ran."""
     version = engine.prompts.get(ledger.version())
     local = Connection(name="local", base_url="embedded://smol", models=("smol",))
+    launch = Launch(version=version, dataset=engine.datasets.get(ledger.dataset(3)), connection=local, model="smol")
 
-    assert engine.runs.model_of(version, local, "smol") == "smol"
+    assert engine.runs.model_of(launch) == "smol"
     with pytest.raises(errors.InputError, match="gpt-9"):
-        engine.runs.model_of(version, local, "gpt-9")
+        engine.runs.model_of(replace(launch, model="gpt-9"))
 
 
 def test_a_versions_run_defaults_are_used_where_no_options_are_given(

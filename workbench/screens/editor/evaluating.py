@@ -23,7 +23,9 @@ def dialog(version: Version, file: Path) -> None:
     try:
         engine.evaluations.usable(version, file)
         connection = engine.system.connections()[0] if engine.system.connections() else engine.settings.connection()
-        model = engine.runs.model_of(version, connection)
+        model = engine.runs.model_of(
+            Launch(version=version, dataset=engine.evaluations.table(version, file), connection=connection)
+        )
     except errors.RedriveError as error:
         parts.error(error, title="It cannot be evaluated")
         return

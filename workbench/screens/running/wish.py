@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import streamlit as st
-from pydantic import ValidationError
 
 from jobs import errors, prompts
-from jobs.api.launch import Launch
+from jobs.api.launch import Launch, options_of
 from jobs.options import RunOptions
 from jobs.settings import Connection
 from jobs.values import VersionContent
@@ -175,10 +173,9 @@ def _id_column(dataset: Dataset) -> str | None:
 
 def usual_options(version: Version) -> RunOptions:
     """The run defaults of a version; the general ones where they cannot be used."""
-    defaults: dict[str, Any] = version.defaults
     try:
-        return RunOptions.model_validate(defaults)
-    except ValidationError:
+        return options_of(version.defaults, of=version.reference)
+    except errors.PromptError:
         return RunOptions()
 
 
@@ -365,27 +362,23 @@ def forecast(wish: Wish) -> tuple[list[str], list[str]]:
         troubles += [f"{title}:", *lacks]
     troubles += wish.troubles
     if not troubles:
-        troubles += _refused(launch)
+        troubles += refused(
+            lambda: engine.runs.usable(launch.version, launch.dataset, id_column=launch.named_by, options=launch.how)
+        )
     if troubles:
         return troubles, []
     found = engine.runs.forecast(launch)
-    if not launch.model:
-        troubles.append("No model is chosen: name one.")
-    if launch.how.budget is not None and found.cost is None and launch.model:
-        troubles.append(
-            f"A budget needs a price, and that of {launch.model} at connection {launch.connection.name} is unknown: set one in "
-            "connections.toml, or leave the budget out."
-        )
+    troubles += refused(lambda: engine.runs.prepared(launch)) if launch.model else ["No model is chosen: name one."]
     parts.section("Forecast", note=expectation.founded(found))
     parts.figures(expectation.figures(found))
     laddering.forecast(found)
     return troubles, [] if troubles else [*_beyond(wish), *found.warnings]
 
 
-def _refused(launch: Launch) -> list[str]:
-    """Why the engine would not take it: a rule, a check or an echo that does not fit this version and table."""
+def refused(look: Callable[[], object]) -> list[str]:
+    """Why the engine would not take it, in a sentence; empty where it would."""
     try:
-        session.engine().runs.usable(launch.version, launch.dataset, id_column=launch.named_by, options=launch.how)
+        look()
     except errors.InputError as error:
         return [f"{error.message[:1].upper()}{error.message[1:]}."]
     return []
