@@ -13,6 +13,7 @@ from typing import Any
 
 from jobs.golden import GoldenRow, compare, value_at
 from jobs.lifecycle import ENDS
+from jobs.views.evaluations import Beside, Difference, FieldBeside
 
 #: misses that a report lists; it counts all of them
 MOST_MISSES = 200
@@ -103,6 +104,57 @@ def agreement(golden: Iterable[GoldenRow], answers: Mapping[int, Answer]) -> Agr
     return Agreement(
         rows=rows, answered=answered, waiting=waiting, overall=overall, fields=fields, misses=tuple(misses)
     )
+
+
+def beside(
+    first: tuple[Iterable[GoldenRow], Mapping[int, Answer]], second: tuple[Iterable[GoldenRow], Mapping[int, Answer]]
+) -> Beside:
+    """Two evaluations of the same golden rows, over the rows that have an end in both and the paths that both expect.
+
+    Args:
+        first: the golden rows as its contract reads them, and its answers.
+        second: the same of the other.
+    """
+    theirs = {row.ordinal: row for row in second[0]}
+    rows = 0
+    counts: dict[str, list[int]] = {}
+    differences: list[Difference] = []
+    for row in first[0]:
+        here, there, other = first[1].get(row.ordinal), second[1].get(row.ordinal), theirs.get(row.ordinal)
+        if here is None or there is None or other is None or here.state not in ENDS or there.state not in ENDS:
+            continue
+        rows += 1
+        met = compare(row.expected, here.value), compare(other.expected, there.value)
+        for path in (path for path in met[0] if path in met[1]):
+            ours, others = met[0][path], met[1][path]
+            count = counts.setdefault(path, [0, 0, 0, 0, 0])
+            for place, one in enumerate((True, ours, others, ours and not others, others and not ours)):
+                count[place] += one
+            if ours != others:
+                lost = there if ours else here
+                differences.append(
+                    Difference(
+                        ordinal=row.ordinal,
+                        path=path,
+                        expected=row.expected[path],
+                        first=value_at(path, here.value),
+                        second=value_at(path, there.value),
+                        first_met=ours,
+                        answered=lost.value is not None,
+                    )
+                )
+    overall = [sum(column) for column in zip([0] * 5, *counts.values(), strict=True)]
+    return Beside(
+        rows=rows,
+        fields=tuple(_beside(path, count) for path, count in counts.items()),
+        overall=_beside("", overall),
+        differences=tuple(differences),
+    )
+
+
+def _beside(path: str, count: list[int]) -> FieldBeside:
+    n, ours, others, only_ours, only_others = count
+    return FieldBeside(path=path, n=n, first=ours, second=others, only_first=only_ours, only_second=only_others)
 
 
 def _tally(path: str, count: list[int]) -> Tally:

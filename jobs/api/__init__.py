@@ -5,11 +5,11 @@
     engine.datasets    add, list, get, page, row, set_id_column
     engine.prompts     list, versions, get, resolve, save, tried, label, draft, put_draft, drop_draft, write_back, check, render,
                        diff
-    engine.runs        forecast, outlook, usable, model_of, price, prepared, start, get, list, results, rungs, groups,
+    engine.runs        forecast, outlook, usable, model_of, prepared, start, get, list, results, rungs, groups,
                        resolutions, batches, export, pause, resume, cancel, set_budget
-    engine.letters     groups, list, ids, standing, inspect, neighbours, replay, replayable, forecast, correct, discard, undo,
-                       outcome, before_after, decisions, decision_of
-    engine.evaluations usable, table, report
+    engine.letters     groups, list, ids, standing, inspect, neighbours, replay, prepared, replayable, forecast, correct,
+                       discard, undo, outcome, before_after, decisions, decision_of
+    engine.evaluations usable, table, report, others, beside
     engine.trials      start, compare, rivals, least, weigh
     engine.costs       report, slices, order, ways, calls, reused
     engine.system      overview, look, trouble, keeper_alive, pool, live, connections, model_in_words, probe, probed

@@ -6,6 +6,7 @@ reused: an evaluation asks what the model answers now.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,15 @@ from jobs.api.datasets import Datasets
 from jobs.api.prompts import Prompts
 from jobs.api.room import House, Room
 from jobs.api.runs import Runs
-from jobs.golden import load_golden, name_of, stored_golden
+from jobs.golden import GoldenRow, load_golden, name_of, stored_golden
 from jobs.store import reading_row
 from jobs.views.datasets import Dataset
+from jobs.views.evaluations import Beside
 from jobs.views.prompts import Version
+from jobs.views.runs import Run
+
+#: evaluations of a prompt that are looked at for others of the same golden rows, and of those that are offered
+LOOKED, OFFERED = 500, 50
 
 
 class Evaluations(Room):
@@ -57,18 +63,9 @@ class Evaluations(Room):
         Raises:
             InputError: the run is no evaluation.
         """
-        with self.snapshot() as db:
-            run = self._runs.get(run_id)
-            if run.kind != "evaluation":
-                raise errors.InputError(f"run {run_id} is no evaluation, but a run of kind {run.kind}")
-            version = self._prompts.get(run.version_id)
-            columns, rows = reading_row.table(db, run.dataset)
-            golden = stored_golden(columns, rows, version.content.contract, name=run.dataset_name)
-            answers = {
-                ordinal: evals.Answer(state=state, value=value)
-                for ordinal, state, value in reading_row.answers(db, run_id)
-            }
-        found = evals.agreement(golden, answers)
+        with self.snapshot():
+            run = self._evaluation(run_id)
+            found = evals.agreement(*self._answered(run))
         return {
             "run": run_id,
             "prompt": run.version,
@@ -89,6 +86,45 @@ class Evaluations(Room):
                 for miss in found.misses[: evals.MOST_MISSES]
             ],
         }
+
+    def others(self, run_id: int) -> list[Run]:
+        """The other evaluations of the same golden rows, the newest first: of any version, by any model; at most ``OFFERED``.
+
+        Raises:
+            InputError: the run is no evaluation.
+        """
+        run = self._evaluation(run_id)
+        found, _ = self._runs.list(limit=LOOKED, kinds=("evaluation",), prompt=run.prompt)
+        return [one for one in found if one.id != run_id and one.dataset == run.dataset][:OFFERED]
+
+    def beside(self, run_id: int, other_id: int) -> Beside:
+        """What two evaluations of the same golden rows have come to, over the rows that have an end in both.
+
+        Raises:
+            InputError: one of them is no evaluation, or they are of other golden rows.
+        """
+        with self.snapshot():
+            one, other = self._evaluation(run_id), self._evaluation(other_id)
+            if one.dataset != other.dataset:
+                raise errors.InputError(
+                    f"evaluations {run_id} and {other_id} are of different golden rows, which cannot stand beside each other; "
+                    "evaluate one of them again"
+                )
+            return evals.beside(self._answered(one), self._answered(other))
+
+    def _evaluation(self, run_id: int) -> Run:
+        run = self._runs.get(run_id)
+        if run.kind != "evaluation":
+            raise errors.InputError(f"run {run_id} is no evaluation, but a run of kind {run.kind}")
+        return run
+
+    def _answered(self, run: Run) -> tuple[Sequence[GoldenRow], dict[int, evals.Answer]]:
+        """The golden rows as the contract of the run's version reads them, and what became of each that was asked."""
+        db = self.read()
+        contract = self._prompts.get(run.version_id).content.contract
+        golden = stored_golden(*reading_row.table(db, run.dataset), contract, name=run.dataset_name)
+        answers = reading_row.answers(db, run.id)
+        return golden, {ordinal: evals.Answer(state=state, value=value) for ordinal, state, value in answers}
 
 
 def _figures(tally: evals.Tally) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jobs.evals import Answer, agreement
+from jobs.evals import Answer, agreement, beside
 from jobs.golden import GoldenRow
 
 GOLDEN = [
@@ -88,3 +88,32 @@ def test_nothing_expected_is_not_full_agreement() -> None:
     """Without one expectation there is no agreement, rather than 100 %."""
     found = agreement([GoldenRow(1, {}, {})], _accepted({1: {"a": 1}}))
     assert (found.overall.n, found.overall.agreement, found.overall.answered_agreement) == (0, None, None)
+
+
+def test_two_stand_beside_each_other_over_the_rows_that_have_an_end_in_both() -> None:
+    """A row that waits in one of them is in neither; a row that died disagrees wherever the other agrees."""
+    first = _accepted(RIGHT | {1: {"sentiment": "negative", "urgency": 1}})
+    second = _accepted(RIGHT) | {2: Answer(state="due"), 3: Answer(state="dead")}
+    found = beside((GOLDEN, first), (GOLDEN, second))
+
+    assert found.rows == 2
+    assert [(one.path, one.n, one.first, one.second, one.only_first, one.only_second) for one in found.fields] == [
+        ("sentiment", 2, 1, 1, 1, 1),
+        ("urgency", 1, 1, 1, 0, 0),
+        ("address.city", 1, 1, 0, 1, 0),
+    ]
+    assert (found.overall.n, found.overall.first, found.overall.second) == (4, 3, 2)
+    assert [(one.ordinal, one.path, one.first_met, one.answered) for one in found.differences] == [
+        (1, "sentiment", False, True),
+        (3, "sentiment", True, False),
+        (3, "address.city", True, False),
+    ]
+
+
+def test_two_versions_stand_beside_each_other_in_what_both_can_say() -> None:
+    """Each reads what is expected by its own contract; a path that only one of them has is in neither."""
+    texts = [GoldenRow(row.ordinal, {}, {path: str(value) for path, value in row.expected.items()}) for row in GOLDEN]
+    other = [GoldenRow(row.ordinal, {}, row.expected | {"more": 1}) for row in GOLDEN]
+    said = {1: {"sentiment": "positive", "urgency": "1"}}
+    found = beside((texts, _accepted(said)), (other, _accepted({1: RIGHT[1]})))
+    assert [(one.path, one.first, one.second) for one in found.fields] == [("sentiment", 1, 1), ("urgency", 1, 1)]

@@ -140,3 +140,24 @@ def test_only_evaluations_have_a_report(engine: Engine, db: Database) -> None:
     """Asking it of another run says what that is."""
     with pytest.raises(errors.InputError, match="of kind run"):
         engine.evaluations.report(_answered(db, [None], kind="run"))
+
+
+def test_evaluations_of_the_same_golden_rows_stand_beside_each_other(engine: Engine, db: Database) -> None:
+    """Of any version, by any model; one of other golden rows, and a run that is none, are refused."""
+    right = {"sentiment": "positive", "urgency": 1, "summary": ""}
+    one = _answered(db, [right, None, None])
+    ledger = Ledger(db)
+    dataset = engine.runs.get(one).dataset
+    fates: dict[int, Any] = dict.fromkeys((1, 2, 3), FAULTS[0])
+    version = engine.runs.get(one).version_id
+    other = ledger.run(dataset, version, kind="evaluation", fates=fates, ordinals=[1, 2, 3], model="big")
+    strange = ledger.run(ledger.dataset(3), version, kind="evaluation", rows=3)
+    run = ledger.run(dataset, version, rows=3)
+
+    assert [run.model for run in engine.evaluations.others(one)] == ["big"]
+    found = engine.evaluations.beside(one, other)
+    assert (found.overall.n, found.overall.first, found.overall.second, found.overall.only_first) == (5, 2, 0, 2)
+    with pytest.raises(errors.InputError, match="of different golden rows"):
+        engine.evaluations.beside(one, strange)
+    with pytest.raises(errors.InputError, match="of kind run"):
+        engine.evaluations.beside(one, run)

@@ -9,6 +9,7 @@ import streamlit as st
 
 from jobs.views.runs import Run
 from workbench import parts, session, wording
+from workbench.screens.running import beside
 
 
 def draw(run: Run) -> None:
@@ -19,8 +20,8 @@ def draw(run: Run) -> None:
     )
     parts.section(
         "Agreement",
-        note=f"with {wording.count(report['rows'], 'golden row')}, {report['answered']:,} answered; a row without a value agrees "
-        f"with nothing; an empty expectation is not checked{waiting}",
+        note=f"of {beside.answering(run)} with {wording.count(report['rows'], 'golden row')}, "
+        f"{report['answered']:,} answered; a row without a value agrees with nothing; an empty expectation is not checked{waiting}",
     )
     overall = report | {"path": "all fields"}
     columns = [
@@ -31,6 +32,7 @@ def draw(run: Run) -> None:
     ]
     rows = [parts.Row(str(place), _field(one)) for place, one in enumerate([*report["fields"], overall])]
     parts.table(columns, rows, key=f"agreement:{run.id}", label="agreement by field")
+    beside.draw(run)
     _misses(run, report)
 
 
