@@ -69,6 +69,13 @@ def _echo(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict
     return dict(pairs) or None
 
 
+def _named(_: click.Context, __: click.Parameter, given: str | None) -> str | None:
+    """The model; an empty name, as of a variable that is not set, would ask another one than was meant."""
+    if given is not None and not given.strip():
+        raise errors.InputError("--model is empty: name a model, or leave it out")
+    return given
+
+
 # -- options -----------------------------------------------------------------------------------------------------------
 
 
@@ -140,7 +147,12 @@ def run_options(command: F) -> F:
     """The options of every command that makes a run."""
     for option in reversed(
         (
-            click.option("--model", metavar="M", help="The model, if not the version's or the connection's first."),
+            click.option(
+                "--model",
+                metavar="M",
+                callback=_named,
+                help="The model, if not the version's or the connection's first.",
+            ),
             click.option("--connection", metavar="C", help="The connection, if not the first."),
             click.option("--limit", type=Whole(1), metavar="N", help="Only the first N rows."),
             click.option(

@@ -343,6 +343,7 @@ def test_a_ladder_of_models_says_where_rows_were_answered_and_a_replay_keeps_it(
         (["eval", "task", "--budget", "1", "--ladder", "unpriced@free"], "leave the budget or the rung out"),
         (["replay", "1", "--budget", "1", "--ladder", "unpriced@free"], "leave the budget or the rung out"),
         (["replay", "1", "--budget", "1", "--connection", "free", "--model", "unpriced"], "a budget needs a price"),
+        ([*RUN, "--model", ""], "--model is empty: name a model, or leave it out"),
         ([*RUN, "--ladder", "m"], "rung m: m stands on a lower rung already"),
         ([*RUN, "--no-ladder", "--ladder", "dear"], "--no-ladder and --ladder: say one of them"),
         (["replay", "1", "--ladder", "dear@moon"], "rung dear@moon: no connection is named 'moon'"),
