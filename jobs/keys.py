@@ -64,6 +64,11 @@ class Keys:
         """Hash: lane -> places in flight that it holds of the run."""
         return self._of("places", run)
 
+    @property
+    def moves(self) -> str:
+        """Hash: run -> how often what its lanes hold or want has changed."""
+        return self._of("moves")
+
     def pool(self, connection: str, model: str) -> str:
         """Hash: what a connection's model allows, and what is left of it now."""
         return self._of("pool", connection, model)

@@ -26,6 +26,7 @@ from jobs.allowance import AHEAD, Allowance, Reserved
 from jobs.call import Called, Caller
 from jobs.dispatch import Unreadable
 from jobs.errands import Errands
+from jobs.holding import Holding
 from jobs.keys import Keys
 from jobs.limits import BEAT_SECONDS, LEASE_SECONDS, LaneLimits
 from jobs.messages import WIRE, Ask, Control, LaneArguments
@@ -39,8 +40,6 @@ logger = logging.getLogger(__name__)
 
 #: seconds between two looks at what Redis grants
 TICK_SECONDS = 0.01
-#: seconds between two looks whether others leave places free, and where no more calls are to be had
-MORE_SECONDS, DRY_SECONDS = 0.1, 0.01
 #: milliseconds to wait for a call; a lane that is told to stop waits them out, since a read that is cut short may lose what it read
 WAIT_MS = 100
 #: seconds that calls in flight get to finish after a stop flag
@@ -254,7 +253,7 @@ class Lane:
         except Exception as error:  # noqa: BLE001  see _fault
             self._fault(entry, ask, error, sent=False)
             return None
-        work = self._work.setdefault(ask.run, Work(brief))
+        work = self._work.setdefault(ask.run, Work(brief, Holding(self._limits, ask.run)))
         lines = work.lines | {ask.rung: Line(caller, Allowance(brief, caller.connection))}
         work.lines = dict(sorted(lines.items(), reverse=True))
         return work
@@ -266,6 +265,7 @@ class Lane:
         first = 0
         while not self._stopping.is_set():
             try:
+                await self._heed_moves()
                 # In turns: whoever asks a pool first gets what there is.
                 runs = list(self._work.items())
                 first = (first + 1) % max(1, len(runs))
@@ -281,7 +281,14 @@ class Lane:
         control, now = self._allowed(run, work), time.monotonic()
         if control.state == "stop":
             self._return_backlog(work, "the run does not go on for now")
-        await self._hold_places(run, work, control)
+        await work.holding.hold(
+            limit=control.in_flight,
+            share=self._share(control.in_flight),
+            busy=work.busy,
+            running=work.running,
+            is_dry=self._is_dry,
+            now=now,
+        )
         # A few more than there are places for: the next ones to become free need not wait for an answer from Redis.
         room = self._free_places(work) + work.running // AHEAD if control.state == "go" else 0
         for line in list(work.lines.values()):
@@ -291,25 +298,15 @@ class Lane:
             # What a rung may not begin for now leaves its room to the others.
             room -= min(ready, max(0, line.allowance.room(line.running, now=now)))
 
-    async def _hold_places(self, run: int, work: Work, control: Control) -> None:
-        """Hold enough places for what is there, without a question for each call: the lane's share, and what others leave free.
-
-        At the end of a run one lane may have calls left when the others have none.
-        """
-        share, now = self._share(control.in_flight), time.monotonic()
-        wanted = min(share, work.busy)
-        if work.held > share or work.busy > work.held == share:
-            if now - work.asked_at < (DRY_SECONDS if self._is_dry else MORE_SECONDS):
-                return
-            wanted, work.asked_at = min(control.in_flight, work.busy), now
-        elif (work.held if self._is_dry or not wanted else work.held * 15 // 16) <= wanted <= work.held:
-            return
-        # Given up here before it is given up in Redis: a call that began meanwhile would run in another lane's place.
-        kept = work.held = min(work.held, max(wanted, work.running))
-        work.held = await self._limits.places(run, limit=control.in_flight, share=share, wanted=wanted, running=kept)
+    async def _heed_moves(self) -> None:
+        """Look, for all runs whose places are short at once, whether a lane has given any up."""
+        waiting = [work.holding for work in self._work.values() if work.holding.waits]
+        if waiting:
+            for holding, moves in zip(waiting, await self._limits.moves([one.run for one in waiting]), strict=True):
+                holding.heed(moves)
 
     def _free_places(self, work: Work) -> int:
-        return max(0, work.held - work.running)
+        return max(0, work.holding.held - work.running)
 
     async def _ask_for(self, run: int, line: Line, ready: int) -> None:
         """Ask the run's own limits, if it has any, then those of the rung's pool."""

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
@@ -116,6 +116,13 @@ class Standing:
     short_ago: float | None
 
 
+class Places(NamedTuple):
+    """Places that a lane holds of a run, and how often they have changed hands among its lanes."""
+
+    held: int
+    moves: int
+
+
 class LaneLimits:
     """A lane's side of the shared limits."""
 
@@ -138,13 +145,19 @@ class LaneLimits:
         """Give the lease back at once."""
         await self._redis.zrem(self._keys.leases, self._lane)
 
-    async def places(self, run: int, *, limit: int, share: int, wanted: int, running: int) -> int:
+    async def places(self, run: int, *, limit: int, share: int, wanted: int, running: int) -> Places:
         """Hold so many places of a run as are wanted and free, and never fewer than are running.
 
         More than the lane's share only as long as no other lane wants it.
         """
-        args: list[str | int] = [self._lane, limit, wanted, running, share]
-        return int(await self._places(keys=[self._keys.places(run), self._keys.leases], args=args))
+        args: list[str | int] = [self._lane, limit, wanted, running, share, run]
+        keys = [self._keys.places(run), self._keys.leases, self._keys.moves]
+        held, moves = await self._places(keys=keys, args=args)
+        return Places(int(held), int(moves))
+
+    async def moves(self, runs: Sequence[int]) -> list[int]:
+        """How often the places of each of these runs have changed hands, or the wish for them."""
+        return [int(count or 0) for count in await self._redis.hmget(self._keys.moves, list(map(str, runs)))]
 
     async def ask_pool(self, connection: str, model: str, report: Report) -> Grant:
         """Tell a pool what came of what was sent, and take what it grants."""
@@ -172,6 +185,7 @@ class KeeperLimits:
     def forget(self, run: int) -> None:
         """Take an ended run off the lanes' list."""
         self._redis.hdel(self._keys.control, str(run))
+        self._redis.hdel(self._keys.moves, str(run))
         self._redis.delete(self._keys.places(run), self._keys.brief(run), self._keys.run_bucket(run))
 
     def allowed(self) -> dict[int, Control]:

@@ -40,30 +40,38 @@ return {redis.call('ZRANGEBYSCORE', KEYS[1], now, '+inf'), redis.call('HGETALL',
 """
 )
 
-#: KEYS places, leases; ARGV lane, limit, wanted, running, share; a lane without a lease holds nothing, and none holds more than
-#: its share while another wants what it lacks of its own
+#: KEYS places, leases, moves; ARGV lane, limit, wanted, running, share, run -> places held, moves; a lane without a lease holds
+#: nothing, and none holds more than its share while another wants what it lacks of its own; each change is a move
 PLACES = (
     NOW
     + """
 local lane, limit, wanted, running = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local share, others, lacking = tonumber(ARGV[5]), 0, 0
+local share, others, lacking, before, moved = tonumber(ARGV[5]), 0, 0, nil, false
 local flat = redis.call('HGETALL', KEYS[1])
 for i = 1, #flat, 2 do
-  if flat[i] ~= lane then
+  if flat[i] == lane then before = flat[i + 1]
+  else
     local held, wants = string.match(flat[i + 1], '^(%d+) (%d+)$')
     local lease = redis.call('ZSCORE', KEYS[2], flat[i])
     if held and lease and tonumber(lease) >= now then
       others = others + tonumber(held)
       lacking = lacking + math.max(0, math.min(tonumber(wants), share) - tonumber(held))
-    else redis.call('HDEL', KEYS[1], flat[i]) end
+    else
+      redis.call('HDEL', KEYS[1], flat[i])
+      moved = true
+    end
   end
 end
 local free = limit - others
 local grant = math.max(running, math.min(wanted, share, free), math.min(wanted, free - lacking))
-if grant > 0 or wanted > 0 then redis.call('HSET', KEYS[1], lane, string.format('%d %d', grant, wanted))
-else redis.call('HDEL', KEYS[1], lane) end
+local after = (grant > 0 or wanted > 0) and string.format('%d %d', grant, wanted) or nil
+if after ~= before then
+  if after then redis.call('HSET', KEYS[1], lane, after) else redis.call('HDEL', KEYS[1], lane) end
+  moved = true
+end
 redis.call('EXPIRE', KEYS[1], 3600)
-return grant
+if moved then return {grant, redis.call('HINCRBY', KEYS[3], ARGV[6], 1)} end
+return {grant, tonumber(redis.call('HGET', KEYS[3], ARGV[6]) or 0)}
 """
 )
 

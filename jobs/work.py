@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from jobs.allowance import Allowance, Reserved
 from jobs.call import Caller
+from jobs.holding import Holding
 from jobs.messages import Ask, Brief
 
 
@@ -41,14 +42,12 @@ class Work:
     """What a lane has of a run: a line for each of its rungs, and the places that they share."""
 
     brief: Brief
+    #: the places that it holds of the run
+    holding: Holding
     #: the dearest rung first, so that what has waited longest goes first
     lines: dict[int, Line] = field(default_factory=dict)
     running: int = 0
-    #: places in flight that the lane holds of the run
-    held: int = 0
     used_at: float = 0.0
-    #: when more places than the share were asked for, on the loop's clock
-    asked_at: float = 0.0
 
     @property
     def busy(self) -> int:

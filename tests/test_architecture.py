@@ -66,7 +66,7 @@ BANDS = [
         "jobs.probe",
     ],
     ["jobs.streams", "jobs.limits", "jobs.outcomes", "jobs.dispatch", "jobs.steps", "jobs.worker"],
-    ["jobs.allowance", "jobs.outbox", "jobs.errands", "jobs.live", "jobs.homes"],
+    ["jobs.allowance", "jobs.holding", "jobs.outbox", "jobs.errands", "jobs.live", "jobs.homes"],
     ["jobs.store"],
     ["jobs.work", "jobs.lane", "jobs.worker_process"],
     [

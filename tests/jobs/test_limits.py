@@ -45,10 +45,10 @@ def test_places_never_pass_the_limit_over_all_lanes(play: Callable[[Scene[list[i
         await a.beat()
         await b.beat()
         return [
-            await a.places(1, limit=5, share=5, wanted=4, running=0),
-            await b.places(1, limit=5, share=5, wanted=4, running=0),
-            await a.places(1, limit=5, share=5, wanted=2, running=1),
-            await b.places(1, limit=5, share=5, wanted=4, running=1),
+            (await a.places(1, limit=5, share=5, wanted=4, running=0)).held,
+            (await b.places(1, limit=5, share=5, wanted=4, running=0)).held,
+            (await a.places(1, limit=5, share=5, wanted=2, running=1)).held,
+            (await b.places(1, limit=5, share=5, wanted=4, running=1)).held,
         ]
 
     assert play(scene) == [4, 1, 2, 3]
@@ -61,7 +61,7 @@ def test_what_runs_is_never_taken_away(play: Callable[[Scene[int]], int]) -> Non
         a = lane("a")
         await a.beat()
         await a.places(1, limit=5, share=5, wanted=5, running=0)
-        return await a.places(1, limit=2, share=2, wanted=5, running=4)
+        return (await a.places(1, limit=2, share=2, wanted=5, running=4)).held
 
     assert play(scene) == 4
 
@@ -76,13 +76,13 @@ def test_a_lane_holds_more_than_its_share_until_another_wants_its_own(
         await a.beat()
         await b.beat()
         return [
-            await a.places(1, limit=6, share=3, wanted=9, running=0),
-            await b.places(1, limit=6, share=3, wanted=9, running=0),
-            await a.places(1, limit=6, share=3, wanted=9, running=4),
-            await b.places(1, limit=6, share=3, wanted=9, running=0),
-            await a.places(1, limit=6, share=3, wanted=9, running=3),
-            await b.places(1, limit=6, share=3, wanted=1, running=1),
-            await a.places(1, limit=6, share=3, wanted=9, running=3),
+            (await a.places(1, limit=6, share=3, wanted=9, running=0)).held,
+            (await b.places(1, limit=6, share=3, wanted=9, running=0)).held,
+            (await a.places(1, limit=6, share=3, wanted=9, running=4)).held,
+            (await b.places(1, limit=6, share=3, wanted=9, running=0)).held,
+            (await a.places(1, limit=6, share=3, wanted=9, running=3)).held,
+            (await b.places(1, limit=6, share=3, wanted=1, running=1)).held,
+            (await a.places(1, limit=6, share=3, wanted=9, running=3)).held,
         ]
 
     assert play(scene) == [6, 0, 4, 2, 3, 1, 5]
@@ -97,9 +97,25 @@ def test_a_lane_without_a_lease_holds_no_places(play: Callable[[Scene[int]], int
         await here.beat()
         await gone.places(1, limit=5, share=5, wanted=5, running=0)
         await gone.leave()
-        return await here.places(1, limit=5, share=5, wanted=5, running=0)
+        return (await here.places(1, limit=5, share=5, wanted=5, running=0)).held
 
     assert play(scene) == 5
+
+
+def test_a_lane_that_is_short_sees_when_asking_again_may_help(play: Callable[[Scene[list[int]]], list[int]]) -> None:
+    """Each change of what a lane of the run holds or wants is a move; the same question again is none."""
+
+    async def scene(lane: Callable[[str], LaneLimits]) -> list[int]:
+        a, b = lane("a"), lane("b")
+        await a.beat()
+        await b.beat()
+        first = await a.places(1, limit=4, share=2, wanted=4, running=4)
+        short = await b.places(1, limit=4, share=2, wanted=2, running=0)
+        again = await b.places(1, limit=4, share=2, wanted=2, running=0)
+        given = await a.places(1, limit=4, share=2, wanted=4, running=3)
+        return [first.moves, short.held, short.moves, again.moves, given.moves, *await b.moves([2, 1])]
+
+    assert play(scene) == [1, 0, 2, 2, 3, 0, 3]
 
 
 def test_the_keeper_sees_the_places_that_live_lanes_hold(redis_address: str) -> None:

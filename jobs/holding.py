@@ -1,0 +1,72 @@
+"""The places in flight that a lane holds of a run: its share, and what other lanes leave free.
+
+They are held for what is there, without a question for each call. A question that fell short is not asked again before
+something has moved: with each change of what a lane holds or wants, a count beside the places goes up.
+"""
+
+from __future__ import annotations
+
+from jobs.limits import LaneLimits
+
+#: seconds between two looks whether others leave places free, and where no more calls are to be had or something has moved
+MORE_SECONDS, DRY_SECONDS = 0.1, 0.01
+#: seconds after which a question is asked again though nothing has moved: a lane that dies moves nothing
+AGAIN_SECONDS = 1.0
+
+
+class Holding:
+    """What one lane holds of one run."""
+
+    def __init__(self, limits: LaneLimits, run: int) -> None:
+        self._limits, self.run = limits, run
+        self.held = 0
+        #: the last question stands as it is until something moves
+        self.waits = False
+        self._asked = (0, 0, 0, 0)
+        #: the last question, and the last one for more than the share, on the loop's clock
+        self._asked_at = self._more_at = 0.0
+        #: calls that the others believe this lane to want
+        self._noted = 0
+        #: the count of moves, at the last question and now
+        self._moves_then = self._moves = 0
+
+    def heed(self, moves: int) -> None:
+        """The count of moves is this now."""
+        self._moves = moves
+
+    async def hold(self, *, limit: int, share: int, busy: int, running: int, is_dry: bool, now: float) -> None:
+        """Hold as many places as there are calls, up to the lane's share, and beyond it as long as no other lane wants them.
+
+        At the end of a run one lane may have calls left when the others have none.
+
+        Args:
+            limit: calls of the run that may be in flight, over all lanes.
+            share: the lane's part of them.
+            busy: its calls that are running or wait to.
+            running: its calls that are running.
+            is_dry: there were fewer calls to take than it wanted.
+            now: on the loop's clock.
+        """
+        more = self.held > share or busy > self.held == share
+        wanted = min(limit if more else share, busy)
+        if not more and self._suffices(wanted, share=share, is_dry=is_dry):
+            self.waits = False
+            return
+        asked, has_moved = (limit, share, wanted, running), self._moves != self._moves_then
+        self.waits = asked == self._asked and not has_moved and now - self._asked_at < AGAIN_SECONDS
+        if self.waits or (more and now - self._more_at < (DRY_SECONDS if is_dry or has_moved else MORE_SECONDS)):
+            return
+        # Given up here before it is given up in Redis: a call that began meanwhile would run in another lane's place.
+        kept = self.held = min(self.held, max(running, min(wanted, share)))
+        places = await self._limits.places(self.run, limit=limit, share=share, wanted=wanted, running=kept)
+        self.held, self._noted, self._asked, self._asked_at = places.held, wanted, asked, now
+        self._moves_then = self._moves = places.moves
+        if more:
+            self._more_at = now
+        self.waits = places.held < wanted and not more
+
+    def _suffices(self, wanted: int, *, share: int, is_dry: bool) -> bool:
+        """Whether it holds what it wants and hardly more, and the others know of no wish that it has no longer."""
+        if min(self._noted, share) > max(self.held, wanted):
+            return False
+        return (self.held if is_dry or not wanted else self.held * 15 // 16) <= wanted <= self.held
