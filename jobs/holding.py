@@ -1,4 +1,4 @@
-"""The places in flight that a lane holds of a run: its share, and what other lanes leave free.
+"""The places in flight that a lane holds of a run, or of an upper rung of one: its share, and what other lanes leave free.
 
 They are held for what is there, without a question for each call. A question that fell short is not asked again before
 something has moved: with each change of what a lane holds or wants, a count beside the places goes up.
@@ -15,10 +15,10 @@ AGAIN_SECONDS = 1.0
 
 
 class Holding:
-    """What one lane holds of one run."""
+    """What one lane holds of one run, or of a rung above its lowest: a call there needs a place of both."""
 
-    def __init__(self, limits: LaneLimits, run: int) -> None:
-        self._limits, self.run = limits, run
+    def __init__(self, limits: LaneLimits, run: int, rung: int = 0) -> None:
+        self._limits, self._run, self._rung = limits, run, rung
         self.held = 0
         #: the last question stands as it is until something moves
         self.waits = False
@@ -30,6 +30,11 @@ class Holding:
         #: the count of moves, at the last question and now
         self._moves_then = self._moves = 0
 
+    @property
+    def stand(self) -> tuple[int, int]:
+        """The run and the rung; 0 for the whole run."""
+        return self._run, self._rung
+
     def heed(self, moves: int) -> None:
         """The count of moves is this now."""
         self._moves = moves
@@ -40,7 +45,7 @@ class Holding:
         At the end of a run one lane may have calls left when the others have none.
 
         Args:
-            limit: calls of the run that may be in flight, over all lanes.
+            limit: calls of it that may be in flight, over all lanes.
             share: the lane's part of them.
             busy: its calls that are running or wait to.
             running: its calls that are running.
@@ -58,7 +63,9 @@ class Holding:
             return
         # Given up here before it is given up in Redis: a call that began meanwhile would run in another lane's place.
         kept = self.held = min(self.held, max(running, min(wanted, share)))
-        places = await self._limits.places(self.run, limit=limit, share=share, wanted=wanted, running=kept)
+        places = await self._limits.places(
+            self._run, rung=self._rung, limit=limit, share=share, wanted=wanted, running=kept
+        )
         self.held, self._noted, self._asked, self._asked_at = places.held, wanted, asked, now
         self._moves_then = self._moves = places.moves
         if more:

@@ -293,21 +293,25 @@ class Keeper:
         now = self._now()
         for record in running:
             progress.busy |= self._gathering.gather(record)
-        return {record.id: Need(*rows.wishes(self._db, record, now=now)) for record in running}
+        return {
+            record.id: Need(*rows.wishes(self._db, record, now=now), rows.on_upper_rungs(self._db, record))
+            for record in running
+        }
 
     def _dispatch(self, running: Sequence[RunRecord], needs: Mapping[int, Need], progress: _Progress) -> None:
         now = self._now()
         by_id = {record.id: record for record in running}
         asking, full = [], dict[int, list[int]]()
         for record in running:
-            due, under_way, left = needs[record.id]
-            window = self._shares.window(record, now)
-            free = window - under_way
+            due, under_way, left, _ = needs[record.id]
+            windows = self._shares.windows(record, now)
+            free = windows[0] - under_way
             if record.top:
                 # A rung that its provider holds up keeps no place from the others.
                 stand = rows.under_way(self._db, record)
-                free = sum(max(0, window - stand.get(rung, 0)) for rung in range(len(record.rungs)))
-                full[record.id] = [rung for rung, calls in stand.items() if calls >= window]
+                left_of = {rung: max(0, window - stand.get(rung, 0)) for rung, window in enumerate(windows)}
+                free = sum(left_of.values())
+                full[record.id] = [rung for rung, room in left_of.items() if not room]
             room = free * record.options.rows_per_call
             if due and room > 0:
                 asking.append(plan.Due(run=record.id, left=left, room=min(room, due)))

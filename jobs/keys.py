@@ -60,13 +60,13 @@ class Keys:
         """What lanes must know of a run."""
         return self._of("brief", run)
 
-    def places(self, run: int) -> str:
-        """Hash: lane -> places in flight that it holds of the run."""
-        return self._of("places", run)
+    def places(self, run: int, rung: int = 0) -> str:
+        """Hash: lane -> places in flight that it holds of the run, or of an upper rung of it."""
+        return self._of("places", run, rung) if rung else self._of("places", run)
 
     @property
     def moves(self) -> str:
-        """Hash: run -> how often what its lanes hold or want has changed."""
+        """Hash: run, or run:rung -> how often what lanes hold or want of it has changed."""
         return self._of("moves")
 
     def pool(self, connection: str, model: str) -> str:

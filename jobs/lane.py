@@ -199,9 +199,9 @@ class Lane:
         lacking = few = 0
         is_short = False
         for run, control in runs.items():
-            share = self._share(control.in_flight)
-            lines = self._work[run].lines.values() if run in self._work else ()
-            for busy in [line.busy for line in lines] or [0]:
+            lines = self._work[run].lines.items() if run in self._work else ()
+            for rung, busy in [(rung, line.busy) for rung, line in lines] or [(0, 0)]:
+                share = self._share(control.most(rung))
                 lacking += max(0, share + max(1, share // 2) - busy)
                 few += share // 4
                 is_short |= 2 * busy < share
@@ -254,7 +254,8 @@ class Lane:
             self._fault(entry, ask, error, sent=False)
             return None
         work = self._work.setdefault(ask.run, Work(brief, Holding(self._limits, ask.run)))
-        lines = work.lines | {ask.rung: Line(caller, Allowance(brief, caller.connection))}
+        holding = Holding(self._limits, ask.run, ask.rung) if ask.rung else None
+        lines = work.lines | {ask.rung: Line(caller, Allowance(brief, caller.connection), holding)}
         work.lines = dict(sorted(lines.items(), reverse=True))
         return work
 
@@ -281,18 +282,19 @@ class Lane:
         control, now = self._allowed(run, work), time.monotonic()
         if control.state == "stop":
             self._return_backlog(work, "the run does not go on for now")
-        await work.holding.hold(
-            limit=control.in_flight,
-            share=self._share(control.in_flight),
-            busy=work.busy,
-            running=work.running,
-            is_dry=self._is_dry,
-            now=now,
-        )
+        # No more for an upper rung than it may have, so that its calls keep no place from another lane's.
+        busy = sum(min(line.busy, control.most(rung)) for rung, line in work.lines.items())
+        await self._hold(work.holding, control.in_flight, busy, work.running)
+        for rung, line in list(work.lines.items()):
+            if line.holding is not None:
+                # Only what the run has a place for: else two lanes could wait for each other's.
+                busy = min(line.busy, line.running + work.free)
+                await self._hold(line.holding, control.most(rung), busy, line.running)
         # A few more than there are places for: the next ones to become free need not wait for an answer from Redis.
-        room = self._free_places(work) + work.running // AHEAD if control.state == "go" else 0
+        room = work.free + work.running // AHEAD if control.state == "go" else 0
         for line in list(work.lines.values()):
-            ready = min(len(line.backlog), room) if now >= line.blocked_until else 0
+            own = work.places(line) + line.running // AHEAD
+            ready = max(0, min(len(line.backlog), room, own)) if now >= line.blocked_until else 0
             if line.allowance.wants(ready, now=now):
                 await self._ask_for(run, line, ready)
             # What a rung may not begin for now leaves its room to the others.
@@ -300,13 +302,20 @@ class Lane:
 
     async def _heed_moves(self) -> None:
         """Look, for all runs whose places are short at once, whether a lane has given any up."""
-        waiting = [work.holding for work in self._work.values() if work.holding.waits]
+        waiting = [one for work in self._work.values() for one in work.holdings if one.waits]
         if waiting:
-            for holding, moves in zip(waiting, await self._limits.moves([one.run for one in waiting]), strict=True):
+            for holding, moves in zip(waiting, await self._limits.moves([one.stand for one in waiting]), strict=True):
                 holding.heed(moves)
 
-    def _free_places(self, work: Work) -> int:
-        return max(0, work.holding.held - work.running)
+    async def _hold(self, holding: Holding, most: int, busy: int, running: int) -> None:
+        await holding.hold(
+            limit=most,
+            share=self._share(most),
+            busy=busy,
+            running=running,
+            is_dry=self._is_dry,
+            now=time.monotonic(),
+        )
 
     async def _ask_for(self, run: int, line: Line, ready: int) -> None:
         """Ask the run's own limits, if it has any, then those of the rung's pool."""
@@ -338,8 +347,7 @@ class Lane:
             return []
         if self._allowed(run, work).state == "stop":
             return []
-        most = min(self._free_places(work), line.allowance.room(line.running, now=now), len(line.backlog))
-        most = max(0, most)
+        most = max(0, min(work.places(line), line.allowance.room(line.running, now=now), len(line.backlog)))
         work.running += most
         line.running += most
         return [Begun(*line.backlog.popleft(), line.allowance.begin(now=now)) for _ in range(most)]

@@ -145,19 +145,20 @@ class LaneLimits:
         """Give the lease back at once."""
         await self._redis.zrem(self._keys.leases, self._lane)
 
-    async def places(self, run: int, *, limit: int, share: int, wanted: int, running: int) -> Places:
-        """Hold so many places of a run as are wanted and free, and never fewer than are running.
+    async def places(self, run: int, *, rung: int = 0, limit: int, share: int, wanted: int, running: int) -> Places:
+        """Hold so many places of a run, or of an upper rung of it, as are wanted and free, and never fewer than are running.
 
         More than the lane's share only as long as no other lane wants it.
         """
-        args: list[str | int] = [self._lane, limit, wanted, running, share, run]
-        keys = [self._keys.places(run), self._keys.leases, self._keys.moves]
+        args: list[str | int] = [self._lane, limit, wanted, running, share, _stand(run, rung)]
+        keys = [self._keys.places(run, rung), self._keys.leases, self._keys.moves]
         held, moves = await self._places(keys=keys, args=args)
         return Places(int(held), int(moves))
 
-    async def moves(self, runs: Sequence[int]) -> list[int]:
-        """How often the places of each of these runs have changed hands, or the wish for them."""
-        return [int(count or 0) for count in await self._redis.hmget(self._keys.moves, list(map(str, runs)))]
+    async def moves(self, stands: Sequence[tuple[int, int]]) -> list[int]:
+        """How often the places of each of these, a run and its rung, have changed hands, or the wish for them."""
+        names = [_stand(run, rung) for run, rung in stands]
+        return [int(count or 0) for count in await self._redis.hmget(self._keys.moves, names)]
 
     async def ask_pool(self, connection: str, model: str, report: Report) -> Grant:
         """Tell a pool what came of what was sent, and take what it grants."""
@@ -182,26 +183,28 @@ class KeeperLimits:
         """Tell the lanes what they may do with a run."""
         self._redis.hset(self._keys.control, str(run), control.model_dump_json())
 
-    def forget(self, run: int) -> None:
-        """Take an ended run off the lanes' list."""
+    def forget(self, run: int, *, upper: int = 0) -> None:
+        """Take an ended run, with so many rungs above its lowest, off the lanes' list."""
+        rungs = range(upper + 1)
         self._redis.hdel(self._keys.control, str(run))
-        self._redis.hdel(self._keys.moves, str(run))
-        self._redis.delete(self._keys.places(run), self._keys.brief(run), self._keys.run_bucket(run))
+        self._redis.hdel(self._keys.moves, *(_stand(run, rung) for rung in rungs))
+        places = [self._keys.places(run, rung) for rung in rungs]
+        self._redis.delete(*places, self._keys.brief(run), self._keys.run_bucket(run))
 
     def allowed(self) -> dict[int, Control]:
         """What the lanes have been told."""
         flat = cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.control))
         return _readable(flat.items())
 
-    def held(self, runs: Sequence[int]) -> dict[int, int]:
-        """Places that lanes which live hold of each of these runs."""
+    def held(self, stands: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]:
+        """Places that lanes which live hold of each of these, a run and its rung; rung 0 is the whole run."""
         lanes = self.live_lanes()
         pipe = self._redis.pipeline(transaction=False)
-        for run in runs:
-            pipe.hgetall(self._keys.places(run))
+        for run, rung in stands:
+            pipe.hgetall(self._keys.places(run, rung))
         return {
-            run: sum(_places(told) for lane, told in places.items() if lane.decode("utf-8", "replace") in lanes)
-            for run, places in zip(runs, cast("list[dict[bytes, bytes]]", pipe.execute()), strict=True)
+            stand: sum(_places(told) for lane, told in places.items() if lane.decode("utf-8", "replace") in lanes)
+            for stand, places in zip(stands, cast("list[dict[bytes, bytes]]", pipe.execute()), strict=True)
         }
 
     def live_lanes(self) -> dict[str, float]:
@@ -240,6 +243,10 @@ class KeeperLimits:
     def _now(self) -> float:
         seconds, micros = self._redis.time()
         return seconds + micros / 1_000_000
+
+
+def _stand(run: int, rung: int) -> str:
+    return f"{run}:{rung}" if rung else str(run)
 
 
 def _number(told: dict[str, str], name: str) -> float | None:

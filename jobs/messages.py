@@ -15,7 +15,7 @@ from jobs.options import Ladder, Rung
 from jobs.values import Failure, Usage, Value, Verdict, VersionContent
 
 #: raised with every change of a message; a worker of another number leaves calls to the others
-WIRE = 3
+WIRE = 4
 
 
 class LaneArguments(Value):
@@ -142,6 +142,14 @@ class Control(Value):
 
     state: Literal["go", "stop"]
     in_flight: int
+    #: of them, those that may be on each of the rungs above the lowest
+    upper: tuple[int, ...] = ()
+
+    def most(self, rung: int) -> int:
+        """Calls that may be in flight on a rung; on one that nobody has spoken of, one."""
+        if not rung:
+            return self.in_flight
+        return min(self.in_flight, self.upper[rung - 1] if rung <= len(self.upper) else 1)
 
 
 StepKind = Literal["submit", "find", "look", "read", "cancel", "clear"]

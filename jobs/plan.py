@@ -10,10 +10,14 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from jobs.lifecycle import MAX_TOKENS_CEILING
 from jobs.messages import Complaint
 from jobs.values import SIZE, Problem, VersionContent
+
+#: what shares places: a run and a rung of it, or whatever else has an order
+K = TypeVar("K", int, tuple[int, int])
 
 #: characters of the last invalid answer that a re-ask shows
 ANSWER_CHARS = 4_000
@@ -91,9 +95,10 @@ class Pace:
 
 @dataclass(frozen=True, kw_only=True)
 class Pooled:
-    """A run, and the connection and model that it shares with others."""
+    """A run, or an upper rung of one, and the connection and model that it shares with others."""
 
     run: int
+    rung: int = 0
     pool: tuple[str, str]
     #: the most calls that it may have in flight
     in_flight: int
@@ -101,12 +106,17 @@ class Pooled:
     left: int
 
     @property
+    def stand(self) -> tuple[int, int]:
+        """The run and the rung."""
+        return self.run, self.rung
+
+    @property
     def use(self) -> int:
         """Calls that it has use for; in steps, since lanes are told of every other figure."""
         return min(self.in_flight, 1 << max(0, self.left - 1).bit_length())
 
 
-def in_flight(runs: Sequence[Pooled], connections: Mapping[str, int]) -> dict[int, int]:
+def in_flight(runs: Sequence[Pooled], connections: Mapping[str, int]) -> dict[tuple[int, int], int]:
     """How many calls of each run may be in flight: together no more than its connection takes, or than the widest run may have.
 
     Shared evenly, and what a narrow run leaves is for the others, or one that is near its end or waits for a batch; each has one
@@ -116,22 +126,22 @@ def in_flight(runs: Sequence[Pooled], connections: Mapping[str, int]) -> dict[in
         runs: those that go on.
         connections: calls that each takes at once.
     """
-    given: dict[int, int] = {}
+    given: dict[tuple[int, int], int] = {}
     pools: dict[tuple[str, str], list[Pooled]] = {}
     for run in runs:
         pools.setdefault(run.pool, []).append(run)
     for (connection, _), members in pools.items():
         left = max(connections.get(connection, 0), *(run.in_flight for run in members), len(members))
         if len(members) == 1:
-            given[members[0].run] = members[0].in_flight
+            given[members[0].stand] = members[0].in_flight
             continue
-        for place, run in enumerate(sorted(members, key=lambda run: (run.use, run.run))):
-            given[run.run] = min(run.use, left // (len(members) - place))
-            left -= given[run.run]
+        for place, run in enumerate(sorted(members, key=lambda run: (run.use, run.stand))):
+            given[run.stand] = min(run.use, left // (len(members) - place))
+            left -= given[run.stand]
     return given
 
 
-def kept_within(given: Mapping[int, int], held: Mapping[int, int]) -> dict[int, int]:
+def kept_within(given: Mapping[K, int], held: Mapping[K, int]) -> dict[K, int]:
     """The same for as long as runs of one pool hold more than they may: so much less for those that could begin more.
 
     Else a run that is paused or has to share would have its old calls in flight beside the new ones of another.

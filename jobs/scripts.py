@@ -40,7 +40,7 @@ return {redis.call('ZRANGEBYSCORE', KEYS[1], now, '+inf'), redis.call('HGETALL',
 """
 )
 
-#: KEYS places, leases, moves; ARGV lane, limit, wanted, running, share, run -> places held, moves; a lane without a lease holds
+#: KEYS places, leases, moves; ARGV lane, limit, wanted, running, share, name -> places held, moves; a lane without a lease holds
 #: nothing, and none holds more than its share while another wants what it lacks of its own; each change is a move
 PLACES = (
     NOW

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -26,6 +27,8 @@ class Line:
 
     caller: Caller
     allowance: Allowance
+    #: the places that it holds of an upper rung, beside those of the run
+    holding: Holding | None = None
     backlog: deque[tuple[str, Ask]] = field(default_factory=deque)
     running: int = 0
     #: no call begins before this, on the loop's clock
@@ -53,6 +56,21 @@ class Work:
     def busy(self) -> int:
         """Calls that are running or wait to."""
         return sum(line.busy for line in self.lines.values())
+
+    @property
+    def free(self) -> int:
+        """Places of the run that no call has."""
+        return max(0, self.holding.held - self.running)
+
+    def places(self, line: Line) -> int:
+        """Of the free places, those that a line may have: on an upper rung, no more than are free there."""
+        return self.free if line.holding is None else max(0, min(self.free, line.holding.held - line.running))
+
+    @property
+    def holdings(self) -> Iterator[Holding]:
+        """Its own, and those of its upper rungs."""
+        yield self.holding
+        yield from (line.holding for line in self.lines.values() if line.holding is not None)
 
     async def close(self) -> None:
         """Close its endpoints."""

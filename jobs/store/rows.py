@@ -103,6 +103,19 @@ def wishes(db: Database, record: RunRecord, *, now: float) -> tuple[int, int, in
     return due, dispatched, waiting + record.row_count - record.laid_out
 
 
+def on_upper_rungs(db: Database, record: RunRecord) -> tuple[int, ...]:
+    """Rows of a run that are due, now or later, or in a call of their own, on each rung above its lowest, up to ``COUNT_MOST``."""
+    query = """
+        SELECT count(*) FROM (
+            SELECT 1 FROM run_rows
+            WHERE run = ? AND rung > 0 AND rung = ? AND state IN ('due', 'dispatched') AND batch IS NULL LIMIT ?
+        )
+    """
+    return tuple(
+        db.conn.execute(query, [record.id, rung, COUNT_MOST]).fetchone()[0] for rung in range(1, record.top + 1)
+    )
+
+
 def under_way(db: Database, record: RunRecord) -> dict[int, int]:
     """Calls under way of each rung of a run, those in batches left out; a rung that has none may be missing."""
     calls = "DISTINCT try_id" if record.options.rows_per_call > 1 else "*"

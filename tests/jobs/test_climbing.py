@@ -21,7 +21,7 @@ from jobs.store.database import open_writer
 from jobs.testing import StubProvider, marked
 from jobs.testing.script import Act, Ask, failed
 from jobs.views.forecast import Forecast
-from tests.house import CONTENT, CONTRACT, Home
+from tests.house import CONTENT, CONTRACT, Home, wait_until
 
 GOOD = {"sentiment": "good", "words": 2}
 BAD = {"sentiment": "bad", "words": 1}
@@ -313,6 +313,75 @@ def test_a_rung_that_its_provider_holds_up_does_not_hold_up_the_others(tmp_path:
             home.ended(run)
         finally:
             home.close()
+
+
+@pytest.mark.parametrize("in_flight", [20, 1])
+def test_an_upper_rung_keeps_to_the_places_of_its_own_connection(
+    tmp_path: Path, redis_address: str, in_flight: int
+) -> None:
+    """Two lanes with many calls below never have more above than the dear connection takes, or the run, and none waits for ever."""
+
+    def script(ask: Ask) -> Act | None:
+        return Act(content=json.dumps(BAD)) if "hard" in ask.user else None
+
+    with (
+        StubProvider(script, answer=GOOD, latency=0.02) as stub,
+        StubProvider(answer=GOOD, latency=0.1, models=("dear",)) as dear,
+    ):
+        apart = f'[apart]\nbase_url = "{dear.base_url}"\nmodels = ["dear"]\nin_flight = 3\n'
+        home = Home(tmp_path / "home", redis_address, stub, lanes=2, in_flight=20, more=apart)
+        try:
+            climbs = (Climb(model="dear", connection="apart"),)
+            ladder = Ladder(climbs=climbs, checks=(Check(field="sentiment", value="bad"),))
+            rows = [f"{'hard' if n % 2 else 'easy'} {n}" for n in range(20 + 5 * in_flight)]
+            run = home.went(rows, options=RunOptions(ladder=ladder, in_flight=in_flight))
+            most = dear.ledger.max_in_flight
+        finally:
+            home.close()
+
+    assert run.counts.accepted == len(rows) and len(dear.ledger.entries) == len(rows) // 2
+    assert most == min(3, in_flight)
+
+
+def test_a_ladder_shares_its_dear_connection_with_a_run_that_is_there(tmp_path: Path, redis_address: str) -> None:
+    """Its rows that climb have a share of the places, and none before there are any; the two together have no more than there are."""
+
+    def script(ask: Ask) -> Act | None:
+        return Act(content=json.dumps(BAD)) if "hard" in ask.user else None
+
+    with (
+        StubProvider(script, answer=GOOD, latency=0.02) as stub,
+        StubProvider(answer=GOOD, latency=0.2, models=("dear",)) as dear,
+    ):
+        apart = f'[apart]\nbase_url = "{dear.base_url}"\nmodels = ["dear"]\nin_flight = 6\n'
+        home = Home(tmp_path / "home", redis_address, stub, lanes=2, in_flight=20, more=apart)
+        try:
+            climbs = (Climb(model="dear", connection="apart"),)
+            ladder = Ladder(climbs=climbs, checks=(Check(field="sentiment", value="bad"),))
+            version = home.version()
+            plain = home.engine.runs.start(
+                Launch(
+                    version=version,
+                    dataset=home.dataset([f"plain {n}" for n in range(150)], "plain.csv"),
+                    connection=home.settings.connection("apart"),
+                    options=RunOptions(in_flight=6),
+                ),
+                key="plain",
+            )
+            wait_until(lambda: dear.ledger.in_flight == 6)
+            ladder_run = home.start(
+                [f"hard {n}" for n in range(30)], version=version, options=RunOptions(ladder=ladder, in_flight=20)
+            )
+            ended = home.ended(ladder_run)
+            others = home.engine.runs.get(plain).counts.waiting
+            home.ended(plain)
+            most = dear.ledger.max_in_flight
+        finally:
+            home.close()
+
+    assert ended.counts.accepted == 30 and others > 0
+    # The one call that may climb before the other run has heard of it.
+    assert 6 <= most <= 7
 
 
 def test_a_rung_that_is_refused_pauses_the_run_and_is_named(home: Home) -> None:

@@ -21,9 +21,9 @@ class Asked(LaneLimits):
 
     questions = 0
 
-    async def places(self, run: int, *, limit: int, share: int, wanted: int, running: int) -> Places:
+    async def places(self, run: int, *, rung: int = 0, limit: int, share: int, wanted: int, running: int) -> Places:
         self.questions += 1
-        return await super().places(run, limit=limit, share=share, wanted=wanted, running=running)
+        return await super().places(run, rung=rung, limit=limit, share=share, wanted=wanted, running=running)
 
 
 class Lane:
@@ -36,7 +36,7 @@ class Lane:
         """One look later; the places it holds then."""
         self.now += after
         if self.holding.waits:
-            self.holding.heed(*await self.limits.moves([RUN]))
+            self.holding.heed(*await self.limits.moves([self.holding.stand]))
         await self.holding.hold(limit=4, share=2, busy=busy, running=running, is_dry=False, now=self.now)
         return self.holding.held
 

@@ -113,7 +113,7 @@ def test_a_lane_that_is_short_sees_when_asking_again_may_help(play: Callable[[Sc
         short = await b.places(1, limit=4, share=2, wanted=2, running=0)
         again = await b.places(1, limit=4, share=2, wanted=2, running=0)
         given = await a.places(1, limit=4, share=2, wanted=4, running=3)
-        return [first.moves, short.held, short.moves, again.moves, given.moves, *await b.moves([2, 1])]
+        return [first.moves, short.held, short.moves, again.moves, given.moves, *await b.moves([(2, 0), (1, 0)])]
 
     assert play(scene) == [1, 0, 2, 2, 3, 0, 3]
 
@@ -135,9 +135,9 @@ def test_the_keeper_sees_the_places_that_live_lanes_hold(redis_address: str) -> 
     with dispatch.connect(redis_address) as redis:
         redis.hset(keys.places(1), mapping={b"gone": b"5 5", b"\xff": b"7 7"})
         keeper = KeeperLimits(redis, keys)
-        held = keeper.held([1, 2])
+        held = keeper.held([(1, 0), (2, 0)])
         redis.hset(keys.places(1), "b", "nonsense")
-        assert (held, keeper.held([1])) == ({1: 7, 2: 0}, {1: 4})
+        assert (held, keeper.held([(1, 0)])) == ({(1, 0): 7, (2, 0): 0}, {(1, 0): 4})
 
 
 def test_a_lease_outlives_no_clock_that_is_set_back(redis_address: str) -> None:

@@ -92,7 +92,7 @@ EXAMPLES: dict[str, BaseModel] = {
         ordinals=(3,),
         failure=Failure(kind=FailureKind.THROTTLED, message="slow down", status=429, retry_after=2.0),
     ),
-    "control": Control(state="go", in_flight=8),
+    "control": Control(state="go", in_flight=8, upper=(3,)),
     "step": Step(
         kind="read",
         batch=2,
