@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from jobs import errors
 from jobs.options import Rung, RunOptions
 from jobs.settings import Price
-from jobs.values import Value
+from jobs.values import Thing, Value
 
 #: what a run is for
 Kind = Literal["run", "replay", "evaluation", "try"]
@@ -104,7 +104,24 @@ class Undo(Value):
     decision: int
 
 
-Request = Annotated[Start | Pause | Resume | Cancel | SetBudget | Correct | Discard | Undo, Field(discriminator="kind")]
+class Archive(Value):
+    """Put things out of sight, all or none; what is archived already stays as it is. Result: ``{"archived": n}``."""
+
+    kind: Literal["archive"] = "archive"
+    things: tuple[Thing, ...] = Field(min_length=1)
+
+
+class Restore(Value):
+    """Bring things back; what is not archived stays as it is. Result: ``{"restored": n}``."""
+
+    kind: Literal["restore"] = "restore"
+    things: tuple[Thing, ...] = Field(min_length=1)
+
+
+Request = Annotated[
+    Start | Pause | Resume | Cancel | SetBudget | Correct | Discard | Undo | Archive | Restore,
+    Field(discriminator="kind"),
+]
 REQUEST: TypeAdapter[Request] = TypeAdapter(Request)
 #: characters of a name in a stored request that are repeated to a person
 MOST_NAMED = 60

@@ -20,6 +20,13 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Thing(Value):
+    """What can be archived: a dataset by its id, a prompt by its name, a run by its number."""
+
+    kind: Literal["dataset", "prompt", "run"]
+    name: str = Field(min_length=1)
+
+
 class Problem(Value):
     """One way in which a reply breaks its contract, and where."""
 

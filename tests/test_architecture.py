@@ -14,6 +14,7 @@ import pytest
 
 import jobs
 from jobs import api
+from jobs.api.archive import Archive
 from jobs.api.costs import Costs
 from jobs.api.datasets import Datasets
 from jobs.api.evaluations import Evaluations
@@ -143,6 +144,7 @@ ROOMS = {
     "evaluations": Evaluations,
     "trials": Trials,
     "costs": Costs,
+    "archive": Archive,
     "system": System,
 }
 

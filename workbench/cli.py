@@ -19,8 +19,8 @@ from jobs import errors, settings
 from jobs.api import Engine
 from jobs.views.costs import CallFilter
 from jobs.views.prompts import Prompt
+from workbench import archive, making, reports, steps, up, ways, wording
 from workbench import doctor as doctor_checks
-from workbench import making, reports, steps, up, ways, wording
 from workbench.given import (
     RUN,
     WORKERS,
@@ -41,7 +41,13 @@ def redrive() -> None:
     """Review-and-replay workbench for LLM data enrichment."""
 
 
-for _command in (making.run_command, making.replay_command, making.eval_command):
+for _command in (
+    making.run_command,
+    making.replay_command,
+    making.eval_command,
+    archive.archive_command,
+    archive.restore_command,
+):
     redrive.add_command(_command)
 
 
@@ -183,13 +189,14 @@ def resume_command(
 
 
 @redrive.command("prompts")
+@click.option("--archived", is_flag=True, help="Those that are archived too.")
 @prompts_option
 @everywhere
-def prompts_command(prompts: str | None, home: str | None, as_json: bool) -> None:
+def prompts_command(archived: bool, prompts: str | None, home: str | None, as_json: bool) -> None:
     """The prompts in the folder and in the store."""
     here = given(home, prompts, as_json)
     with Engine(here.settings) as engine:
-        found = engine.prompts.list()
+        found = engine.prompts.list(archived=None if archived else False)
     lines = [_prompt_line(one) for one in found]
     here.put([reports.prompt_object(one) for one in found], lines or [f"no prompts in {here.settings.prompts}"])
 
@@ -264,6 +271,7 @@ def _prompt_line(prompt: Prompt) -> str:
     version = f"@{prompt.latest}" if prompt.latest is not None else "(not stored yet)"
     differs = prompt.in_folder and prompt.latest is not None and not prompt.folder_is_latest and not prompt.folder_error
     other = "  (the folder holds another content, and the bare name means the folder)" if differs else ""
+    marks += " [archived]" if prompt.archived_at is not None else ""
     return f"{prompt.name} {version}{marks}  {prompt.folder_error or prompt.description}{other}"
 
 

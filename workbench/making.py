@@ -23,7 +23,7 @@ from jobs.settings import Settings
 from jobs.views.datasets import Dataset
 from jobs.views.prompts import Version
 from jobs.views.runs import Run
-from workbench import reports, steps, wording
+from workbench import archive, reports, steps, wording
 from workbench.given import RUN, Amount, Given, batch_option, chosen, given, must_be_file, run_options, safe
 
 
@@ -45,6 +45,7 @@ def run_command(file: Path, prompt: str, id_column: str | None, note: str, no_re
         options = _options(here, version, rest)
         dataset = engine.datasets.add(file)
         engine.runs.usable(version, dataset, id_column=id_column, options=options)
+        archive.say_used(engine, prompt=version.prompt, dataset=dataset)
 
         def launch(at: Settings) -> Launch:
             asked = _launch(at, version, dataset, rest)
@@ -122,7 +123,9 @@ def replay_command(run: int, prompt: str | None, group: str | None, **rest: Any)
         # what is the run's own is kept as far as it fits another version
         said = {"echo": rest["echo"] or {}, "ladder": None if options.ladder == usual.ladder else options.ladder}
         asked = version or engine.prompts.get(before.version_id)
-        engine.runs.usable(asked, engine.datasets.get(before.dataset), options=options.model_copy(update=said))
+        dataset = engine.datasets.get(before.dataset)
+        engine.runs.usable(asked, dataset, options=options.model_copy(update=said))
+        archive.say_used(engine, prompt=asked.prompt, dataset=dataset, run=run)
 
         def changes(at: Settings) -> Changes:
             connection = at.connection(rest["connection"] or before.connection)
@@ -156,6 +159,7 @@ def eval_command(prompt: str, golden: Path | None, bar: float | None, **rest: An
         if golden is None and not file.exists():
             raise errors.InputError(f"{file}: there is no such file; write it, or name another with --golden")
         must_be_file(file)
+        archive.say_used(engine, prompt=version.prompt)
         dataset = engine.evaluations.table(version, file)
 
         def launch(at: Settings) -> Launch:

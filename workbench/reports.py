@@ -63,6 +63,7 @@ def run_object(engine: Engine, run: Run) -> dict[str, Any]:
         "seconds": round(run.seconds, 3),
         "state": run.state,
         "reason": run.reason,
+        "archived_at": run.archived_at,
         "forecast": _forecast(engine.runs.outlook(run.id)),
     }
     if run.options.batch != "no":
@@ -295,6 +296,7 @@ def prompt_object(prompt: Prompt) -> dict[str, Any]:
         "folder_is_latest": prompt.folder_is_latest,
         "error": prompt.folder_error,
         "runs": prompt.runs,
+        "archived_at": prompt.archived_at,
     }
 
 

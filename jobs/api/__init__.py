@@ -12,6 +12,7 @@
     engine.evaluations usable, table, report, others, beside
     engine.trials      start, compare, rivals, least, weigh
     engine.costs       report, slices, order, ways, calls, reused
+    engine.archive     dataset, prompt, run, weigh, put, restore, look
     engine.system      overview, look, trouble, keeper_alive, pool, live, connections, model_in_words, probe, probed
 
 A run is asked for by one value, ``launch.Launch``, and what is other in a replay by ``replays.Changes``.
@@ -22,6 +23,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
+from jobs.api.archive import Archive
 from jobs.api.costs import Costs
 from jobs.api.datasets import Datasets
 from jobs.api.evaluations import Evaluations
@@ -57,6 +59,7 @@ class Engine:
         self.evaluations = Evaluations(self._house, self.datasets, self.runs, self.prompts)
         self.trials = Trials(self._house, self.runs)
         self.costs = Costs(self._house)
+        self.archive = Archive(self._house, self.datasets, self.prompts, self.runs)
         self.system = System(self._house, self.runs, self.prompts)
 
     def close(self) -> None:

@@ -170,9 +170,10 @@ class Datasets(Room):
         with self.write() as db:
             drawer.set_id_column(db, dataset_id, column)
 
-    def list(self) -> list[Dataset]:
-        """Every dataset, the newest first."""
-        return reading_datasets.datasets(self.read())
+    def list(self, *, archived: bool | None = False) -> list[Dataset]:
+        """The datasets in sight, those archived, or with None all, the newest first."""
+        found = reading_datasets.datasets(self.read())
+        return [one for one in found if archived in (None, one.archived_at is not None)]
 
 
 def check_id_column(db: Database, dataset: Dataset, column: str) -> None:

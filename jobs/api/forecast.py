@@ -17,7 +17,7 @@ from jobs.api.launch import Launch
 from jobs.api.room import House
 from jobs.estimates import Estimate
 from jobs.prices import at_batch, price_of
-from jobs.store import reading_datasets, reading_forecast
+from jobs.store import reading_archive, reading_datasets, reading_forecast
 from jobs.store.reading_forecast import EXACT, SAMPLE
 from jobs.views.forecast import Forecast, LadderForecast
 
@@ -38,6 +38,7 @@ def forecast(house: House, launch: Launch) -> Forecast:
     for name in template.unknown(launch.dataset.columns):
         hint = f"; did you mean {name.suggestion}?" if name.suggestion else ""
         warnings.append(f"the template needs a column {name.name!r}, which {launch.dataset.name} lacks{hint}")
+    warnings += _archived(house, launch)
     launches = climbs.rungs(house, launch)
     for one in launches:
         warnings += probing.warnings(
@@ -83,6 +84,14 @@ def _overnight(launch: Launch) -> str:
         "" if launch.how.batch == "all" else "; what has to be asked again costs the full price, which is not in this"
     )
     return f"through the batch endpoint, at {share} and within 24 hours{again}: the time here is that of ordinary calls"
+
+
+def _archived(house: House, launch: Launch) -> list[str]:
+    """That the run is of something archived, which it may be."""
+    prompt = launch.version.prompt
+    named = [f"the dataset {launch.dataset.name}"] if launch.dataset.archived_at is not None else []
+    named += [f"the prompt {prompt}"] if prompt in reading_archive.current(house.read(), "prompt") else []
+    return [f"{one} is archived: it can be used, and stays archived until it is brought back" for one in named]
 
 
 def _warn_of_price(launch: Launch, out: list[str]) -> None:

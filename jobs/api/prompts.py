@@ -17,7 +17,7 @@ from jobs.api.launch import options_of
 from jobs.api.room import Room
 from jobs.contract import Contract
 from jobs.options import RunOptions
-from jobs.store import drawer, reading_prompts
+from jobs.store import drawer, reading_archive, reading_prompts
 from jobs.values import Message, VersionContent
 from jobs.views.prompts import Prompt, Version
 
@@ -211,13 +211,18 @@ class Prompts(Room):
         """(part, unified diff) for each of template, contract and settings that differs."""
         return [(section.name, section.text) for section in folders.diff(a, b)]
 
-    def list(self) -> list[Prompt]:
-        """Every prompt by name, stored or in the folder; a folder that cannot be read is listed with its error."""
+    def list(self, *, archived: bool | None = False) -> list[Prompt]:
+        """The prompts in sight, those archived, or with None all, by name, stored or in the folder.
+
+        A folder that cannot be read is listed with its error.
+        """
         with self.snapshot() as db:
-            stored = reading_prompts.standings(db)
+            stored, put_away = reading_prompts.standings(db), reading_archive.current(db, "prompt")
         listed = {entry.name: entry for entry in folders.list_folders(self.settings.prompts)}
         found = []
         for name in sorted(stored.keys() | listed.keys()):
+            if archived not in (None, name in put_away):
+                continue
             standing, entry = stored.get(name), listed.get(name)
             folder = entry.folder if entry else None
             folder_hash = folders.content_hash(folder.content) if folder else None
@@ -234,6 +239,7 @@ class Prompts(Room):
                     folder_error=entry.error if entry else None,
                     runs=standing.runs if standing else 0,
                     updated_at=max(standing.updated_at if standing else 0.0, _written(folder)),
+                    archived_at=put_away.get(name),
                 )
             )
         return found

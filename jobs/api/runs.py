@@ -288,8 +288,9 @@ class Runs(Room):
         kinds: Sequence[str] | None = None,
         prompt: str | None = None,
         state: str | None = None,
+        archived: bool | None = False,
     ) -> tuple[list[Run], int]:
-        """A page of the runs that pass, the newest first, and how many there are."""
+        """A page of the runs that pass, the newest first, and how many there are; ``archived`` None is any."""
         with self.snapshot() as db:
             return reading_runs.runs(
                 db,
@@ -300,6 +301,7 @@ class Runs(Room):
                 kinds=kinds,
                 prompt=prompt,
                 state=state,
+                archived=archived,
             )
 
 

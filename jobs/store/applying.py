@@ -14,8 +14,8 @@ from sqlite_utils import Database
 
 from jobs import errors
 from jobs.lifecycle import MAY, Resolution, RunState
-from jobs.requests import Cancel, Correct, Discard, Pause, Request, Resume, SetBudget, Start, Undo
-from jobs.store import batches, runs
+from jobs.requests import Archive, Cancel, Correct, Discard, Pause, Request, Restore, Resume, SetBudget, Start, Undo
+from jobs.store import archiving, batches, runs
 from jobs.store.fates import QUIET_KINDS
 from jobs.store.runs import RunRecord
 
@@ -40,6 +40,10 @@ def apply(db: Database, request: Request, *, now: float) -> dict[str, Any]:
             return _discard(db, request, now=now)
         case Undo():
             return _undo(db, request, now=now)
+        case Archive():
+            return archiving.archive(db, request.things, now=now)
+        case Restore():
+            return archiving.restore(db, request.things, now=now)
 
 
 # -- starting ----------------------------------------------------------------------------------------------------------
@@ -117,6 +121,7 @@ def _steer(db: Database, request: Pause | Resume | Cancel, *, now: float) -> dic
     if record.state not in MAY[request.kind]:
         raise errors.Refused(f"run {record.id} is {record.state}: it cannot be {_done(request.kind)}")
     if isinstance(request, Resume):
+        archiving.must_be_in_sight(db, record.id)
         _must_be_where_it_was(record, request)
     by_hand = isinstance(request, Pause)
     by, reason = ("person", "paused by hand") if by_hand else (None, None)
@@ -159,6 +164,8 @@ def _set_budget(db: Database, request: SetBudget, *, now: float) -> dict[str, An
     if request.budget is not None and not record.has_price:
         unknown = next(rung.model for rung in record.rungs if rung.price is None)
         raise errors.Refused(f"the price of {unknown} is unknown, so no budget can be kept: give it a price")
+    if record.paused_by == "budget":
+        archiving.must_be_in_sight(db, record.id)
     runs.set_budget(db, record, request.budget)
     if record.paused_by == "budget":
         runs.set_state(db, record.id, RunState.RUNNING, now=now)

@@ -15,6 +15,7 @@ from jobs import signature
 from jobs.lifecycle import RowState, RunState, Trouble
 from jobs.store import runs, went_on
 from jobs.store.batch import Batch
+from jobs.store.reading_archive import since
 from jobs.store.runs import RunRecord
 from jobs.store.tries import Row, Try
 from jobs.views.runs import Why
@@ -134,12 +135,13 @@ class Fates:
                 [record.root, row.ordinal, record.id],
             )
             self._reopen(record, row.ordinal)
+        # a run can be archived while it is paused, with calls out
         self._db.conn.execute(
-            """
+            f"""
             INSERT INTO dead_letters (run, ordinal, root, row_id, signature, attempt, died_at, latest)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+            VALUES (?, ?, ?, ?, ?, ?, ?, CASE WHEN ? THEN 0 WHEN {since("run", "?")} IS NULL THEN 1 ELSE 2 END)
             """,
-            [record.id, row.ordinal, record.root, row.row_id, named, attempt, self._now, int(not quiet)],
+            [record.id, row.ordinal, record.root, row.row_id, named, attempt, self._now, quiet, record.id],
         )
         self._spent.append((record.id, row.ordinal))
         self._free(row)

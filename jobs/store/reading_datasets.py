@@ -10,20 +10,22 @@ from typing import Any
 
 from sqlite_utils import Database
 
+from jobs.store.reading_archive import since
 from jobs.views.datasets import Dataset
 
 #: characters that stand between the cells as they are stored; a search for one of them looks at each cell itself
 _STRUCTURE = frozenset('",[]\\')
+_DATASET = f"SELECT *, {since('dataset', 'datasets.id')} AS archived_at FROM datasets"
 
 
 def datasets(db: Database) -> list[Dataset]:
-    """Every dataset, the newest first."""
-    return [_view(row) for row in db.query("SELECT * FROM datasets ORDER BY created_at DESC, id")]
+    """Every dataset, archived ones too, the newest first."""
+    return [_view(row) for row in db.query(f"{_DATASET} ORDER BY created_at DESC, id")]
 
 
 def dataset(db: Database, dataset_id: str) -> Dataset | None:
     """The dataset of that id."""
-    return next((_view(row) for row in db.query("SELECT * FROM datasets WHERE id = ?", [dataset_id])), None)
+    return next((_view(row) for row in db.query(f"{_DATASET} WHERE id = ?", [dataset_id])), None)
 
 
 def loading(db: Database) -> list[str]:
@@ -33,7 +35,7 @@ def loading(db: Database) -> list[str]:
 
 def by_hash(db: Database, sha256: str) -> Dataset | None:
     """The dataset that was made of those bytes."""
-    return next((_view(row) for row in db.query("SELECT * FROM datasets WHERE sha256 = ?", [sha256])), None)
+    return next((_view(row) for row in db.query(f"{_DATASET} WHERE sha256 = ?", [sha256])), None)
 
 
 def _view(row: dict[str, Any]) -> Dataset:
@@ -53,6 +55,7 @@ def _view(row: dict[str, Any]) -> Dataset:
         id_column=row["id_column"],
         state=row["state"],
         created_at=row["created_at"],
+        archived_at=row["archived_at"],
     )
 
 

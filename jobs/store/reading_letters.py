@@ -1,7 +1,8 @@
 """Dead letters as a person works through them: groups by cause, pages of letters, the set behind a filter, what a replay made.
 
 Where no run is named, only letters that speak for their row now are shown (``latest``); those of tries and evaluations never
-do, since they were asked to see what happens. A named run shows its own letters, whatever came after.
+do, since they were asked to see what happens, and those of archived runs are left out. A named run shows its own letters,
+whatever came after.
 Everywhere the order is the same, newest run first and the file's order in it, so that *next* is the next line of the list.
 """
 
@@ -89,7 +90,7 @@ def groups(db: Database, chosen: Filter, *, limit: int, offset: int = 0) -> tupl
     signatures = [row[0] for row in found]
     facets = _facets(db, chosen, signatures)
     titles = _titles(db, signatures)
-    names = _version_names(db, {run for facet in facets.values() for run in facet.runs})
+    names = version_names(db, {run for facet in facets.values() for run in facet.runs})
     return [
         Group(
             signature=signature,
@@ -148,7 +149,8 @@ def _titles(db: Database, signatures: Sequence[str]) -> dict[str, str]:
     return dict(found.fetchall())
 
 
-def _version_names(db: Database, runs: set[int]) -> dict[int, str]:
+def version_names(db: Database, runs: set[int]) -> dict[int, str]:
+    """The version that each of these runs is of, by name."""
     found = db.execute(
         """
         SELECT r.id, v.prompt, v.number FROM runs r JOIN versions v ON v.id = r.version
@@ -317,7 +319,7 @@ def _decisions(db: Database, rest: str, values: Sequence[Any]) -> list[Decision]
         """,
         values,
     ).fetchall()
-    versions = _version_names(db, {row[3] for row in found if row[3] is not None})
+    versions = version_names(db, {row[3] for row in found if row[3] is not None})
     return [
         Decision(
             id=id_,

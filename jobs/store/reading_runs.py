@@ -14,6 +14,7 @@ from sqlite_utils import Database
 
 from jobs.lifecycle import RunState
 from jobs.options import RunOptions
+from jobs.store.reading_archive import among, since
 from jobs.store.reading_letters import Filter, groups, reference
 from jobs.store.rungs import UPPER
 from jobs.views.letters import Group
@@ -24,7 +25,7 @@ WINDOW = 60.0
 #: counts of ended runs that are kept at most
 KEPT = 5_000
 
-_RUN = """
+_RUN = f"""
     SELECT r.id, r.kind, r.root, r.parent, r.dataset, d.name AS dataset_name, r.prompt, r.version AS version_id, v.number,
            r.connection, r.base_url, r.model, r.upper, r.options, r.id_column, r.row_count,
            r.price IS NOT NULL AND NOT EXISTS (
@@ -32,7 +33,7 @@ _RUN = """
            ) AS price_known,
            r.state, r.paused_by, r.reason, r.note, r.calls, r.prompt_tokens, r.completion_tokens, r.cached_tokens, r.cost,
            r.reserved, r.throttles, r.created_at, r.ended_at, r.paused_at,
-           r.paused_seconds
+           r.paused_seconds, {since("run", "r.id")} AS archived_at
     FROM runs r JOIN versions v ON v.id = r.version JOIN datasets d ON d.id = r.dataset
 """
 
@@ -72,9 +73,10 @@ def runs(
     kinds: Sequence[str] | None = None,
     prompt: str | None = None,
     state: str | None = None,
+    archived: bool | None = False,
 ) -> tuple[list[Run], int]:
     """A page of the runs that pass, the newest first, and how many there are."""
-    parts, values = ["1"], list[Any]()
+    parts, values = [among(archived)], list[Any]()
     if kinds is not None:
         parts.append("r.kind IN (SELECT value FROM json_each(?))")
         values.append(json.dumps(list(kinds)))
@@ -132,7 +134,7 @@ def _at_work(row: dict[str, Any], now: float) -> float:
 _AS_STORED = (
     "id", "kind", "root", "parent", "dataset", "dataset_name", "prompt", "version_id", "connection", "base_url", "model",
     "id_column", "state", "paused_by", "reason", "note", "calls", "prompt_tokens", "completion_tokens", "cached_tokens",
-    "reserved", "throttles", "created_at", "ended_at",
+    "reserved", "throttles", "created_at", "ended_at", "archived_at",
 )  # fmt: skip
 
 

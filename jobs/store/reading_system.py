@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from sqlite_utils import Database
 
+from jobs.store.reading_archive import since
+
 
 @dataclass(frozen=True, kw_only=True)
 class Letters:
-    """Dead letters that speak for their row, by what has become of them."""
+    """Dead letters that speak for their row, by what has become of them; without those of archived runs."""
 
     open: int
     replaying: int
@@ -36,8 +38,9 @@ def letters(db: Database, *, since: float) -> Letters:
 
 
 def datasets(db: Database) -> int:
-    """How many datasets are ready."""
-    return int(db.execute("SELECT COUNT(*) FROM datasets WHERE state = 'ready'").fetchone()[0])
+    """How many datasets are ready and in sight."""
+    query = f"SELECT COUNT(*) FROM datasets WHERE state = 'ready' AND {since('dataset', 'datasets.id')} IS NULL"
+    return int(db.execute(query).fetchone()[0])
 
 
 def size(db: Database) -> int:

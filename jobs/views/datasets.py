@@ -26,3 +26,5 @@ class Dataset:
     id_column: str | None
     state: str
     created_at: float
+    #: None: it is in sight
+    archived_at: float | None = None

@@ -47,3 +47,5 @@ class Prompt:
     folder_error: str | None
     runs: int
     updated_at: float
+    #: None: it is in sight
+    archived_at: float | None = None

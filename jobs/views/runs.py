@@ -78,6 +78,8 @@ class Run:
     letters: dict[str, int] = field(default_factory=dict)
     #: the rungs above its own model, the dearest last; empty without a ladder
     upper: tuple[Rung, ...] = ()
+    #: None: it is in sight
+    archived_at: float | None = None
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -375,3 +375,24 @@ def m023_left_files(db: Database) -> None:
         ) WITHOUT ROWID;
         """,
     )
+
+
+@MIGRATIONS()
+def m024_archivings(db: Database) -> None:
+    """Written by the keeper alone: what was put out of sight, since when, and until when.
+
+    A dead letter that speaks for its row has ``latest`` 1 while its run is in sight, and 2 while that is archived.
+    """
+    run_all(
+        db,
+        """
+        CREATE TABLE archivings (
+            id INTEGER PRIMARY KEY,
+            kind TEXT NOT NULL,                 -- dataset, prompt, run
+            name TEXT NOT NULL,                 -- a dataset's id, a prompt's name, a run's number
+            archived_at REAL NOT NULL,
+            restored_at REAL                    -- NULL: it is archived now
+        );
+        CREATE UNIQUE INDEX archivings_now ON archivings (kind, name) WHERE restored_at IS NULL;
+        """,
+    )

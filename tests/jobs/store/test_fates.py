@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
+from jobs.store import archiving
 from jobs.store.database import open_writer
 from jobs.store.migrations import MIGRATIONS
-from jobs.values import FailureKind
+from jobs.store.runs import transaction
+from jobs.values import FailureKind, Thing
 from tests.jobs.store.book import BAD, COST, GOOD, Book
 
 
@@ -80,3 +82,19 @@ def test_the_dead_of_an_older_file_get_their_cost(tmp_path: Path, book: Book) ->
         old.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM book.{table}")
     old.close()
     assert costs(open_writer(tmp_path / "old.db")) == wanted
+
+
+def test_a_row_that_dies_in_an_archived_run_asks_nobody_until_that_is_brought_back(book: Book) -> None:
+    """A run can be archived while it is paused, with calls out that come back."""
+    run = Thing(kind="run", name=str(book.run))
+    book.send("t1", 1)
+    book.send("t2", 2)
+    with transaction(book.db):
+        book.db.execute("UPDATE runs SET state = 'paused'")
+        archiving.archive(book.db, [run], now=1.0)
+    book.fail("t1", 1, FailureKind.TOO_LONG)
+    assert book.db.execute("SELECT count(*) FROM dead_letters WHERE latest = 1").fetchone() == (0,)
+    with transaction(book.db):
+        archiving.restore(book.db, [run], now=2.0)
+    book.fail("t2", 2, FailureKind.TOO_LONG)
+    assert book.db.execute("SELECT count(*) FROM dead_letters WHERE latest = 1").fetchone() == (2,)

@@ -10,6 +10,8 @@ from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from jobs import errors
+from jobs.api import Engine
+from jobs.settings import Settings
 from jobs.store.database import open_reader, open_writer
 from jobs.store.migrations import MIGRATIONS
 from tests.jobs.ledger import Ledger
@@ -53,6 +55,22 @@ def test_letters_of_replays_of_tries_ask_nobody_any_more(tmp_path: Path) -> None
     old.close()
     with closing(open_writer(tmp_path / "a.db")) as db:
         assert db.execute("SELECT DISTINCT run FROM dead_letters WHERE latest = 1").fetchall() == [(real,)]
+
+
+def test_what_an_older_home_holds_is_in_sight(tmp_path: Path) -> None:
+    """Nothing of it was ever archived."""
+    settings = Settings(home=tmp_path, prompts=tmp_path / "prompts")
+    old = Database(settings.database)
+    MIGRATIONS.apply(old, stop_before="m024_archivings")
+    ledger = Ledger(old)
+    dataset, version = ledger.dataset(5), ledger.version()
+    run = ledger.run(dataset, version, dead=2)
+    old.close()
+    with Engine(settings) as engine:
+        assert [one.archived_at for one in engine.datasets.list()] == [None]
+        assert [one.archived_at for one in engine.prompts.list()] == [None]
+        assert [(one.id, one.archived_at) for one in engine.runs.list()[0]] == [(run, None)]
+        assert engine.letters.standing().open == 2 and engine.archive.look() == []
 
 
 def test_a_step_that_fails_leaves_nothing_behind() -> None:

@@ -11,7 +11,9 @@ from jobs.api import Engine
 from jobs.api.launch import Launch
 from jobs.options import RunOptions
 from jobs.settings import Connection, Settings
+from jobs.store import archiving
 from jobs.store.database import open_writer
+from jobs.values import Thing
 from tests.jobs.ledger import Ledger
 
 LARGE = ("rows", "run_rows", "calls", "attempts", "dead_letters", "results", "result_moves", "reuse")
@@ -31,6 +33,7 @@ PAGES: dict[str, Page] = {
     "versions": lambda e, d, r, v: e.prompts.versions("triage"),
     "runs": lambda e, d, r, v: e.runs.list(),
     "runs of a prompt": lambda e, d, r, v: e.runs.list(prompt="triage", state="running", kinds=["run"]),
+    "archived runs": lambda e, d, r, v: e.runs.list(archived=True),
     "run": lambda e, d, r, v: e.runs.get(r),
     "results": lambda e, d, r, v: e.runs.results(r, offset=0, limit=50),
     "results far down": lambda e, d, r, v: e.runs.results(r, offset=90_000, limit=50),
@@ -43,6 +46,13 @@ PAGES: dict[str, Page] = {
     "outlook": lambda e, d, r, v: e.runs.outlook(r),
     "groups": lambda e, d, r, v: e.runs.groups(r),
     "resolutions": lambda e, d, r, v: e.runs.resolutions(r),
+    "letters by cause": lambda e, d, r, v: e.letters.groups(),
+    "letters": lambda e, d, r, v: e.letters.list(limit=50),
+    "letters of a prompt": lambda e, d, r, v: e.letters.standing(prompt="triage"),
+    "all that is archived": lambda e, d, r, v: e.archive.look(),
+    "what archiving would do": lambda e, d, r, v: e.archive.weigh(
+        [e.archive.run(r), e.archive.dataset(d), e.archive.prompt("triage")]
+    ),
     "forecast": lambda e, d, r, v: e.runs.forecast(
         Launch(
             version=e.prompts.get(v),
@@ -58,7 +68,7 @@ PAGES: dict[str, Page] = {
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, str, int, int]]:
-    """100,000 rows, 5,000 of them dead, some in calls and waiting, and a replay of 2,000."""
+    """100,000 rows, 5,000 of them dead, some in calls and waiting, a replay of 2,000, and 200 runs that are archived."""
     home = tmp_path_factory.mktemp("large")
     settings = Settings(home=home, prompts=home / "prompts")
     db = open_writer(settings.database)
@@ -70,6 +80,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, st
         dispatched=200, backing_off=100,
     )  # fmt: skip
     ledger.replay(run, ledger.version(number=2), fixed=1_500, same=300, new=150, waiting=50)
+    nightly = [ledger.run(dataset, version, rows=1, kind="run") for _ in range(200)]
+    with db.atomic():
+        archiving.archive(db, [Thing(kind="run", name=str(one)) for one in nightly], now=ledger.now)
     db.close()
     with Engine(settings) as engine:
         yield engine, dataset, run, version
