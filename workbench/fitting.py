@@ -28,9 +28,10 @@ def own_first(datasets: Iterable[Dataset]) -> list[Dataset]:
 
 
 def named(dataset: Dataset, most: int) -> str:
-    """A dataset in a list to choose from; golden rows say that they are."""
-    golden = f" · {GOLDEN}" if is_golden(dataset) else ""
-    return wording.head(f"{dataset.name} · {wording.count(dataset.row_count, 'row')}{golden}", most)
+    """A dataset in a list to choose from; golden rows, and those that are archived, say that they are."""
+    marks = f" · {GOLDEN}" if is_golden(dataset) else ""
+    marks += " · archived" if dataset.archived_at is not None else ""
+    return wording.head(f"{dataset.name} · {wording.count(dataset.row_count, 'row')}{marks}", most)
 
 
 def first(datasets: Sequence[Dataset], *, used: Iterable[str], template: str) -> Dataset:

@@ -155,8 +155,8 @@ def _ends(now: float) -> tuple[float, float] | None:
     newest, _ = engine.costs.calls(CallFilter(since=0.0, until=now + 86_400), limit=1)
     if not newest:
         return None
-    _, total = engine.runs.list(limit=1)
-    oldest, _ = engine.runs.list(offset=total - 1, limit=1)
+    _, total = engine.runs.list(limit=1, archived=None)
+    oldest, _ = engine.runs.list(offset=total - 1, limit=1, archived=None)
     return min(oldest[0].created_at, newest[0].sent_at), newest[0].sent_at
 
 

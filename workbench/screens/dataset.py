@@ -9,6 +9,7 @@ import streamlit as st
 from jobs import templates
 from jobs.views.datasets import Dataset
 from workbench import parts, session, wording
+from workbench.screens import archiving
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 NUMBERED = "number the rows"
@@ -29,9 +30,12 @@ def page() -> None:
                 state=None if dataset.state == "ready" else dataset.state,
             )
         with st.container(horizontal=True, horizontal_alignment="right", width="content"):
+            if dataset.state == "ready":
+                archiving.button("dataset", dataset.id, dataset.archived_at)
             session.link("All datasets", "datasets")
             session.link("Use in a prompt", "prompts", dataset=dataset.id)
             session.link("**Launch a run**", "launch", dataset=dataset.id, disabled=dataset.state != "ready")
+    archiving.notice("dataset", dataset.id, dataset.archived_at)
     if dataset.state != "ready":
         parts.panel(
             "Its rows are being stored. If that was cut off, upload the same file again: it begins anew.",

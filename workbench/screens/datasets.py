@@ -8,12 +8,12 @@ import streamlit as st
 
 from jobs.views.datasets import Dataset
 from workbench import fitting, parts, session, wording
-from workbench.screens import upload
+from workbench.screens import archiving, upload
 
 
 def page() -> None:
     parts.header("Datasets", subtitle="Uploaded tables. A dataset never changes; the same bytes are the same dataset.")
-    found = session.engine().datasets.list()
+    found = session.engine().datasets.list(archived=None)
     if found:
         with st.expander("Upload a table", expanded=False):
             upload.draw(found)
@@ -27,8 +27,15 @@ def page() -> None:
         upload.draw(found)
 
 
-def _list(found: list[Dataset]) -> None:
+def _list(everything: list[Dataset]) -> None:
     now = time.time()
+    bar = st.container(horizontal=True, vertical_alignment="center")
+    with bar:
+        archived = archiving.shown("dataset")
+    found = [one for one in everything if archived == (one.archived_at is not None)]
+    if not found:
+        st.caption("No dataset is archived." if archived else "Every dataset is archived.")
+        return
     columns = [
         parts.Column(key="name", label="Dataset", kind="strong"),
         parts.Column(key="rows", label="Rows", kind="number"),
@@ -37,7 +44,7 @@ def _list(found: list[Dataset]) -> None:
         parts.Column(key="findings", label="Findings", kind="number", help="what was found while it was read"),
         parts.Column(key="id", label="Row id"),
         parts.Column(key="size", label="Size", kind="number"),
-        parts.Column(key="when", label="Uploaded"),
+        parts.Column(key="when", label="Archived" if archived else "Uploaded"),
     ]
     rows = [
         parts.Row(
@@ -50,13 +57,15 @@ def _list(found: list[Dataset]) -> None:
                 "findings": wording.number(len(dataset.findings)),
                 "id": dataset.id_column or "row number",
                 "size": wording.size(dataset.size_bytes),
-                "when": parts.time_cell(dataset.created_at, now),
+                "when": parts.time_cell(dataset.archived_at or dataset.created_at, now),
             },
         )
         for dataset in fitting.own_first(found)
     ]
     shown, _ = parts.paged("page", lambda offset, limit: (rows[offset : offset + limit], len(rows)), noun="dataset")
-    opened = parts.table(columns, shown, key="datasets", opens=True, label="datasets").opened
+    opened, chosen = parts.table(columns, shown, key="datasets", opens=True, choose=True, label="datasets")
+    with bar:
+        archiving.ticked("dataset", chosen, archived=archived)
     if opened:
         session.go("dataset", id=opened)
 

@@ -7,12 +7,13 @@ import streamlit as st
 from jobs import errors
 from jobs.views.datasets import Dataset
 from workbench import parts, session, wording
+from workbench.screens import archiving
 from workbench.screens.running import wish
 
 
 def page() -> None:
     parts.header("Launch a run", subtitle="It works in the background: closing the browser changes nothing.")
-    ready = [dataset for dataset in session.engine().datasets.list() if dataset.state == "ready"]
+    ready = archiving.datasets(session.param("dataset"))
     if _missing(ready):
         return
     left, right = st.columns([3, 2], gap="medium")
@@ -34,7 +35,7 @@ def _missing(ready: list[Dataset]) -> bool:
     needed = []
     if not ready:
         needed.append("a dataset (upload a table, or load a sample)")
-    prompts = [prompt for prompt in engine.prompts.list() if prompt.latest or prompt.in_folder]
+    prompts = [prompt for prompt in archiving.prompts(session.param("prompt")) if prompt.latest or prompt.in_folder]
     if not prompts:
         needed.append("a prompt (write one, or put a folder into the prompts folder)")
     connected = bool(engine.system.connections())

@@ -8,6 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from jobs import errors, prompts
 from jobs.views.prompts import Prompt, Version
 from workbench import fitting, parts, session, wording
+from workbench.screens import archiving
 from workbench.screens.editor import bench, contract, desk, evaluating, history, model, saving, template, tryout
 from workbench.screens.editor.draft import Draft
 
@@ -76,7 +77,7 @@ def _trying() -> bool:
 
 
 def _prompt(name: str) -> Prompt | None:
-    return next((one for one in session.engine().prompts.list() if one.name == name), None)
+    return next((one for one in session.engine().prompts.list(archived=None) if one.name == name), None)
 
 
 def _editor(view: str, name: str, draft: Draft, chosen: bench.Bench) -> None:
@@ -106,6 +107,8 @@ def _head(
         with st.container():
             parts.header(name, subtitle=_standing(latest, prompt, draft, changed=changed))
         with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", width="content"):
+            if prompt is not None:
+                archiving.button("prompt", name, prompt.archived_at)
             session.link("All prompts", "prompts", dataset=session.param("dataset"))
             # neither is disabled without a change: the press that takes the cursor out of a text is what brings the change
             drop = (latest or folder) is not None and st.button("Discard the draft", type="tertiary", key="discard")
@@ -128,6 +131,7 @@ def _head(
                 )
             elif folder is not None:
                 session.link("**Launch a run**", "launch", prompt=name, dataset=session.param("dataset"))
+    archiving.notice("prompt", name, prompt.archived_at if prompt else None)
     kept = latest.reference if latest else "the folder's content"
     if (drop or (save and latest is not None)) and not changed:
         parts.panel(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import streamlit as st
 
 from jobs import errors, prompts
 from jobs.views.prompts import Prompt
 from workbench import parts, session, wording
+from workbench.screens import archiving
 
 
 def page() -> None:
@@ -16,9 +18,9 @@ def page() -> None:
         "Prompts", subtitle="A prompt is a named task; its versions never change, and a run is of one version."
     )
     _carried()
-    found = session.engine().prompts.list()
+    found = session.engine().prompts.list(archived=None)
     for prompt in found:
-        if prompt.folder_error:
+        if prompt.folder_error and prompt.archived_at is None:
             parts.error(prompt.folder_error, title=f"The folder of {prompt.name} cannot be used")
     if not found:
         parts.empty(
@@ -28,7 +30,7 @@ def page() -> None:
         )
     else:
         _list(found)
-    _new({prompt.name for prompt in found})
+    _new({prompt.name: prompt for prompt in found})
 
 
 def _carried() -> None:
@@ -36,7 +38,7 @@ def _carried() -> None:
     carried = session.param("dataset")
     if carried is None:
         return
-    name = next((one.name for one in session.engine().datasets.list() if one.id == carried), None)
+    name = next((one.name for one in session.engine().datasets.list(archived=None) if one.id == carried), None)
     with st.container(horizontal=True, vertical_alignment="center"):
         if name is None:
             parts.panel("The prompt that you open is shown with another one.", title=f"There is no dataset {carried!r}")
@@ -49,8 +51,15 @@ def _carried() -> None:
             st.rerun()
 
 
-def _list(found: list[Prompt]) -> None:
+def _list(everything: list[Prompt]) -> None:
     now = time.time()
+    bar = st.container(horizontal=True, vertical_alignment="center")
+    with bar:
+        archived = archiving.shown("prompt")
+    found = [one for one in everything if archived == (one.archived_at is not None)]
+    if not found:
+        st.caption("No prompt is archived." if archived else "Every prompt is archived.")
+        return
     columns = [
         parts.Column(key="name", label="Prompt", kind="strong"),
         parts.Column(key="description", label="What it does", kind="wide"),
@@ -58,7 +67,7 @@ def _list(found: list[Prompt]) -> None:
         parts.Column(key="production", label="Production"),
         parts.Column(key="folder", label="Folder", help="whether the prompts folder holds the latest version"),
         parts.Column(key="runs", label="Runs", kind="number"),
-        parts.Column(key="when", label="Changed"),
+        parts.Column(key="when", label="Archived" if archived else "Changed"),
     ]
     rows = [
         parts.Row(
@@ -70,13 +79,15 @@ def _list(found: list[Prompt]) -> None:
                 "production": f"@{prompt.labels['production']}" if "production" in prompt.labels else wording.NOTHING,
                 "folder": _folder(prompt),
                 "runs": wording.number(prompt.runs),
-                "when": parts.time_cell(prompt.updated_at, now),
+                "when": parts.time_cell(prompt.archived_at or prompt.updated_at, now),
             },
         )
         for prompt in found
     ]
     shown, _ = parts.paged("page", lambda offset, limit: (rows[offset : offset + limit], len(rows)), noun="prompt")
-    opened = parts.table(columns, shown, key="prompts", opens=True, label="prompts").opened
+    opened, chosen = parts.table(columns, shown, key="prompts", opens=True, choose=True, label="prompts")
+    with bar:
+        archiving.ticked("prompt", chosen, archived=archived)
     if opened:
         session.go("prompt", name=opened, dataset=session.param("dataset"))
 
@@ -104,7 +115,7 @@ def _folder(prompt: Prompt) -> str | parts.Cell:
     )
 
 
-def _new(taken: set[str]) -> None:
+def _new(taken: Mapping[str, Prompt]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.text_input("A new prompt", placeholder="small letters, digits, - and _", key="new", width=320) or ""
         wanted = st.button("Write it")
@@ -118,8 +129,9 @@ def _new(taken: set[str]) -> None:
     except errors.PromptError as error:
         parts.error(error)
         return
-    if name.strip() in taken:
-        parts.error(f"There is a prompt {name.strip()} already; open it from the list.", title="The name is taken")
+    if (other := taken.get(name.strip())) is not None:
+        where = "it is archived; look for it there" if other.archived_at is not None else "open it from the list"
+        parts.error(f"There is a prompt {name.strip()} already; {where}.", title="The name is taken")
         return
     session.go("prompt", name=name.strip(), dataset=session.param("dataset"))
 

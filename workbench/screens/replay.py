@@ -9,6 +9,7 @@ import streamlit as st
 from jobs.views.letters import BeforeAfter, Decision, ReplayOutcome
 from jobs.views.runs import Run
 from workbench import parts, session, wording
+from workbench.screens import archiving
 from workbench.screens.review import decided
 from workbench.screens.running import progress, steering
 
@@ -35,9 +36,11 @@ def page() -> None:
             )
         with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", width="content"):
             steering.buttons(run)
+            archiving.button("run", run.id, run.archived_at, why_not=steering.why_in_sight(run))
             _undo(run, decision)
             session.link(f"Run {run.parent}", "run", id=run.parent)
             session.link("As a run", "run", id=run.id)
+    archiving.notice("run", run.id, run.archived_at)
     if decision is not None and decision.undone_at is not None:
         parts.panel(
             f"Its results were taken back at {wording.exact(decision.undone_at, session.zone())}: the values that it brought "

@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+import streamlit as st
+
 from jobs.views.runs import Run
 from workbench import parts, session, wording
+from workbench.screens import archiving
 from workbench.screens.running import facts
 
 #: seconds between two looks while one of the shown replays is at work
@@ -16,11 +19,21 @@ SHOWN = 25
 
 
 def page() -> None:
-    parts.header(
-        "Replays",
-        subtitle="A replay asks dead letters again, as a run of its own. The run that they died in stays as it was.",
-    )
-    found, total = parts.shown("page", _page, size=SHOWN)
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        parts.header(
+            "Replays",
+            subtitle="A replay asks dead letters again, as a run of its own. The run that they died in stays as it was.",
+        )
+        archived = archiving.shown("run", noun="replay")
+    archiving.asked()
+
+    def fetch(offset: int, limit: int) -> tuple[list[Run], int]:
+        return session.engine().runs.list(offset=offset, limit=limit, kinds=["replay"], archived=archived)
+
+    found, total = parts.shown("page", fetch, size=SHOWN)
+    if not total and session.engine().runs.list(kinds=["replay"], archived=None, limit=0)[1]:
+        st.caption("No replay is archived." if archived else "Every replay is archived.")
+        return
     if not total:
         parts.empty(
             "No replay yet",
@@ -32,8 +45,11 @@ def page() -> None:
     busy = _at_work(found)
 
     def look() -> str:
-        shown, _ = parts.paged("page", _page, size=SHOWN, noun="replay")
-        _table(list(shown))
+        bar = st.container(horizontal=True)
+        shown, _ = parts.paged("page", fetch, size=SHOWN, noun="replay")
+        ticked = _table(list(shown))
+        with bar:
+            archiving.ticked("run", ticked, archived=archived, watched=True)
         return str(_at_work(shown))
 
     parts.watch(look, standing=str(busy), every=GLANCE if busy else None)
@@ -43,11 +59,8 @@ def _at_work(shown: Sequence[Run]) -> bool:
     return any(run.ended_at is None and run.state != "paused" for run in shown)
 
 
-def _page(offset: int, limit: int) -> tuple[list[Run], int]:
-    return session.engine().runs.list(offset=offset, limit=limit, kinds=["replay"])
-
-
-def _table(runs: list[Run]) -> None:
+def _table(runs: list[Run]) -> list[str]:
+    """Draw them; those that are ticked."""
     now = time.time()
     columns = [
         parts.Column(key="id", label="Replay", kind="strong"),
@@ -65,9 +78,10 @@ def _table(runs: list[Run]) -> None:
         parts.Column(key="when", label="Started"),
     ]
     rows = [parts.Row(str(run.id), _row(run, now)) for run in runs]
-    opened = parts.table(columns, rows, key="replays", opens=True, label="replays").opened
+    opened, chosen = parts.table(columns, rows, key="replays", opens=True, choose=True, label="replays")
     if opened:
         session.go("replay", id=opened)
+    return chosen
 
 
 def _row(run: Run, now: float) -> dict[str, str | parts.Cell]:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from jobs.views.runs import Run
 from workbench import parts, session, wording
+from workbench.screens import archiving
 from workbench.screens.review import decided
 from workbench.screens.running import agreement, exporting, facts, overnight, progress, steering, sums, values
 
@@ -27,7 +28,9 @@ def page() -> None:
             )
         with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", width="content"):
             steering.buttons(run)
+            archiving.button("run", run.id, run.archived_at, why_not=steering.why_in_sight(run))
             _links(run)
+    archiving.notice("run", run.id, run.archived_at)
     progress.watched(run, more=_more)
     with st.container(horizontal=True, vertical_alignment="center"):
         views = ("Agreement", *VIEWS) if run.kind == "evaluation" else VIEWS

@@ -9,6 +9,7 @@ import streamlit as st
 
 from jobs.views.runs import Run
 from workbench import parts, session, wording
+from workbench.screens import archiving
 from workbench.screens.running import sums
 
 #: seconds between two looks while one of the shown runs is at work
@@ -22,21 +23,27 @@ def page() -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         parts.header("Runs", subtitle="A run asks a model about the rows of a dataset, with one version of a prompt.")
         session.link("**Launch a run**", "launch")
-    kinds, prompt, state = _filters()
+    archiving.asked()
+    kinds, prompt, state, archived = _filters()
 
     def fetch(offset: int, limit: int) -> tuple[list[Run], int]:
-        return session.engine().runs.list(offset=offset, limit=limit, kinds=kinds, prompt=prompt, state=state)
+        return session.engine().runs.list(
+            offset=offset, limit=limit, kinds=kinds, prompt=prompt, state=state, archived=archived
+        )
 
     found, total = parts.shown("page", fetch)
-    if not total and (kinds, prompt, state) == (["run"], None, None):
+    if not total and not session.engine().runs.list(kinds=["run"], archived=None, limit=0)[1] and kinds == ["run"]:
         _nothing()
         return
     busy = _at_work(found)
 
     def look() -> str:
+        bar = st.container(horizontal=True)
         shown, _ = parts.paged("page", fetch, noun="run")
         if shown:
-            _table(list(shown))
+            ticked = _table(list(shown))
+            with bar:
+                archiving.ticked("run", ticked, archived=archived, watched=True)
         else:
             st.caption("No run is like that.")
         return str(_at_work(shown))
@@ -48,8 +55,8 @@ def _at_work(shown: Sequence[Run]) -> bool:
     return any(run.ended_at is None and run.state != "paused" for run in shown)
 
 
-def _filters() -> tuple[list[str], str | None, str | None]:
-    names = [EVERY, *(prompt.name for prompt in session.engine().prompts.list())]
+def _filters() -> tuple[list[str], str | None, str | None, bool]:
+    names = [EVERY, *(prompt.name for prompt in archiving.prompts(session.param("prompt")))]
     with st.container(horizontal=True, vertical_alignment="center"):
         kinds = st.pills(
             "Kind",
@@ -62,7 +69,8 @@ def _filters() -> tuple[list[str], str | None, str | None]:
         )
         state = parts.filters.segments("state", STATES, default="any")
         prompt = parts.filters.select("prompt", names, default=EVERY)
-    return kinds or list(KINDS), None if prompt == EVERY else prompt, None if state == "any" else state
+        archived = archiving.shown("run")
+    return kinds or list(KINDS), None if prompt == EVERY else prompt, None if state == "any" else state, archived
 
 
 def _nothing() -> None:
@@ -74,7 +82,8 @@ def _nothing() -> None:
     session.link("**Launch the first run**", "launch")
 
 
-def _table(runs: list[Run]) -> None:
+def _table(runs: list[Run]) -> list[str]:
+    """Draw them; those that are ticked."""
     now = time.time()
     columns = [
         parts.Column(key="id", label="Run", kind="strong"),
@@ -91,12 +100,18 @@ def _table(runs: list[Run]) -> None:
         parts.Column(key="took", label="Took", kind="number", help="time at work, without pauses"),
         parts.Column(key="when", label="Started"),
     ]
-    opened = parts.table(
-        columns, [parts.Row(str(run.id), _row(run, now)) for run in runs], key="runs", opens=True, label="runs"
-    ).opened
+    opened, chosen = parts.table(
+        columns,
+        [parts.Row(str(run.id), _row(run, now)) for run in runs],
+        key="runs",
+        opens=True,
+        choose=True,
+        label="runs",
+    )
     if opened:
         kinds = {str(run.id): run.kind for run in runs}
         session.go("replay" if kinds[opened] == "replay" else "run", id=opened)
+    return chosen
 
 
 def _row(run: Run, now: float) -> dict[str, str | parts.Cell]:

@@ -9,6 +9,7 @@ import streamlit as st
 from jobs import errors
 from jobs.views.datasets import Dataset
 from workbench import fitting, parts, session
+from workbench.screens import archiving
 from workbench.screens.editor import desk, lines
 from workbench.screens.editor.draft import Draft
 
@@ -29,8 +30,9 @@ class Bench:
 
 
 def ready() -> list[Dataset]:
-    """The datasets that can be looked at, golden rows last."""
-    return fitting.own_first(one for one in session.engine().datasets.list() if one.state == "ready")
+    """The datasets that can be looked at, golden rows last; of those archived the one that the address or the desk names."""
+    named = st.session_state.get("bench:dataset"), session.param("dataset"), _dataset_of_run()
+    return fitting.own_first(archiving.datasets(*named))
 
 
 def columns() -> tuple[str, ...]:
@@ -90,7 +92,7 @@ def choose(name: str, draft: Draft) -> Bench:
 
 def _used(name: str) -> list[str]:
     """The datasets that this prompt was last run or tried on, the latest first."""
-    runs, _ = session.engine().runs.list(limit=USED, kinds=("run", "try", "replay"), prompt=name)
+    runs, _ = session.engine().runs.list(limit=USED, kinds=("run", "try", "replay"), prompt=name, archived=None)
     return list(dict.fromkeys(run.dataset for run in runs))
 
 

@@ -15,6 +15,7 @@ import streamlit as st
 
 from jobs.views.letters import Letter
 from workbench import parts, session, wording
+from workbench.screens import archiving
 
 RESOLUTIONS = ("open", "replaying", "fixed", "corrected", "discarded", "any")
 EVERY = "every prompt"
@@ -53,7 +54,7 @@ class Filter:
 
 def filters() -> Filter:
     """Draw the filter; its widgets and the URL are one."""
-    names = [EVERY, *(prompt.name for prompt in session.engine().prompts.list())]
+    names = [EVERY, *(prompt.name for prompt in archiving.prompts(session.param("prompt")))]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         resolution = parts.filters.segments("resolution", RESOLUTIONS, default="open")
         prompt = parts.filters.select("prompt", names, default=EVERY, label="Prompt", width=200)

@@ -46,11 +46,18 @@ def _act(
 
 
 def _why_not(run: Run, verb: str) -> str:
+    if verb == "resume" and run.archived_at is not None:
+        return "It is archived: bring it back first"
     if run.state in MAY[verb]:
         return ""
     return (
         f"This {wording.KINDS.get(run.kind, 'run')} is {wording.state(run.state).word}: there is nothing left to {verb}"
     )
+
+
+def why_in_sight(run: Run) -> str:
+    """Why it cannot be archived now; empty where it can."""
+    return "It is running: pause or cancel it first" if run.state == "running" else ""
 
 
 def _why_no_budget(run: Run) -> str:

@@ -15,6 +15,7 @@ from jobs.values import VersionContent
 from jobs.views.datasets import Dataset
 from jobs.views.prompts import Prompt, Version
 from workbench import fitting, parts, session, wording
+from workbench.screens import archiving
 from workbench.screens.running import echoing, expectation, laddering, overnight
 
 NUMBERED = "the row's number"
@@ -224,17 +225,16 @@ def _not_found(missing: str, instead: str) -> None:
 
 
 def _version(dataset: Dataset) -> Version | None:
-    engine = session.engine()
     reference = session.param("prompt")
     asked, _, mark = (reference or "").partition("@")
-    by_name = {prompt.name: prompt for prompt in engine.prompts.list() if prompt.latest or prompt.in_folder}
+    by_name = {prompt.name: prompt for prompt in archiving.prompts(reference) if prompt.latest or prompt.in_folder}
     wanted = asked if asked in by_name else _fitting(list(by_name.values()), dataset)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox(
             "Prompt",
             list(by_name),
             index=list(by_name).index(wanted),
-            format_func=lambda one: wording.head(one, 60),
+            format_func=lambda one: archiving.marked(one, by_name.values()),
             key="launch:prompt",
         )
         unsaved = by_name[name].latest is None
