@@ -159,8 +159,8 @@ def eval_command(prompt: str, golden: Path | None, bar: float | None, **rest: An
         if golden is None and not file.exists():
             raise errors.InputError(f"{file}: there is no such file; write it, or name another with --golden")
         must_be_file(file)
-        archive.say_used(engine, prompt=version.prompt)
         dataset = engine.evaluations.table(version, file)
+        archive.say_used(engine, prompt=version.prompt, dataset=dataset)
 
         def launch(at: Settings) -> Launch:
             return replace(_launch(at, version, dataset, rest), kind="evaluation")
