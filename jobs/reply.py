@@ -255,17 +255,23 @@ class _Scan:
         # [1] is a footnote, [{...}] an answer of the wrong form
         if isinstance(found.value, dict) or _holds_object(found.value):
             self._values.append(found)
+        else:
+            self._pass_over(found.start)
         return found.end
+
+    def _pass_over(self, start: int) -> None:
+        """Count a bracket that begins no answer."""
+        self._prose += 1
+        if self._prose > MAX_PROSE:
+            limit = f"an answer within {MAX_PROSE:,} brackets"
+            self._stop = Stop(start, expected=limit, shape="too many brackets", end=start + 1)
 
     def _stopped(self, start: int, stop: Stop) -> int:
         if stop.cut:
             self._stop = stop
             return stop.end
         if prose := _PROSE_BRACKETS.match(self._text, start):
-            self._prose += 1
-            if self._prose > MAX_PROSE:
-                limit = f"an answer within {MAX_PROSE:,} brackets"
-                self._stop = Stop(start, expected=limit, shape="too many brackets", end=start + 1)
+            self._pass_over(start)
             return prose.end()
         end = _matched(self._text, start)
         if end is None:

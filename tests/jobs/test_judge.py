@@ -215,7 +215,7 @@ HOSTILE = {
     "keys": '{"' * N,
     "near objects": "{x" * N,
     "lists of objects": "[{" * N,
-    "footnotes": "[1]" * (N // 5),
+    "footnotes": "[1]" * N,
     "lists of numbers": "[1," * N,
     "small objects": '{"a":1}' * N,
     "mended objects": '{"a":1,}' * N,

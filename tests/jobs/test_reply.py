@@ -173,6 +173,15 @@ def test_a_long_run_of_one_character_before_the_answer_is_read_once(run: str, en
     assert [found.value for found in reading.values] == [{"a": 1}] and reading.stop is None
 
 
+def test_more_brackets_of_prose_than_an_answer_has_are_not_read_on() -> None:
+    """Each costs a few microseconds, whether it is closed or not; as many as a long text has footnotes are passed over."""
+    for prose in ("[1] ", "{so} ", "[]"):
+        found = candidates(prose * 15_000 + '{"a": 1}')
+        assert [one.value for one in found.values] == [{"a": 1}] and found.stop is None
+        stop = candidates(prose * 25_000 + '{"a": 1}').stop
+        assert stop is not None and (stop.shape, stop.at) == ("too many brackets", 20_000 * len(prose))
+
+
 @pytest.mark.timeout(90)
 @pytest.mark.parametrize("noise", ["{", "{\u00a0", "{ #\n", "{ #" + "#\n" * 20, "{a ", "[[", "{'a' b}"])
 def test_brackets_and_comments_without_end_are_read_once(noise: str) -> None:
