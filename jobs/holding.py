@@ -23,6 +23,8 @@ class Holding:
         #: the last question stands as it is until something moves
         self.waits = False
         self._asked = (0, 0, 0, 0)
+        #: how often others may have had what it holds, since the lane's lease was gone, and of how often it has told since
+        self._lapses = self._told = 0
         #: the last question, and the last one for more than the share, on the loop's clock
         self._asked_at = self._more_at = 0.0
         #: calls that the others believe this lane to want
@@ -39,6 +41,12 @@ class Holding:
         """The count of moves is this now."""
         self._moves = moves
 
+    def lapse(self, running: int) -> None:
+        """Hold no more than is running, and say so with the next look."""
+        self.held = running
+        self._lapses += 1
+        self._asked, self._more_at = (0, 0, 0, 0), 0.0
+
     async def hold(self, *, limit: int, share: int, busy: int, running: int, is_dry: bool, now: float) -> None:
         """Hold as many places as there are calls, up to the lane's share, and beyond it as long as no other lane wants them.
 
@@ -54,7 +62,7 @@ class Holding:
         """
         more = self.held > share or busy > self.held == share
         wanted = min(limit if more else share, busy)
-        if not more and self._suffices(wanted, share=share, is_dry=is_dry):
+        if not more and self._told == self._lapses and self._suffices(wanted, share=share, is_dry=is_dry):
             self.waits = False
             return
         asked, has_moved = (limit, share, wanted, running), self._moves != self._moves_then
@@ -63,9 +71,14 @@ class Holding:
             return
         # Given up here before it is given up in Redis: a call that began meanwhile would run in another lane's place.
         kept = self.held = min(self.held, max(running, min(wanted, share)))
+        lapses = self._lapses
         places = await self._limits.places(
             self._run, rung=self._rung, limit=limit, share=share, wanted=wanted, running=kept
         )
+        if lapses != self._lapses:
+            # The answer may be from before.
+            return
+        self._told = lapses
         self.held, self._noted, self._asked, self._asked_at = places.held, wanted, asked, now
         self._moves_then = self._moves = places.moves
         if more:

@@ -48,6 +48,8 @@ GRACE_SECONDS = 9.0
 IDLE_SECONDS = 60.0
 #: seconds in which a lane begins no call of a run that a provider has just blocked, unless the keeper has spoken
 BLOCKED_SECONDS = 3.0
+#: seconds in which a lane whose lease was gone takes no place beyond its running calls, so that the others can tell of theirs
+LAPSED_SECONDS = 3 * BEAT_SECONDS
 #: seconds in which a lane that has met a call of another version takes none, so that the others get them
 ESTRANGED_SECONDS = 2.0
 
@@ -68,7 +70,7 @@ class Lane:
         self._work: dict[int, Work] = {}
         self._control: dict[int, Control] = {}
         self._lanes = 1
-        self._lease_until = self._estranged_until = 0.0
+        self._lease_until = self._estranged_until = self._lapsed_until = 0.0
         self._calls: set[asyncio.Task[None]] = set()
         #: there were fewer calls to take than this lane wanted
         self._is_dry = False
@@ -127,10 +129,12 @@ class Lane:
         while not self._ended.is_set():
             try:
                 began = time.monotonic()
-                lanes, self._control = await self._limits.beat()
-                if self._lease_until and began > self._lease_until:
+                told = await self._limits.beat()
+                self._control = told.control
+                # On either clock: a server that has come back empty knows of no lease, however young.
+                if self._lease_until and (began > self._lease_until or not told.kept):
                     self._resign()
-                self._lanes = max(1, len(lanes))
+                self._lanes = max(1, len(told.lanes))
                 self._lease_until = began + LEASE_SECONDS
                 self._wake.set()
             except (RedisError, ValueError) as error:
@@ -140,11 +144,13 @@ class Lane:
                 await asyncio.wait_for(self._ended.wait(), BEAT_SECONDS)
 
     def _resign(self) -> None:
-        """It was frozen or cut off: others have been asked for what it had not begun, so it would be paid for twice."""
+        """It was frozen or cut off: others have its places, and were asked for what it had not begun, which would be paid for twice."""
         left = sum(work.busy - work.running for work in self._work.values())
         logger.warning("the lease had run out", extra={"action": "lease_lapsed", "lane": self.name, "calls": left})
         for work in self._work.values():
             self._return_backlog(work, "the lease of this worker had run out")
+            work.lapse()
+        self._lapsed_until = time.monotonic() + LAPSED_SECONDS
 
     def _has_lease(self, now: float) -> bool:
         return now < self._lease_until - 1.0
@@ -308,13 +314,14 @@ class Lane:
                 holding.heed(moves)
 
     async def _hold(self, holding: Holding, most: int, busy: int, running: int) -> None:
+        now = time.monotonic()
         await holding.hold(
             limit=most,
             share=self._share(most),
-            busy=busy,
+            busy=busy if now >= self._lapsed_until else running,
             running=running,
             is_dry=self._is_dry,
-            now=time.monotonic(),
+            now=now,
         )
 
     async def _ask_for(self, run: int, line: Line, ready: int) -> None:

@@ -116,6 +116,15 @@ class Standing:
     short_ago: float | None
 
 
+class Beat(NamedTuple):
+    """What a lane hears when it renews its lease."""
+
+    lanes: list[str]
+    control: dict[int, Control]
+    #: the lease was still there; where it was not, others may have what the lane held
+    kept: bool
+
+
 class Places(NamedTuple):
     """Places that a lane holds of a run, and how often they have changed hands among its lanes."""
 
@@ -132,14 +141,14 @@ class LaneLimits:
         self._places = redis.register_script(scripts.PLACES)
         self._exchange = redis.register_script(scripts.EXCHANGE)
 
-    async def beat(self) -> tuple[list[str], dict[int, Control]]:
+    async def beat(self) -> Beat:
         """Renew the lease; the lanes that live, and what each run's lanes may do."""
-        lanes, flat = cast(
-            "tuple[list[bytes], Any]",
+        lanes, flat, kept = cast(
+            "tuple[list[bytes], Any, int]",
             await self._beat(keys=[self._keys.leases, self._keys.control], args=[self._lane, LEASE_SECONDS]),
         )
         pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
-        return [lane.decode() for lane in lanes], _readable(pairs)
+        return Beat([lane.decode() for lane in lanes], _readable(pairs), bool(kept))
 
     async def leave(self) -> None:
         """Give the lease back at once."""

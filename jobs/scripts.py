@@ -26,22 +26,25 @@ return ''
 #: KEYS keeper; ARGV token
 LEAVE = "if redis.call('HGET', KEYS[1], 'token') == ARGV[1] then redis.call('DEL', KEYS[1]) end"
 
-#: KEYS leases, control; ARGV lane, seconds
+#: KEYS leases, control; ARGV lane, seconds -> lanes that live, control, 1 where the lane's lease was still there
 BEAT = (
     NOW
     + """
+local before = redis.call('ZSCORE', KEYS[1], ARGV[1])
 redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 86400)
 -- A lease beyond any was given before the clock was set back; who lives renews it in time.
 for _, lane in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], now + tonumber(ARGV[2]) + 1, '+inf')) do
   redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), lane)
 end
-return {redis.call('ZRANGEBYSCORE', KEYS[1], now, '+inf'), redis.call('HGETALL', KEYS[2])}
+local kept = before and tonumber(before) >= now and 1 or 0
+return {redis.call('ZRANGEBYSCORE', KEYS[1], now, '+inf'), redis.call('HGETALL', KEYS[2]), kept}
 """
 )
 
 #: KEYS places, leases, moves; ARGV lane, limit, wanted, running, share, name -> places held, moves; a lane without a lease holds
-#: nothing, and none holds more than its share while another wants what it lacks of its own; each change is a move
+#: nothing and is given nothing beside what is running, and none holds more than its share while another wants what it lacks of
+#: its own; each change is a move
 PLACES = (
     NOW
     + """
@@ -64,6 +67,8 @@ for i = 1, #flat, 2 do
 end
 local free = limit - others
 local grant = math.max(running, math.min(wanted, share, free), math.min(wanted, free - lacking))
+local own = redis.call('ZSCORE', KEYS[2], lane)
+if not own or tonumber(own) < now then grant = running end
 local after = (grant > 0 or wanted > 0) and string.format('%d %d', grant, wanted) or nil
 if after ~= before then
   if after then redis.call('HSET', KEYS[1], lane, after) else redis.call('HDEL', KEYS[1], lane) end

@@ -72,6 +72,13 @@ class Work:
         yield self.holding
         yield from (line.holding for line in self.lines.values() if line.holding is not None)
 
+    def lapse(self) -> None:
+        """Others may have its places: hold those of the calls that are running, and no more."""
+        self.holding.lapse(self.running)
+        for line in self.lines.values():
+            if line.holding is not None:
+                line.holding.lapse(line.running)
+
     async def close(self) -> None:
         """Close its endpoints."""
         for line in self.lines.values():

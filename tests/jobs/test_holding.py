@@ -128,3 +128,33 @@ def test_a_wish_that_has_gone_holds_nobody_to_his_share(play: Play) -> None:
         assert await a.tick(busy=4, running=3) == 4
 
     play(scene)
+
+
+def test_places_of_a_lease_that_has_lapsed_are_told_of_again_and_no_more_are_taken(play: Play) -> None:
+    """A lane that was frozen comes back to what is running; what it held beside that is another's by now."""
+
+    async def scene(a: Lane, b: Lane) -> None:
+        assert await a.tick(busy=2, running=1) == 2
+        await a.limits.leave()
+        assert [await b.tick(busy=9, running=0), await b.tick(busy=9, running=2)] == [2, 4]
+        assert not (await a.limits.beat()).kept
+        a.holding.lapse(1)
+        assert await a.tick(busy=1, running=1) == 1
+        assert await b.tick(busy=9, running=3, after=MORE_SECONDS) == 3
+        assert await b.tick(busy=9, running=3, after=AGAIN_SECONDS) == 3
+
+    play(scene)
+
+
+def test_a_lane_whose_lease_is_gone_is_given_nothing_before_it_has_one(play: Play) -> None:
+    """An emptied server knows neither what is held nor who lives: whoever asks first would have it all."""
+
+    async def scene(a: Lane, b: Lane) -> None:
+        assert [await a.tick(busy=2, running=0), await b.tick(busy=2, running=0)] == [2, 2]
+        await a.limits.leave()
+        await b.limits.leave()
+        assert [await a.tick(busy=9, running=2), await a.tick(busy=9, running=2, after=AGAIN_SECONDS)] == [2, 2]
+        assert not (await a.limits.beat()).kept
+        assert (await a.limits.beat()).kept
+
+    play(scene)

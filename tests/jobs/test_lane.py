@@ -49,6 +49,27 @@ def test_two_lanes_share_a_run_and_keep_to_its_places(tmp_path: Path, redis: str
     assert 4 <= stub.ledger.summary()["max_in_flight"] <= 6
 
 
+def test_a_server_that_was_emptied_lets_no_more_be_in_flight_and_pays_for_nothing_more(
+    tmp_path: Path, redis: str
+) -> None:
+    """Each lane tells again of what is running, and hands back what it had not begun, since that will be asked of another."""
+    with StubProvider(latency=2.0) as stub:
+        home = Home(tmp_path / "home", redis, stub, lanes=2)
+        try:
+            with dispatch.connect(redis) as connection:
+                wait_until(lambda: connection.zcard(Keys(home.settings.home_id).leases) == 2)
+                run = home.start([f"message number {number}" for number in range(24)], options=RunOptions(in_flight=8))
+                home.until(run, lambda seen: seen.counts.accepted >= 8)
+                wait_until(lambda: stub.ledger.in_flight == 8)
+                connection.flushall()
+            ended, asked = home.ended(run), stub.ledger.calls
+        finally:
+            home.close()
+
+    assert ended.counts.accepted == 24
+    assert stub.ledger.max_in_flight <= 8 and asked - 24 <= 8
+
+
 def test_a_lane_takes_the_places_that_others_leave_free(tmp_path: Path, redis: str, stub: StubProvider) -> None:
     """Where another lane has no calls, as at the end of a run, a lane begins all that it has taken, and not only its half."""
     home = Home(tmp_path / "home", redis, stub, lanes=1, in_flight=16)

@@ -12,7 +12,7 @@ import pytest
 
 from jobs import dispatch
 from jobs.keys import Keys
-from jobs.limits import LEASE_SECONDS, KeeperLimits, LaneLimits, Report
+from jobs.limits import LEASE_SECONDS, Beat, KeeperLimits, LaneLimits, Report
 from jobs.messages import Control
 
 T = TypeVar("T")
@@ -207,15 +207,15 @@ def test_lanes_learn_what_they_may_do(redis_address: str) -> None:
         keeper = KeeperLimits(redis, keys)
         keeper.allow(7, Control(state="stop", in_flight=3))
 
-        async def beat() -> tuple[list[str], dict[int, Control]]:
+        async def beat() -> Beat:
             redis = dispatch.connect_async(redis_address)
             try:
                 return await LaneLimits(redis, keys, "a").beat()
             finally:
                 await redis.aclose()
 
-        lanes, control = asyncio.run(beat())
-        assert lanes == ["a"] and control == {7: Control(state="stop", in_flight=3)}
+        told = asyncio.run(beat())
+        assert told == (["a"], {7: Control(state="stop", in_flight=3)}, False)
         assert list(keeper.live_lanes()) == ["a"]
         keeper.forget(7)
         assert keeper.allowed() == {}
