@@ -252,7 +252,7 @@ def test_an_evaluation_with_a_dead_row_is_decided_by_its_bar_where_it_has_one(in
 def test_an_evaluation_with_a_ladder_is_booked_by_rung(inside: Shell) -> None:
     """Its figures stand with its run, as those of any: rows, calls and money of each model."""
     golden = inside.folder / "climbing.csv"
-    golden.write_text("id,text,expected.mood\n1,plain,good\n2,x [[invalid twice]],good\n")
+    golden.write_text("id,text,expected.mood\n1,plain,good\n2,never asked elsewhere [[invalid twice]],good\n")
     report = inside.value("eval", "task", "--golden", str(golden), "--ladder", "dear@stub")
     run = inside.value("stats", str(report["run"]))
     cheap, dear = run["answered_by"]
