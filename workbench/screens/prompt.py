@@ -30,9 +30,18 @@ def page() -> None:
     draft = desk.load(name, start)
     top = st.container()
     desk.viewed()
-    view = st.segmented_control(
-        "View", VIEWS, default=VIEWS[0], required=True, key="view", bind="query-params", label_visibility="collapsed"
-    )
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        view = st.segmented_control(
+            "View",
+            VIEWS,
+            default=VIEWS[0],
+            required=True,
+            key="view",
+            bind="query-params",
+            label_visibility="collapsed",
+        )
+        if prompt is not None:
+            archiving.button("prompt", name, prompt.archived_at)
     if view == "History":
         with top:
             _head(name, prompt, versions, draft, start)
@@ -107,8 +116,6 @@ def _head(
         with st.container():
             parts.header(name, subtitle=_standing(latest, prompt, draft, changed=changed))
         with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", width="content"):
-            if prompt is not None:
-                archiving.button("prompt", name, prompt.archived_at)
             session.link("All prompts", "prompts", dataset=session.param("dataset"))
             # neither is disabled without a change: the press that takes the cursor out of a text is what brings the change
             drop = (latest or folder) is not None and st.button("Discard the draft", type="tertiary", key="discard")

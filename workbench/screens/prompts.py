@@ -79,7 +79,7 @@ def _list(everything: list[Prompt]) -> None:
                 "production": f"@{prompt.labels['production']}" if "production" in prompt.labels else wording.NOTHING,
                 "folder": _folder(prompt),
                 "runs": wording.number(prompt.runs),
-                "when": parts.time_cell(prompt.archived_at or prompt.updated_at, now),
+                "when": parts.time_cell(prompt.archived_at or prompt.updated_at or None, now),
             },
         )
         for prompt in found
