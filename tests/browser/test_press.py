@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, ViewportSize, expect
 
 from jobs.views.runs import Run
 from tests.browser.conftest import seat
@@ -348,6 +348,8 @@ def test_messages_are_removed_one_by_one(person: Person, workshop: Workshop) -> 
     """No press is lost: not at one place, where the next message comes up, nor at others before the last is gone."""
     content = FIRST.model_copy(update={"template": "\n\n".join(f"user:\nmessage {n}" for n in range(12))})
     workshop.engine.prompts.save("many", content, note="as it began")
+    # all of it in sight: where the page ends above the bottom of the window, it is moved while it becomes shorter
+    person.page.set_viewport_size(ViewportSize(width=1280, height=2600))
     edits(person, workshop, "many")
     person.choose("Message by message")
     remove = person.button("Remove")
@@ -367,6 +369,7 @@ def test_messages_are_removed_one_by_one(person: Person, workshop: Workshop) -> 
     person.steady()
     kept = (workshop.engine.prompts.draft("many") or {})["template"]
     assert re.findall(r"message (\d+)", kept) == ["0", "6", "8", "10"]
+    person.page.set_viewport_size(ViewportSize(width=1280, height=1000))
 
 
 def test_how_a_prompt_is_edited_outlives_another_view_and_a_reload(

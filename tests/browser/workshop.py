@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from jobs.api.replays import Changes
 from jobs.options import Check, Climb, Ladder, RunOptions
 from jobs.settings import Price
 from jobs.testing import Act, Ask, StubProvider, marked
-from jobs.values import VersionContent
+from jobs.values import Thing, VersionContent
 from jobs.views.prompts import Version
 from jobs.views.runs import Run
 from tests.browser.household import Household
@@ -156,6 +157,7 @@ class Workshop:
         )
         letters.discard([(run.id, 3)], "an advertisement", key="furnish:discard")
         self._save()
+        self._grade()
 
     def _save(self) -> None:
         """What is made to save money: a ladder, a batch, and the tries by which they are chosen."""
@@ -174,3 +176,25 @@ class Workshop:
         for one in (*rivals, *sizes):
             self.ended(one)
         self.rivals, self.sizes = (",".join(map(str, some)) for some in (rivals, sizes))
+
+    def _grade(self) -> None:
+        """Golden rows that two models were asked about, and a run that is archived."""
+        self.engine.prompts.save("graded", FIRST, note="as it began")
+        self.engine.prompts.write_back("graded", 1)
+        golden = self.engine.settings.prompts / "graded" / "golden.csv"
+        lines = [(f"graded review {n}", ("good", "bad")[n % 2], n) for n in range(8)]
+        with golden.open("w", encoding="utf-8", newline="") as out:
+            csv.writer(out).writerows([("text", "expected.label", "expected.score"), *lines])
+        version = self.engine.prompts.versions("graded")[0]
+        asked = Launch(
+            version=version,
+            dataset=self.engine.evaluations.table(version, golden),
+            connection=self.engine.settings.connection("stub"),
+            kind="evaluation",
+        )
+        self.evaluation, self.beside = (
+            self.ended(self.engine.runs.start(replace(asked, model=model), key=f"furnish:{model}"))
+            for model in ("stub-model", "dear-model")
+        )
+        self.archived = self.run("archived.csv", ["a review that is done with"])
+        self.engine.archive.put([Thing(kind="run", name=str(self.archived.id))], key="furnish:archive")
