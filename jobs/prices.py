@@ -52,6 +52,11 @@ def at_batch(price: Price | None, connection: Connection | None) -> Price | None
     return Price(input=price.input * share, output=price.output * share, cached=cached)
 
 
+def is_free(price: Price) -> bool:
+    """Whether a call at that price costs nothing, whatever became of it."""
+    return not (price.input or price.output or price.cached)
+
+
 def cost(usage: Usage, price: Price | None) -> float | None:
     """What these tokens cost in US dollars; None where the price is unknown.
 

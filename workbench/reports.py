@@ -152,9 +152,13 @@ def _forecast_line(found: dict[str, Any]) -> str:
     return f"  to its end: {', '.join(told)}; from n = {wording.count(found['n'], 'reply', 'replies')} of its own"
 
 
+def _dollars(usd: float) -> str:
+    return f"${usd:.6f}" if usd else "$0"
+
+
 def run_lines(found: dict[str, Any]) -> Iterator[str]:
     """The same for a person."""
-    cost = "unknown price" if found["cost_usd"] is None else f"${found['cost_usd']:.6f}"
+    cost = "unknown price" if found["cost_usd"] is None else _dollars(found["cost_usd"])
     tokens = found["tokens"]
     name = _named(found["run"], found["kind"], found["prompt"], found.get("replay_of"))
     yield f"{name} on {found['model']}: {found['state']}"
@@ -171,9 +175,9 @@ def run_lines(found: dict[str, Any]) -> Iterator[str]:
     if (aside := found["set_aside"]) is not None and (aside["usd"] or aside["unsettled_calls"]):
         calls = wording.count(aside["unsettled_calls"], "call")
         unsettled = (
-            f", ${aside['unsettled_usd']:.6f} of it for {calls} of unknown end" if aside["unsettled_calls"] else ""
+            f", {_dollars(aside['unsettled_usd'])} of it for {calls} of unknown end" if aside["unsettled_calls"] else ""
         )
-        yield f"  set aside: ${aside['usd']:.6f}{unsettled}"
+        yield f"  set aside: {_dollars(aside['usd'])}{unsettled}"
     if found["forecast"] is not None:
         yield _forecast_line(found["forecast"])
         if (stop := found["forecast"]["budget_stop"]) is not None:
@@ -191,7 +195,7 @@ def run_lines(found: dict[str, Any]) -> Iterator[str]:
 def _rung_words(one: dict[str, Any]) -> str:
     told = [f"{one['accepted']:,} accepted", f"{wording.count(one['calls'], 'call')}"]
     if one["cost_usd"] is not None:
-        told.append(f"${one['cost_usd']:.6f}")
+        told.append(_dollars(one["cost_usd"]))
     if one["climbed"]:
         told.append(f"{sum(one['climbed'].values()):,} went on ({wording.climbed(one['climbed'])})")
     if one["straight"]:

@@ -18,7 +18,7 @@ from sqlite_utils import Database
 
 from jobs.messages import Outcome
 from jobs.outcomes import Received
-from jobs.prices import cost
+from jobs.prices import cost, is_free
 from jobs.settings import Price
 from jobs.store import tallies, ways
 from jobs.store.batch import Batch
@@ -310,8 +310,10 @@ def is_open(outcome: Outcome) -> bool:
 
 def _money(outcome: Outcome, price: Price | None) -> float | None:
     """What a call has cost; None where nobody knows."""
-    if price is None or is_open(outcome):
+    if price is None:
         return None
+    if is_open(outcome):
+        return 0.0 if is_free(price) else None
     if outcome.usage is not None:
         return cost(outcome.usage, price)
     return 0.0 if outcome.kind == "failed" else None

@@ -248,7 +248,7 @@ _FIGURES: dict[tuple[str, ...], str] = {
     """,
     ("open_calls", "set_aside"): """
         SELECT c.run, c.rung, count(*), total(c.reserved) FROM calls c INDEXED BY calls_open
-        WHERE c.settled = 0 AND c.price IS NOT NULL AND {sent} GROUP BY c.run, c.rung
+        WHERE c.settled = 0 AND c.price IS NOT NULL AND c.cost IS NULL AND {sent} GROUP BY c.run, c.rung
     """,
     ("accepted", "strikes"): """
         SELECT c.run, c.rung, sum(a.verdict = 'accepted' AND a.superseded = 0), sum(a.strike)
@@ -288,7 +288,7 @@ _CALLS_WAYS = (
     """,
     f"""
     SELECT '{OPEN}', total(c.reserved), count(*), 0 FROM calls c INDEXED BY calls_open
-    WHERE c.settled = 0 AND c.price IS NOT NULL AND {{sent}}
+    WHERE c.settled = 0 AND c.price IS NOT NULL AND c.cost IS NULL AND {{sent}}
     """,
     """
     SELECT 'reuse', total(a.saved), count(*), coalesce(sum(a.saved IS NULL), 0) FROM attempts a INDEXED BY attempts_reused

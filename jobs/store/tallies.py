@@ -172,7 +172,7 @@ def _added_up(calls: Sequence[Call]) -> Sum:
     )
     throttles, replies = outcomes.count("throttled"), outcomes.count("replied")
     without = [call.cost for call in calls if not call.accepted]
-    aside = () if all(settled) else [call.reserved for call in calls if not call.settled and call.price is not None]
+    aside = () if all(settled) else [call.reserved for call in calls if _is_open(call)]
     return Sum(
         calls=len(calls),
         accepted=sum(accepted),
@@ -190,6 +190,10 @@ def _added_up(calls: Sequence[Call]) -> Sum:
         completion_tokens=sum(filter(None, completion)),
         cached_tokens=sum(filter(None, cached)),
     )
+
+
+def _is_open(call: Call) -> bool:
+    return not call.settled and call.price is not None and call.cost is None
 
 
 def _latencies(calls: Iterable[Call]) -> array[float]:

@@ -57,7 +57,7 @@ class Facts(NamedTuple):
         return (int(not self.accepted), self.rows, above, self._way(), *self._saved(ladder, above))
 
     def _way(self) -> str:
-        if not self.settled and self.price is not None:
+        if not self.settled and self.price is not None and self.cost is None:
             return OPEN
         if self.outcome != "replied":
             return "failed"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from jobs.api import Engine
+from jobs.prices import FREE
 from jobs.store import tallies
 from tests.jobs.ledger import FAULTS, Ledger
 from workbench import reports, wording
@@ -59,6 +60,19 @@ def test_dead_letters_are_told_with_their_problems_and_replies(engine: Engine, l
     assert problem["expected"] in lines[at + 1] and wording.rule(problem["rule"]) in lines[at + 1]
     assert repr(first["raw"][:200])[1:-1] in lines[at + 1 + len(first["problems"])]
     assert not [line for line in reports.dead_lines(found, most=None) if " more; " in line]
+
+
+def test_a_free_run_costs_nothing_even_where_calls_broke_off(engine: Engine, ledger: Ledger) -> None:
+    """A timeout at a price of nothing leaves no doubt and nothing set aside, and nothing is $0 everywhere."""
+    run = ledger.run(ledger.dataset(6), ledger.version(), price=FREE.model_dump())
+    with ledger.db.atomic():
+        broken = "settled = 0, cost = 0.0, reserved = 0.0, outcome = 'transient'"
+        ledger.db.execute(f"UPDATE calls SET {broken} WHERE id IN (SELECT id FROM calls WHERE run = ? LIMIT 2)", [run])
+        tallies.recount(ledger.db, [run])
+    found = reports.run_object(engine, engine.runs.get(run))
+    assert found["set_aside"] == {"usd": 0.0, "unsettled_calls": 0, "unsettled_usd": 0.0}
+    lines = "\n".join(reports.run_lines(found))
+    assert " cached), $0, " in lines and "set aside" not in lines and "0.000000" not in lines
 
 
 def test_an_evaluation_says_why_a_field_has_a_smaller_n() -> None:

@@ -396,3 +396,15 @@ def m024_archivings(db: Database) -> None:
         CREATE UNIQUE INDEX archivings_now ON archivings (kind, name) WHERE restored_at IS NULL;
         """,
     )
+
+
+@MIGRATIONS()
+def m025_calls_of_unknown_cost(db: Database) -> None:
+    """A call that broke off at a price of nothing has cost nothing, so not every unsettled call has an unknown cost."""
+    run_all(
+        db,
+        """
+        DROP INDEX calls_open;
+        CREATE INDEX calls_open ON calls (run, sent_at, reserved, price, settled, rung, cost) WHERE settled = 0;
+        """,
+    )

@@ -11,13 +11,16 @@ import pytest
 from sqlite_utils import Database
 
 from jobs.options import RunOptions
-from jobs.store import tallies
+from jobs.prices import FREE
+from jobs.settings import Price
+from jobs.store import reading_costs, tallies
 from jobs.store.database import open_writer
 from jobs.store.migrations import MIGRATIONS
 from jobs.store.runs import transaction
 from jobs.store.sums import FIGURES
 from jobs.store.ways import DERIVED
 from jobs.values import FailureKind
+from jobs.views.costs import CallFilter
 from tests.jobs.store.book import BAD, COST, GOOD, Book
 
 
@@ -183,17 +186,30 @@ def test_a_reply_moves_from_the_loss_to_its_own_minute(book: Book) -> None:
     assert found[sent_in][-1] == [1.0]
 
 
-@pytest.mark.parametrize("price", [True, False])
-def test_calls_that_broke_off_are_told_apart_from_those_without_a_price(tmp_path: Path, price: bool) -> None:
-    """Neither is in a sum of money; of the first it is said how much they may cost at most."""
+@pytest.mark.parametrize(
+    ("price", "told", "way"),
+    [(True, (1, 1, 0.5, COST), "open"), (False, (2, 0, 0.0, 0.0), "failed"), (FREE, (0, 0, 0.0, 0.0), "failed")],
+)
+def test_calls_that_broke_off_are_told_apart_from_those_without_a_price(
+    tmp_path: Path, price: bool | Price, told: tuple[float, ...], way: str
+) -> None:
+    """Neither is in a sum of money; of the first it is said how much they may cost at most. What is free has cost nothing."""
     book = Book(tmp_path, n=4, price=price)
-    reserved = 0.5 if price else 0.0
+    reserved = 0.5 if price is True else 0.0
     book.send("t1", 1, reserved=reserved)
     book.send("t2", 2, reserved=reserved)
     book.take(book.failure("t1", 1, FailureKind.TRANSIENT), book.reply("t2", 2, GOOD))
     figures = dict(zip(FIGURES, tallied(book.db)[book.run, int(book.now // 60)], strict=False))
     found = (figures["unpriced_calls"], figures["open_calls"], figures["set_aside"], figures["cost"])
-    assert found == ((1, 1, 0.5, COST) if price else (2, 0, 0.0, 0.0))
+    assert found == told
+    assert tallied(book.db) == counted_again(book.db)
+    assert way in {one["way"] for one in book.db.query("SELECT way FROM calls WHERE outcome != 'replied'")}
+    # the whole minute is read from its sums, a part of it call by call
+    for since in (60, book.now - 1):
+        among = CallFilter(since=since, until=book.now + 60)
+        (total,) = reading_costs.slices(book.db, among, "total")
+        assert (total.unpriced_calls, total.open_calls, total.set_aside, total.cost) == told
+        assert (reading_costs.ways(book.db, among).open is not None) == (way == "open")
 
 
 def test_a_value_that_came_too_late_is_wasted(book: Book) -> None:
