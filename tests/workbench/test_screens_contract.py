@@ -71,6 +71,7 @@ def test_an_edit_in_the_field_table_is_in_the_contract(open_screen: Open, saved:
     assert made["properties"]["why"] == {"type": "string", "maxLength": 200}
     assert made["properties"]["tags"] == CONTRACT["properties"]["tags"]
     assert made["required"] == ["label"]
+    assert "The table cannot show these; they are edited as JSON Schema" in texts(app)
 
 
 def test_an_edit_that_is_taken_back_leaves_the_contract_as_it_was(

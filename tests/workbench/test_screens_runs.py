@@ -372,6 +372,8 @@ def test_a_run_that_has_hardly_begun_says_so(open_screen: Open, ledger: Ledger) 
         (4, {"due": 4, "state": "paused", "paused_by": "person"}, "paused; no call answered yet, 0 calls out; "),
         (32, {"due": 2}, "too early for a pace: n = 30 replies so far; at work for "),
         (9, {"due": 3, "options": {"batch": "first"}}, "no batch is open; at work for "),
+        (4, {"dispatched": 1, "state": "cancelled"}, "1 call in flight comes home"),
+        (4, {"dispatched": 2, "state": "cancelled"}, "2 calls in flight come home"),
     ],
 )
 def test_a_time_left_that_nobody_can_say_says_why(

@@ -98,7 +98,7 @@ def _table(name: str, draft: Draft) -> None:
     )
     others = [field for field in source.schema.get("properties", {}) if field not in set(source.table["name"])]
     if others:
-        st.caption(f"{len(others)} more, not flat, are edited as JSON Schema and stay as they are.")
+        st.caption("The table cannot show these; they are edited as JSON Schema and stay as they are:")
         parts.plain(", ".join(others))
     try:
         fields = _take_over(name, held)

@@ -128,7 +128,8 @@ def _time(run: Run, outlook: Outlook | None) -> parts.Figure:
             help="time at work: from its start to its last row, without pauses",
         )
     if run.state == "cancelled":
-        note = f"{wording.count(run.counts.calls_out, 'call')} in flight come home"
+        out = run.counts.calls_out
+        note = f"{wording.count(out, 'call')} in flight {'comes' if out == 1 else 'come'} home"
         return parts.Figure(label="Left", value=wording.NOTHING, note=note)
     worked = f"; at work for {wording.duration(run.seconds)}"
     when = "once it goes on; " if run.state == "paused" else ""
