@@ -177,6 +177,32 @@ def test_what_hindered_and_launch(person: Person, workshop: Workshop) -> None:
     assert launched(person, workshop).options.budget is None
 
 
+def test_a_number_out_of_range_and_launch(person: Person, workshop: Workshop) -> None:
+    """The press hands over what was typed, which is refused, and nothing is launched with the number before."""
+    before = workshop.engine.runs.list()[1]
+    launching(person, workshop)
+    person.write("Rows", "2")
+    for label, typed, refusal in (
+        ("Budget, $", "-3", "Budget, $ cannot be -3. Allowed: more than 0; empty: no limit."),
+        ("Strikes", "99", "Strikes cannot be 99. Allowed: 1 to 10."),
+        ("Calls in flight", "5000", "Calls in flight cannot be 5,000. Allowed: 1 to 2,000."),
+        ("Rows", "0", "Rows cannot be 0. Allowed: 1 or more; empty: all."),
+    ):
+        person.types(label, typed)
+        person.tap(person.button(LAUNCH))
+        person.says("Nothing was launched: it cannot be like this")
+        person.says(refusal)
+        person.steady()
+    assert workshop.engine.runs.list()[1] == before
+    for label, typed in (("Budget, $", ""), ("Strikes", "2"), ("Calls in flight", "1")):
+        person.write(label, typed)
+    person.steady()
+    person.types("Rows", "2")
+    person.tap(person.button(LAUNCH))
+    made = launched(person, workshop)
+    assert (made.counts.rows, made.options.strikes, made.options.in_flight, made.options.budget) == (2, 2, 1, None)
+
+
 def test_a_new_model_and_launch(person: Person, workshop: Workshop) -> None:
     """A model that the list does not have is asked, and not the one that stood there before."""
     launching(person, workshop)

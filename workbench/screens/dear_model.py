@@ -16,7 +16,7 @@ from jobs.views.datasets import Dataset
 from jobs.views.prompts import Version
 from jobs.views.runs import Run
 from workbench import parts, session, wording
-from workbench.screens.running import laddering
+from workbench.screens.running import laddering, numbers
 
 #: seconds between two looks while a model is at work
 GLANCE = 2.0
@@ -65,12 +65,14 @@ def _before(version: Version, dataset: Dataset, connection: Connection, model: s
     """Which models and rows, what it will take, and the button."""
     engine = session.engine()
     cheap = engine.runs.model_of(Launch(version=version, dataset=dataset, connection=connection, model=model))
+    wrong: list[str] = []
     with st.container(horizontal=True, vertical_alignment="bottom"):
         dear = _dear(connection, cheap)
         whose = _whose(version)
         first = min(max(session.int_param("rows") or COMPARED, FEWEST), MOST)
-        rows = int(st.number_input("Rows", FEWEST, MOST, first, key="rivals:rows", width=130) or first)
-        target = _target()
+        asked = numbers.number("Rows", first, "rivals:rows", wrong, least=FEWEST, most=MOST, step=1, width=130)
+        rows = first if asked is None else asked
+        target = _target(wrong)
     if whose == GOLDEN:
         dataset = engine.evaluations.table(version, engine.settings.prompts / version.prompt / "golden.csv")
     if dear is None:
@@ -116,14 +118,16 @@ def _before(version: Version, dataset: Dataset, connection: Connection, model: s
     )
     action = f"rivals:{version.id}:{dataset.id}:{named}:{at.name}"
     key = session.button(f"Ask both about {wording.count(rows, 'row')}", action=action, type="primary")
-    if rows < needed:
+    if wrong:
+        parts.panel("\n".join(wrong), title="They cannot be asked like this", tone="dead")
+    elif rows < needed:
         # below the button, which must not move under a press that also hands over what was typed
         parts.panel(
             f"{target:g} % agreement takes at least {needed:,} rows, if every answer that is kept agrees: {rows:,} cannot show it. "
             + ("Ask about more rows, or want less." if rows < dataset.row_count else "There are no more: want less."),
             title="Too few rows for the agreement that is wanted",
         )
-    if key is None:
+    if key is None or wrong:
         return
     made = parts.perform(
         action,
@@ -162,20 +166,21 @@ def _whose(version: Version) -> str:
     return str(st.selectbox("Which rows", options, key="rivals:whose"))
 
 
-def _target() -> float:
+def _target(troubles: list[str]) -> float:
     """The agreement that is wanted, in percent; it begins with what the address says."""
     try:
         first = float(session.param("target") or TARGET)
     except ValueError:
         first = TARGET
-    chosen = st.number_input(
+    chosen = numbers.number(
         "Agreement that the finished table must reach, %",
-        50.0,
-        99.9,
         first if 50.0 <= first <= 99.9 else TARGET,
+        "rivals:target",
+        troubles,
+        least=50.0,
+        most=99.9,
         step=0.5,
         format="%.1f",
-        key="rivals:target",
         width=330,
         help="with the dear model; with the golden rows where these are known",
     )
@@ -197,7 +202,12 @@ def _weighed(runs: Sequence[int]) -> None:
         return
     # chosen further down, counted from the top on
     checks: list[str] = st.session_state.get("rivals:checks") or []
-    found = session.engine().trials.weigh(runs, target=_target() / 100, checks=[laddering.check(one) for one in checks])
+    wrong: list[str] = []
+    found = session.engine().trials.weigh(
+        runs, target=_target(wrong) / 100, checks=[laddering.check(one) for one in checks]
+    )
+    if wrong:
+        parts.panel("\n".join(wrong), title=f"Weighed for {found.proposal.target * 100:g} %", tone="dead")
     _proposal(found, checks)
     _more_rows(found)
     _take_over(found, _disputed(found))

@@ -12,7 +12,7 @@ from jobs.options import RunOptions
 from jobs.settings import Connection
 from jobs.views.prompts import Version
 from workbench import parts, session, wording
-from workbench.screens.running import wish
+from workbench.screens.running import numbers, wish
 
 
 def golden(name: str) -> Path | None:
@@ -40,11 +40,11 @@ def dialog(version: Version, file: Path) -> None:
     except errors.InputError as error:
         parts.error(error, title="It cannot be evaluated")
         return
-    connection, model, options = _choose(version, connections)
+    connection, model, options, wrong = _choose(version, connections)
     launch = Launch(
         version=version, dataset=dataset, connection=connection, model=model, options=options, kind="evaluation"
     )
-    chosen = wish.Wish(launch=launch, limit=None)
+    chosen = wish.Wish(launch=launch, limit=None, troubles=tuple(wrong))
     troubles, warnings = wish.forecast(chosen)
     action = f"evaluate:{version.id}"
     # not disabled while it cannot be started: the press that leaves a field may bring what was lacking
@@ -68,9 +68,10 @@ def dialog(version: Version, file: Path) -> None:
         session.go("run", id=run)
 
 
-def _choose(version: Version, connections: dict[str, Connection]) -> tuple[Connection, str, RunOptions]:
-    """Draw who answers and how; the rest is as the version's runs begin."""
+def _choose(version: Version, connections: dict[str, Connection]) -> tuple[Connection, str, RunOptions, list[str]]:
+    """Draw who answers and how, and what is wrong with it; the rest is as the version's runs begin."""
     usual, of = wish.usual_options(version), version.id
+    troubles: list[str] = []
     with st.container(horizontal=True, vertical_alignment="bottom"):
         connection = connections[
             st.selectbox(
@@ -81,14 +82,15 @@ def _choose(version: Version, connections: dict[str, Connection]) -> tuple[Conne
             )
         ]
         model = wish.choose_model(connection, version.content.model, key=f"evaluate:model:{of}")
-        in_flight = wish.whole(
+        in_flight = numbers.whole(
             "Calls in flight",
             usual.in_flight if "in_flight" in version.defaults else connection.in_flight,
             f"evaluate:in_flight:{of}:{connection.name}",
+            troubles,
             most=2000,
             help="over all workers",
         )
-        budget = wish.money("Budget, $", usual.budget, f"evaluate:budget:{of}")
+        budget = numbers.money("Budget, $", usual.budget, f"evaluate:budget:{of}", troubles)
     ladder = usual.ladder
     if ladder is not None:
         names = ", then ".join([model, *map(str, ladder.climbs)])
@@ -99,4 +101,5 @@ def _choose(version: Version, connections: dict[str, Connection]) -> tuple[Conne
             help="Without it the model above alone answers every row, so that the agreement is that model's.",
         ):
             ladder = None
-    return connection, model, usual.model_copy(update={"in_flight": in_flight, "budget": budget, "ladder": ladder})
+    options = usual.model_copy(update={"in_flight": in_flight, "budget": budget, "ladder": ladder})
+    return connection, model, options, troubles

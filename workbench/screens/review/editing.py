@@ -23,14 +23,14 @@ def dialog(seen: Inspection) -> None:
     with st.expander(f"Columns that the template does not use ({len(seen.cells) - len(used)})"):
         edited |= {name: _cell(seen, name, action) for name in seen.cells if name not in used}
     changed = {name: cell for name, cell in edited.items() if cell != seen.cells[name]}
-    changes = replaying.choose([seen.run], version=None, action=action)
-    troubles, warnings = replaying.expect([letter], changes, of="for the row as it was")
+    changes, wrong = replaying.choose([seen.run], version=None, action=action)
+    troubles, warnings = replaying.expect([letter], changes, wrong=wrong, of="for the row as it was")
     replaying.start(
         [letter],
         replace(changes, edits={letter: changed}),
         action=action,
         label="Replay the edited row",
-        lacks=""
+        lacks=" ".join(wrong)
         if changed
         else "Nothing is edited: change a cell above, or use Replay to ask again about the row as it is.",
     )

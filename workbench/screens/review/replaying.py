@@ -15,7 +15,7 @@ from workbench import parts, session, wording
 from workbench.parts import acts
 from workbench.parts.acts import MANY
 from workbench.screens.review.chosen import Frozen, LetterId
-from workbench.screens.running import expectation, wish
+from workbench.screens.running import expectation, numbers
 
 SAME = "as in its run"
 
@@ -42,9 +42,9 @@ def dialog(frozen: Frozen, *, version: str | None = None) -> None:
         return
     action = action_of("replay", frozen.letters)
     parents = [session.engine().runs.get(run) for run in frozen.runs]
-    changes = choose(parents, version=version, action=action)
-    troubles, warnings = expect(frozen.letters, changes)
-    start(frozen.letters, changes, action=action, label=_label(frozen))
+    changes, wrong = choose(parents, version=version, action=action)
+    troubles, warnings = expect(frozen.letters, changes, wrong=wrong)
+    start(frozen.letters, changes, action=action, label=_label(frozen), lacks=" ".join(wrong))
     # below the button, which must not move under a press that also hands over what was typed
     for title, words in troubles.items():
         parts.error(words, title=title)
@@ -62,8 +62,9 @@ def action_of(verb: str, letters: Sequence[LetterId]) -> str:
     return f"{verb}:{hashlib.sha256(told.encode()).hexdigest()[:16]}"
 
 
-def choose(parents: Sequence[Run], *, version: str | None, action: str) -> Changes:
-    """Draw what to ask again with: the newest version of their prompt, where nothing else is wanted."""
+def choose(parents: Sequence[Run], *, version: str | None, action: str) -> tuple[Changes, list[str]]:
+    """Draw what to ask again with, the newest version of their prompt where nothing else is wanted; and what is wrong with it."""
+    wrong: list[str] = []
     used = [run.version for run in parents]
     better = newer({run.prompt for run in parents}, used)
     if better is not None and version in (None, better.reference):
@@ -78,20 +79,21 @@ def choose(parents: Sequence[Run], *, version: str | None, action: str) -> Chang
     if any(run.options.batch != "no" for run in parents):
         st.caption("By ordinary calls at the full price, although their run went through the batch endpoint.")
     with st.expander("Calls in flight, strikes, budget"), st.container(horizontal=True, vertical_alignment="bottom"):
-        in_flight = wish.whole("Calls in flight", usual.in_flight, f"in_flight:{action}", most=2000)
-        strikes = wish.whole("Strikes", usual.strikes, f"strikes:{action}", most=10)
-        budget = wish.money("Budget, $", usual.budget, f"budget:{action}")
+        in_flight = numbers.whole("Calls in flight", usual.in_flight, f"in_flight:{action}", wrong, most=2000)
+        strikes = numbers.whole("Strikes", usual.strikes, f"strikes:{action}", wrong, most=10)
+        budget = numbers.money("Budget, $", usual.budget, f"budget:{action}", wrong)
     options = usual.model_copy(update={"in_flight": in_flight, "strikes": strikes, "budget": budget})
     if not kept:
         options = options.model_copy(update={"ladder": None})
     note = st.text_input("Note (optional)", key=f"note:{action}", placeholder="what this replay is to show") or ""
-    return Changes(
+    changes = Changes(
         version=chosen,
         connection=connection,
         model=model,
         options=None if kept and options == usual else options,
         note=note.strip(),
     )
+    return changes, wrong
 
 
 def _version(parents: Sequence[Run], wanted: str | None, better: Version | None, action: str) -> Version | None:
@@ -196,8 +198,19 @@ def _ladder(parents: Sequence[Run], model: str | None, action: str) -> bool:
     )
 
 
-def expect(letters: Sequence[LetterId], changes: Changes, *, of: str = "") -> tuple[dict[str, str], list[str]]:
-    """Draw what it will take, over all runs of the letters; what is amiss, by run, and what to know before. ``of``: of what it is."""
+def expect(
+    letters: Sequence[LetterId], changes: Changes, *, wrong: Sequence[str], of: str = ""
+) -> tuple[dict[str, str], list[str]]:
+    """Draw what it will take, over all runs of the letters; what is amiss, by run, and what to know before.
+
+    Args:
+        letters: those that are asked again.
+        changes: what with.
+        wrong: what is wrong with what was typed, a sentence each; with any, nothing is forecast.
+        of: of what the forecast is.
+    """
+    if wrong:
+        return {"It cannot be replayed like this": "\n".join(wrong)}, []
     found = session.engine().letters.forecast(letters, changes)
     troubles = {f"The letters of run {run}": why for run, why in found.troubles.items()}
     if found.whole is None:

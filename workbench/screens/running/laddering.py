@@ -15,6 +15,7 @@ from jobs.views.forecast import Forecast
 from jobs.views.prompts import Version
 from jobs.views.runs import Run, RungTally
 from workbench import parts, session, wording
+from workbench.screens.running import numbers
 
 #: what the address calls each part of a ladder; several stand on lines of their own
 ADDRESS = ("ladder", "routes", "checks", "sure")
@@ -51,6 +52,7 @@ def choose(version: Version, *, connection: str, model: str) -> tuple[Ladder | N
     """Draw the choice of a ladder; what is chosen, and what is wrong with it."""
     first = proposed(version)
     key = version.id
+    wrong: list[str] = []
     with st.expander("A ladder of models: ask a cheap one first", expanded=first is not None):
         climbs = st.multiselect(
             "Dearer models, the dearest last",
@@ -85,15 +87,17 @@ def choose(version: Version, *, connection: str, model: str) -> tuple[Ladder | N
                 key=f"routes:{key}",
                 help="COLUMN longer CHARACTERS, COLUMN is VALUE, or COLUMN matches REGULAR EXPRESSION",
             )
-            sure = st.number_input(
+            sure = numbers.number(
                 "Least confidence",
-                0.0,
-                1.0,
-                value=first.confidence if first else None,
+                first.confidence if first else None,
+                f"sure:{key}",
+                wrong,
+                least=0.0,
+                most=1.0,
+                empty="not asked",
                 format="%.9g",
                 step=0.01,
                 placeholder="not asked",
-                key=f"sure:{key}",
                 width=170,
                 help="The probability that the model gave its least sure label, number or yes and no. An answer below it is asked "
                 "again of the next model; where an endpoint does not tell, every row goes on.",
@@ -103,7 +107,8 @@ def choose(version: Version, *, connection: str, model: str) -> tuple[Ladder | N
             st.caption(
                 wording.escaped(f"{model} at {connection} was found not to tell how sure it is: every row would go on.")
             )
-    return _made(climbs, (routes or "").splitlines(), checks, sure or None)
+    made, troubles = _made(climbs, (routes or "").splitlines(), checks, sure or None)
+    return made, troubles + wrong
 
 
 def _made(

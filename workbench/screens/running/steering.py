@@ -9,6 +9,7 @@ import streamlit as st
 from jobs.lifecycle import MAY
 from jobs.views.runs import Run
 from workbench import parts, session, wording
+from workbench.screens.running import numbers
 
 
 def buttons(run: Run) -> None:
@@ -96,19 +97,24 @@ def _budget(run: Run) -> None:
     what = "for calls in flight" if run.counts.dispatched else "for calls of unknown end"
     reserved = f", reserved {what}: {wording.money(run.reserved)}" if run.reserved >= 0.000001 else ""
     st.text(f"Spent so far: {wording.money(run.cost)}{reserved}.")
-    budget = st.number_input(
+    troubles: list[str] = []
+    budget = numbers.number(
         "Budget of the whole run, in US dollars",
-        min_value=0.0,
-        value=run.options.budget,
+        run.options.budget,
+        f"budget-of:{run.id}:{session.token(action)}",
+        troubles,
+        above=0.0,
+        empty="no limit",
         step=0.1,
         format="%.4f",
         placeholder="no limit",
-        key=f"budget-of:{run.id}:{session.token(action)}",
     )
     more = " It was paused by its budget: another one resumes it." if run.paused_by == "budget" else ""
     st.caption(f"Empty: no limit.{more}")
     key = session.button("Set this budget", action=action, type="primary")
-    if key is None:
+    if troubles:
+        parts.panel("\n".join(troubles), title="It cannot be this budget", tone="dead")
+    if key is None or troubles:
         return
     if parts.perform(action, lambda: session.engine().runs.set_budget(run.id, budget or None, key=key)) is not None:
         told = wording.escaped(wording.money(budget)) if budget else "none"

@@ -16,7 +16,7 @@ from jobs.views.datasets import Dataset
 from jobs.views.prompts import Prompt, Version
 from workbench import fitting, parts, session, wording
 from workbench.screens import archiving
-from workbench.screens.running import echoing, expectation, laddering, overnight
+from workbench.screens.running import echoing, expectation, laddering, numbers, overnight
 
 NUMBERED = "the row's number"
 
@@ -50,25 +50,29 @@ def choose(datasets: Sequence[Dataset]) -> Wish | None:
         asked = session.param("model") if session.param("connection") == connection.name else None
         model = choose_model(connection, version.content.model, key=f"model:{version.id}", first=asked)
     usual = usual_options(version)
+    troubles: list[str] = []
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        limit = _limit(dataset)
-        in_flight = whole(
+        limit = _limit(dataset, troubles)
+        in_flight = numbers.whole(
             "Calls in flight",
             usual.in_flight if "in_flight" in version.defaults else connection.in_flight,
             f"in_flight:{version.id}:{connection.name}",
+            troubles,
             most=2000,
             help=f"over all workers; connection {wording.escaped(connection.name)} is set to {connection.in_flight:,}",
         )
-        strikes = whole(
+        strikes = numbers.whole(
             "Strikes",
             usual.strikes,
             f"strikes:{version.id}",
+            troubles,
             most=10,
             help="replies that break the contract before a row is a dead letter; throttles and errors never count",
         )
-        budget = money("Budget, $", usual.budget, f"budget:{version.id}")
+        budget = numbers.money("Budget, $", usual.budget, f"budget:{version.id}", troubles)
     note = st.text_input("Note (optional)", key="note", placeholder="why this run") or ""
-    chosen, troubles = laddering.choose(version, connection=connection.name, model=model)
+    chosen, wrong = laddering.choose(version, connection=connection.name, model=model)
+    troubles += wrong
     session.link(
         "Which rows need the dear model? …",
         "dear_model",
@@ -83,32 +87,21 @@ def choose(datasets: Sequence[Dataset]) -> Wish | None:
         "More: rows a call, batch, rate, timeout, reuse, row id", expanded=session.int_param("rows_a_call") is not None
     ):
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            rows_per_call = whole(
+            rows_per_call = numbers.whole(
                 "Rows a call",
                 session.int_param("rows_a_call") or usual.rows_per_call,
                 f"rows_per_call:{version.id}",
+                troubles,
                 most=50,
                 help="Several rows share one request and its fixed part. Each answer carries its row's id and is judged by itself; "
                 "what a reply leaves out is asked again with fewer rows, and costs no strike.",
             )
-            rpm = st.number_input(
-                "Requests a minute",
-                1,
-                value=usual.rpm,
-                placeholder="inherited",
-                help="of this run; the connection's own hold in any case",
-                key="rpm",
-            )
-            tpm = st.number_input(
-                "Tokens a minute",
-                1,
-                value=usual.tpm,
-                placeholder="inherited",
-                help="of this run; the connection's own hold in any case",
-                key="tpm",
-            )
+            rpm = _pace("Requests a minute", usual.rpm, "rpm", troubles)
+            tpm = _pace("Tokens a minute", usual.tpm, "tpm", troubles)
             batch = overnight.choose(connection, usual.batch, key=f"batch:{version.id}")
-            timeout = st.number_input("Timeout, s", 1.0, 3600.0, usual.timeout, key="timeout", help="for one request")
+            timeout = numbers.number(
+                "Timeout, s", usual.timeout, "timeout", troubles, above=0.0, most=3600.0, help="for one request"
+            )
         if rows_per_call > 1:
             echo = echoing.choose(version, dataset.columns, key=f"{version.id}:{dataset.id}")
         else:
@@ -180,25 +173,19 @@ def usual_options(version: Version) -> RunOptions:
         return RunOptions()
 
 
-def whole(label: str, value: int, key: str, *, most: int, help: str = "") -> int:
-    """A whole number from 1 on."""
-    return int(st.number_input(label, 1, most, min(value, most), key=key, help=help or None, width=130) or 1)
-
-
-def money(label: str, value: float | None, key: str) -> float | None:
-    """A limit of money, or None."""
-    chosen = st.number_input(
+def _pace(label: str, value: int | None, key: str, troubles: list[str]) -> int | None:
+    """So many a minute, or None."""
+    return numbers.number(
         label,
-        min_value=0.0,
-        value=value,
-        step=0.1,
-        format="%.2f",
-        placeholder="no limit",
-        key=key,
-        width=150,
-        help="The run pauses before it would spend more. Needs a known price.",
+        value,
+        key,
+        troubles,
+        least=1,
+        empty="inherited",
+        step=1,
+        placeholder="inherited",
+        help="of this run; the connection's own hold in any case",
     )
-    return chosen or None
 
 
 def _dataset(datasets: Sequence[Dataset]) -> Dataset:
@@ -339,17 +326,20 @@ def choose_model(connection: Connection, fixed: str | None, *, key: str, first: 
     return str(chosen or "")
 
 
-def _limit(dataset: Dataset) -> int | None:
-    chosen = st.number_input(
+def _limit(dataset: Dataset, troubles: list[str]) -> int | None:
+    nothing: int | None = None
+    return numbers.number(
         "Rows",
-        min_value=1,
-        value=None,
+        nothing,
+        f"limit:{dataset.id}",
+        troubles,
+        least=1,
+        empty="all",
+        step=1,
         placeholder=f"all {dataset.row_count:,}",
-        key=f"limit:{dataset.id}",
         width=130,
         help="The first so many rows; empty, or more than there are: all of them",
     )
-    return int(chosen) if chosen else None
 
 
 def forecast(wish: Wish) -> tuple[list[str], list[str]]:
