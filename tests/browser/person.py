@@ -123,21 +123,15 @@ class Person:
         expect(button).to_be_enabled(timeout=PATIENCE)
         button.click(delay=PRESS, click_count=times)
 
-    def _point(self, what: Locator) -> None:
-        what.scroll_into_view_if_needed()
-        box = what.bounding_box()
-        assert box is not None
-        self.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-
     def tap(self, what: Locator) -> None:
         """Press where something stands now, and let go at once, as a touch pad does."""
-        self._point(what)
+        what.hover()
         self.page.mouse.down()
         self.page.mouse.up()
 
     def hold(self, what: Locator, *, then: tuple[int, int] | None = None) -> None:
         """Press, and let go only when all that this set off is drawn; ``then`` moves there before."""
-        self._point(what)
+        what.hover()
         self.page.mouse.down()
         self.steady()
         if then is not None:
