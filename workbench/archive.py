@@ -121,7 +121,7 @@ def _objects(found: Sequence[Archived]) -> list[dict[str, Any]]:
 def _lines(found: Sequence[Archived]) -> Iterator[str]:
     now = time.time()
     for one in found:
-        when = "in sight" if one.archived_at is None else f"archived {wording.ago(one.archived_at, now)}"
+        when = "not archived" if one.archived_at is None else f"archived {wording.ago(one.archived_at, now)}"
         letters = f", {wording.count(one.open_letters, 'open dead letter')}" if one.open_letters else ""
         yield f"{_name(one)}: {when}{letters}"
 

@@ -68,7 +68,7 @@ def test_runs_prompts_and_datasets_are_archived_and_brought_back(redrive: Comman
     assert "triage @1 [production=@1] [archived]" in redrive("prompts", "--archived")[1]
 
     code, out, _ = redrive("restore", *words)
-    assert code == 0 and f"run {run} of triage@1: in sight, 3 open dead letters" in out
+    assert code == 0 and f"run {run} of triage@1: not archived, 3 open dead letters" in out
     assert all(one["archived_at"] is None for one in redrive.value("restore", *words))
     assert redrive.value("archive") == [] and len(redrive.value("prompts")) == 1
 

@@ -87,8 +87,8 @@ def notice(kind: Kind, name: object, archived_at: float | None) -> None:
 
 def _where(kind: Kind) -> str:
     if kind == "run":
-        return "it stands in no list, and its open dead letters count as no open work"
-    return "it stands in no list and no choice; its runs, their dead letters and costs are as they were"
+        return "it stands only among what is archived, and its open dead letters count as no open work"
+    return "it stands only among what is archived, and in no choice; its runs, their dead letters and costs are as they were"
 
 
 def _back(action: str, things: Sequence[Thing], key: str) -> bool:
