@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -315,73 +315,66 @@ def test_a_rung_that_its_provider_holds_up_does_not_hold_up_the_others(tmp_path:
             home.close()
 
 
+#: the dear model at a connection of its own, for what the cheap one says is bad
+APART = Ladder(climbs=(Climb(model="dear", connection="apart"),), checks=(Check(field="sentiment", value="bad"),))
+
+
+@contextmanager
+def apart(folder: Path, redis_address: str, *, places: int, latency: float) -> Iterator[tuple[Home, StubProvider]]:
+    """A home with two lanes whose cheap model finds hard rows bad, and the dear one, which takes so many calls at once."""
+
+    def script(ask: Ask) -> Act | None:
+        return Act(content=json.dumps(BAD)) if "hard" in ask.user else None
+
+    with (
+        StubProvider(script, answer=GOOD, latency=0.02) as stub,
+        StubProvider(answer=GOOD, latency=latency, models=("dear",)) as dear,
+    ):
+        of_dear = f'[apart]\nbase_url = "{dear.base_url}"\nmodels = ["dear"]\nin_flight = {places}\n'
+        home = Home(folder / "home", redis_address, stub, lanes=2, in_flight=20, more=of_dear)
+        try:
+            yield home, dear
+        finally:
+            home.close()
+
+
 @pytest.mark.parametrize("in_flight", [20, 1])
 def test_an_upper_rung_keeps_to_the_places_of_its_own_connection(
     tmp_path: Path, redis_address: str, in_flight: int
 ) -> None:
     """Two lanes with many calls below never have more above than the dear connection takes, or the run, and none waits for ever."""
+    rows = [f"{'hard' if n % 2 else 'easy'} {n}" for n in range(20 + 5 * in_flight)]
+    with apart(tmp_path, redis_address, places=3, latency=0.1) as (home, dear):
+        run = home.went(rows, options=RunOptions(ladder=APART, in_flight=in_flight))
 
-    def script(ask: Ask) -> Act | None:
-        return Act(content=json.dumps(BAD)) if "hard" in ask.user else None
-
-    with (
-        StubProvider(script, answer=GOOD, latency=0.02) as stub,
-        StubProvider(answer=GOOD, latency=0.1, models=("dear",)) as dear,
-    ):
-        apart = f'[apart]\nbase_url = "{dear.base_url}"\nmodels = ["dear"]\nin_flight = 3\n'
-        home = Home(tmp_path / "home", redis_address, stub, lanes=2, in_flight=20, more=apart)
-        try:
-            climbs = (Climb(model="dear", connection="apart"),)
-            ladder = Ladder(climbs=climbs, checks=(Check(field="sentiment", value="bad"),))
-            rows = [f"{'hard' if n % 2 else 'easy'} {n}" for n in range(20 + 5 * in_flight)]
-            run = home.went(rows, options=RunOptions(ladder=ladder, in_flight=in_flight))
-            most = dear.ledger.max_in_flight
-        finally:
-            home.close()
-
-    assert run.counts.accepted == len(rows) and len(dear.ledger.entries) == len(rows) // 2
-    assert most == min(3, in_flight)
+        assert run.counts.accepted == len(rows) and len(dear.ledger.entries) == len(rows) // 2
+        assert dear.ledger.max_in_flight == min(3, in_flight)
 
 
 def test_a_ladder_shares_its_dear_connection_with_a_run_that_is_there(tmp_path: Path, redis_address: str) -> None:
     """Its rows that climb have a share of the places, and none before there are any; the two together have no more than there are."""
+    with apart(tmp_path, redis_address, places=6, latency=0.2) as (home, dear):
+        version = home.version()
+        plain = home.engine.runs.start(
+            Launch(
+                version=version,
+                dataset=home.dataset([f"plain {n}" for n in range(150)], "plain.csv"),
+                connection=home.settings.connection("apart"),
+                options=RunOptions(in_flight=6),
+            ),
+            key="plain",
+        )
+        wait_until(lambda: dear.ledger.in_flight == 6)
+        hard = home.start(
+            [f"hard {n}" for n in range(30)], version=version, options=RunOptions(ladder=APART, in_flight=20)
+        )
+        ended = home.ended(hard)
+        others = home.engine.runs.get(plain).counts.waiting
+        home.ended(plain)
 
-    def script(ask: Ask) -> Act | None:
-        return Act(content=json.dumps(BAD)) if "hard" in ask.user else None
-
-    with (
-        StubProvider(script, answer=GOOD, latency=0.02) as stub,
-        StubProvider(answer=GOOD, latency=0.2, models=("dear",)) as dear,
-    ):
-        apart = f'[apart]\nbase_url = "{dear.base_url}"\nmodels = ["dear"]\nin_flight = 6\n'
-        home = Home(tmp_path / "home", redis_address, stub, lanes=2, in_flight=20, more=apart)
-        try:
-            climbs = (Climb(model="dear", connection="apart"),)
-            ladder = Ladder(climbs=climbs, checks=(Check(field="sentiment", value="bad"),))
-            version = home.version()
-            plain = home.engine.runs.start(
-                Launch(
-                    version=version,
-                    dataset=home.dataset([f"plain {n}" for n in range(150)], "plain.csv"),
-                    connection=home.settings.connection("apart"),
-                    options=RunOptions(in_flight=6),
-                ),
-                key="plain",
-            )
-            wait_until(lambda: dear.ledger.in_flight == 6)
-            ladder_run = home.start(
-                [f"hard {n}" for n in range(30)], version=version, options=RunOptions(ladder=ladder, in_flight=20)
-            )
-            ended = home.ended(ladder_run)
-            others = home.engine.runs.get(plain).counts.waiting
-            home.ended(plain)
-            most = dear.ledger.max_in_flight
-        finally:
-            home.close()
-
-    assert ended.counts.accepted == 30 and others > 0
-    # The one call that may climb before the other run has heard of it.
-    assert 6 <= most <= 7
+        assert ended.counts.accepted == 30 and others > 0
+        # The one call that may climb before the other run has heard of it.
+        assert 6 <= dear.ledger.max_in_flight <= 7
 
 
 def test_a_rung_that_is_refused_pauses_the_run_and_is_named(home: Home) -> None:
